@@ -1,0 +1,1 @@
+"""Say what happened: pure renderings of a finished run."""

@@ -1,0 +1,106 @@
+"""What one run did, host by host: the values that every report format renders."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from netpoint_remote.planning.problem import Problem
+from netpoint_remote.planning.word import Word
+
+
+class Status(Word):
+    """What became of a host; each selected host has exactly one."""
+
+    UPGRADED = "upgraded"
+    UNCHANGED = "unchanged"
+    READY = "ready"
+    CURRENT = "current"
+    REFUSED = "refused"
+    ROLLED_BACK = "rolled-back"
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+    NOT_STARTED = "not-started"
+
+
+class StepStatus(Word):
+    """How a step ended."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    UNDONE = "undone"
+    UNDO_FAILED = "undo-failed"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartReport:
+    """One timed part of upgrade.sh, named by the progress line it printed."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """One step on one host; `seconds` is wall time on the server, all attempts together."""
+
+    name: str
+    status: StepStatus
+    seconds: float
+    attempts: int = 1
+    parts: tuple[PartReport, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostReport:
+    """What became of one host and why.
+
+    `from_version` is what was installed when we looked, `to_version` what is installed now (or, for
+    a check, what was asked for). `window_seconds` is how long users were without NetPoint, None
+    where no window was opened. `log` is the path of the host's log, relative to the run's folder.
+    """
+
+    name: str
+    status: Status
+    reason: str = ""
+    from_version: str | None = None
+    to_version: str | None = None
+    method: str | None = None
+    problems: tuple[Problem, ...] = ()
+    steps: tuple[StepReport, ...] = ()
+    window_seconds: float | None = None
+    log: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetReport:
+    """One run over its hosts, in the operator's order; `seconds` is wall time on the workstation."""
+
+    run_id: str
+    command: str
+    target: str | None
+    started: datetime
+    seconds: float
+    hosts: tuple[HostReport, ...]
+    stopped: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 all as asked, 2 failed, 4 unreachable, 3 refused, 130 stopped by the operator (the design's table).
+
+        A host that was not started counts with what held it back: it never improves the code.
+        """
+        if self.stopped:
+            return 130
+        statuses = {host.status for host in self.hosts}
+        for code, bad in EXIT_CODES:
+            if statuses & bad:
+                return code
+        return 0
+
+
+EXIT_CODES = (
+    (2, {Status.FAILED, Status.ROLLED_BACK}),
+    (4, {Status.UNREACHABLE}),
+    (3, {Status.REFUSED, Status.NOT_STARTED}),
+)

@@ -1,0 +1,1 @@
+"""Make it happen: every side effect on this side of the wire."""
