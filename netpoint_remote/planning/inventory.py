@@ -50,13 +50,17 @@ class ReleaseSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """One server and how it is reached; None means "as ssh_config or the server itself says"."""
+    """One server and how it is reached; None means "as ssh_config or the server itself says".
+
+    `known_hosts` is a file that stands instead of the user's own and the system's.
+    """
 
     name: str
     address: str
     port: int | None = None
     user: str | None = None
     identity: tuple[str, ...] = ()
+    known_hosts: str | None = None
     gateway: str | None = None
     become: bool = True
     product: Product = NETPOINT
