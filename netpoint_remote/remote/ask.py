@@ -1,0 +1,340 @@
+"""Ask an installed NetPoint what only its own Python can say: configuration, database, Redis, pages.
+
+Runs on the server, under the Python of the installation (3.6 or newer), as `ask.py VERB ...`:
+
+    facts ROOT PRODUCT SQL      print the facts of the probe, `name=value` a line
+    database ROOT PRODUCT       print shell exports that let libpq reach the database
+    unit                        turn `systemctl show` on standard input into shell exports
+    page ROOT PRODUCT URL ...   print what the login page, a static file and the API answer
+
+Nothing secret is printed by `facts` and `page`: keys are allow-listed, secrets appear as their length.
+"""
+
+import contextlib
+import hashlib
+import http.client
+import importlib
+import io
+import json
+import os
+import re
+import shlex
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.parse
+
+TIMEOUT = 10  # seconds for every single question
+SHOWN = (
+    "ALLOWED_HOSTS", "BASE_PATH", "LOGIN_REQUIRED", "SECURE_SSL_REDIRECT", "CSRF_TRUSTED_ORIGINS", "MEDIA_ROOT", "SCRIPTS_ROOT",
+    "REPORTS_ROOT", "DOCS_ROOT", "PLUGINS", "STORAGE_BACKEND", "REMOTE_AUTH_BACKEND", "MAINTENANCE_MODE", "CENSUS_REPORTING_ENABLED",
+)  # fmt: skip
+REQUIRED = ("ALLOWED_HOSTS", "DATABASE", "REDIS", "SECRET_KEY")
+# DATABASE.OPTIONS -> the environment variable libpq reads it from
+LIBPQ = {
+    "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY", "sslcrl": "PGSSLCRL",
+    "service": "PGSERVICE", "passfile": "PGPASSFILE", "options": "PGOPTIONS", "connect_timeout": "PGCONNECT_TIMEOUT",
+    "target_session_attrs": "PGTARGETSESSIONATTRS", "channel_binding": "PGCHANNELBINDING", "gssencmode": "PGGSSENCMODE",
+    "requirepeer": "PGREQUIREPEER", "krbsrvname": "PGKRBSRVNAME",
+}  # fmt: skip
+
+
+def read_configuration(root, product):
+    """Import the configuration module as NetPoint would, with its output kept away from ours."""
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, os.path.join(root, product))
+    name = os.environ.get(product.upper() + "_CONFIGURATION", product + ".configuration")
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return importlib.import_module(name)
+
+
+def database_of(configuration):
+    """Return the DATABASE mapping (since 4.3 also as DATABASES['default'])."""
+    database = getattr(configuration, "DATABASE", None)
+    return database or (getattr(configuration, "DATABASES", None) or {}).get("default") or {}
+
+
+def libpq_environment(database):
+    """Return the variables that make libpq connect as Django would; values may be secret."""
+    names = {"NAME": "PGDATABASE", "USER": "PGUSER", "PASSWORD": "PGPASSWORD", "HOST": "PGHOST", "PORT": "PGPORT"}
+    found = {names[key]: database[key] for key in names if database.get(key)}
+    options = database.get("OPTIONS") or {}
+    found.update({LIBPQ[key]: options[key] for key in LIBPQ if options.get(key)})
+    return {"PGCONNECT_TIMEOUT": str(TIMEOUT), "PGAPPNAME": "netpoint-remote", **{key: str(value) for key, value in found.items()}}
+
+
+def configuration_facts(configuration):
+    yield "configuration", json.dumps({key: getattr(configuration, key) for key in SHOWN if hasattr(configuration, key)}, default=str)
+    missing = [key for key in REQUIRED if not getattr(configuration, key, None)]
+    if "DATABASE" in missing and database_of(configuration):
+        missing.remove("DATABASE")
+    yield "configuration.missing", " ".join(missing)
+    yield "configuration.secret_key_length", len(str(getattr(configuration, "SECRET_KEY", "")))
+    yield "configuration.secret_key_print", fingerprint(str(getattr(configuration, "SECRET_KEY", "")))
+    database = database_of(configuration)
+    yield "database.host", database.get("HOST") or ""
+    yield "database.port", database.get("PORT") or ""
+    yield "database.name", database.get("NAME") or ""
+
+
+def fingerprint(secret):
+    """Tell two secrets apart without telling them: a slow hash, shortened."""
+    return hashlib.pbkdf2_hmac("sha256", secret.encode(), b"netpoint-remote", 20000).hex()[:16] if secret else ""
+
+
+def database_facts(root, product, configuration, sql):
+    environment = dict(os.environ, **libpq_environment(database_of(configuration)))
+    command = ["psql", "-X", "-q", "-A", "-t", "-w", "-f", "-"]
+    try:
+        done = subprocess.run(
+            command, input=sql.encode(), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3 * TIMEOUT
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield "db.error", error
+        return
+    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    answered = [line.split("=", 1) for line in lines if line.startswith("db.") and "=" in line]
+    if not answered:
+        yield "db.error", done.stderr.decode("utf-8", "replace").strip() or "psql said nothing"
+        return
+    applied = [value for name, value in answered if name == "db.applied"]
+    for name, value in answered:
+        if name != "db.applied":
+            yield name, value
+    for fact in migration_facts(os.path.join(root, product), applied):
+        yield fact
+
+
+def migration_facts(tree, applied):
+    """Compare the database's record with the tree's files: what is not applied, what is too new for this code.
+
+    A squashed migration that was never applied as such is recorded by Django once all it replaces are.
+    """
+    on_disk = {}
+    for app in sorted(os.listdir(tree)):
+        folder = os.path.join(tree, app, "migrations")
+        if os.path.isdir(folder):
+            on_disk[app] = sorted(name[:-3] for name in os.listdir(folder) if re.match(r"\d{4}_.*\.py$", name))
+    done = {tuple(name.split(".", 1)) for name in applied if "." in name}
+    missing = [app + "." + name for app, names in on_disk.items() for name in names if (app, name) not in done]
+    ahead = [
+        app + "." + name
+        for app, name in sorted(done)
+        if on_disk.get(app) and name[:4].isdigit() and name[:4] > on_disk[app][-1][:4]
+    ]
+    yield "db.applied_count", len(done)
+    yield "db.unapplied", " ".join(missing[:5] + ["..."] * (len(missing) > 5))
+    yield "db.ahead", " ".join(ahead[:5])
+
+
+def redis_facts(configuration):
+    for name, settings in sorted((getattr(configuration, "REDIS", None) or {}).items()):
+        if not isinstance(settings, dict) or settings.get("SENTINELS") or settings.get("URL"):
+            yield "redis." + name, "unknown (sentinels or a URL)"
+            continue
+        try:
+            yield "redis." + name, redis_version(settings)
+        except (OSError, ValueError) as error:
+            yield "redis." + name, "error: {}".format(error)
+
+
+def redis_version(settings):
+    """Return the version a Redis reports, over its own protocol: the old venv may have no usable client."""
+    if settings.get("UNIX_SOCKET_PATH"):
+        plain = socket.socket(socket.AF_UNIX)
+        plain.settimeout(TIMEOUT)
+        plain.connect(settings["UNIX_SOCKET_PATH"])
+    else:
+        plain = socket.create_connection((settings.get("HOST") or "localhost", int(settings.get("PORT") or 6379)), TIMEOUT)
+    if settings.get("SSL"):
+        context = ssl.create_default_context(cafile=settings.get("CA_CERT_PATH") or None)
+        if settings.get("INSECURE_SKIP_TLS_VERIFY"):
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        plain = context.wrap_socket(plain, server_hostname=settings.get("HOST") or "localhost")
+    with contextlib.closing(plain), plain.makefile("rb") as answers:
+        if settings.get("PASSWORD"):
+            user = [settings["USERNAME"]] if settings.get("USERNAME") else []
+            redis_command(plain, answers, "AUTH", *(user + [settings["PASSWORD"]]))
+        text = redis_command(plain, answers, "INFO", "server")
+    found = re.search(r"redis_version:(\S+)", text)
+    if not found:
+        raise ValueError("no redis_version in its answer")
+    return found.group(1)
+
+
+def redis_command(connection, answers, *words):
+    parts = [str(word).encode() for word in words]
+    connection.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
+    line = answers.readline(4096).decode("utf-8", "replace").strip()
+    if line.startswith("-"):
+        raise ValueError(line[1:])
+    if line.startswith("$"):
+        return answers.read(int(line[1:]) + 2).decode("utf-8", "replace")
+    return line[1:]
+
+
+def address_of(root, configured):
+    """Return where NetPoint answers: the URL of the hosts file, else what gunicorn.py binds."""
+    if configured:
+        return configured
+    bind = "127.0.0.1:8001"  # the installation guide's gunicorn.py
+    path = os.path.join(root, "gunicorn.py")
+    if os.path.exists(path):
+        names = {"__file__": path}
+        with open(path) as text, contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(text.read(), path, "exec"), names)
+        bind = names.get("bind") or "127.0.0.1:8000"
+    bind = bind[0] if isinstance(bind, (list, tuple)) else bind
+    bind = bind.replace("0.0.0.0", "127.0.0.1", 1).replace("[::]", "[::1]", 1)
+    return bind if bind.startswith(("unix:", "http")) else "http://" + (bind if ":" in bind[-6:] else bind + ":8000")
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=TIMEOUT)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def get(address, path, headers):
+    """GET one page; returns (status, headers, the first 512 KiB of text)."""
+    if address.startswith("unix:"):
+        connection = UnixConnection(address[5:].lstrip("/").join(["/", ""]))
+    else:
+        parts = urllib.parse.urlsplit(address)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        extra = {"context": ssl._create_unverified_context()} if parts.scheme == "https" else {}
+        connection = kind(parts.hostname, parts.port, timeout=TIMEOUT, **extra)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read(512 * 1024).decode("utf-8", "replace")
+
+
+def request_headers(configuration, given):
+    """Return headers that pass ALLOWED_HOSTS and an enforced https, then the operator's own."""
+    allowed = [str(name) for name in getattr(configuration, "ALLOWED_HOSTS", None) or ["*"]]
+    host = next((name for name in allowed if name != "*"), "localhost").lstrip(".")
+    headers = {"Host": host, "User-Agent": "netpoint-remote"}
+    if getattr(configuration, "SECURE_SSL_REDIRECT", False):
+        headers["X-Forwarded-Proto"] = "https"
+    headers.update(pair.split(": ", 1) for pair in given if ": " in pair)
+    return headers
+
+
+def page_facts(root, product, configuration, url, given):
+    """Tell what users get: the login page, one static file of it, and the version that answers."""
+    base = "/" + str(getattr(configuration, "BASE_PATH", "") or "").strip("/") + "/"
+    base = base.replace("//", "/")
+    headers = request_headers(configuration, given)
+    address = address_of(root, url)
+    if not address.startswith("unix:"):
+        prefix = urllib.parse.urlsplit(address)
+        address = "{}://{}".format(prefix.scheme, prefix.netloc)
+    yield "page.address", address
+    try:
+        status, _, text = get(address, base + "login/", headers)
+        yield "page.login", status
+        yield "page.trouble", known_trouble(status, text)
+        links = re.findall(r"""(?:href|src)=["']([^"']*/static/[^"']+)["']""", text)
+        found = re.search(r"/static/[^\"']+[?]v=([^\"'&]+)", text)
+        versions = [("page", found.group(1))] if found else []
+        if links:
+            yield "page.static", static_answer(root, product, address, links[0], headers)
+        versions += api_versions(address, base, product, headers)
+        for source, version in versions:
+            yield "page.version." + source, version
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        yield "page.error", error
+
+
+def known_trouble(status, text):
+    if status < 500:
+        return ""
+    known = ("A database programming error", "A module import error", "A file permission error")
+    return next((name for name in known if name in text), "an error page")
+
+
+def static_answer(root, product, address, link, headers):
+    """A static file is served by the proxy in front; gunicorn alone answers 404, and then its place on disk counts."""
+    path = urllib.parse.urlsplit(link).path
+    status = get(address, path, headers)[0]
+    on_disk = os.path.join(root, product, "static", urllib.parse.unquote(path.split("/static/", 1)[1]))
+    if status == 200:
+        return "200"
+    return "on-disk" if os.path.isfile(on_disk) and os.stat(on_disk).st_mode & 0o004 else "missing ({} {})".format(status, path)
+
+
+def api_versions(address, base, product, headers):
+    """The version by /api/status/ (since 2.10) and by the API-Version header, sent only for JSON requests."""
+    status, answered, text = get(address, base + "api/status/", dict(headers, **{"Content-Type": "application/json", "Accept": "application/json"}))
+    found = []
+    if status == 200:
+        with contextlib.suppress(ValueError):
+            body = json.loads(text)
+            if isinstance(body, dict) and body.get(product + "-version"):
+                found.append(("status", body[product + "-version"]))
+            if isinstance(body, dict) and "rq-workers-running" in body:
+                found.append(("workers", body["rq-workers-running"]))
+    if answered.get("API-Version"):
+        found.append(("header", answered["API-Version"]))
+    return found
+
+
+def unit_environment(text):
+    """Turn the Environment and EnvironmentFiles of `systemctl show` into shell exports."""
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key == "Environment":
+            for pair in shlex.split(value):
+                yield pair
+        if key == "EnvironmentFiles":
+            path = value.split(" (", 1)[0]
+            with contextlib.suppress(OSError), open(path) as lines:
+                for pair in lines:
+                    if "=" in pair and not pair.lstrip().startswith(("#", ";")):
+                        name, _, content = pair.strip().partition("=")
+                        yield name.strip() + "=" + " ".join(shlex.split(content))
+
+
+def print_facts(facts):
+    for name, value in facts:
+        text = " ".join(str(value).split())
+        sys.stdout.write("{}={}\n".format(name, text[:4000]))
+
+
+def facts(root, product, sql, url, *given):
+    try:
+        configuration = read_configuration(root, product)
+    except BaseException as error:  # noqa: BLE001  whatever the operator's file raises, SystemExit included
+        print_facts([("configuration.error", "{}: {}".format(type(error).__name__, error))])
+        return
+    print_facts(configuration_facts(configuration))
+    print_facts(redis_facts(configuration))
+    print_facts(database_facts(root, product, configuration, sql))
+    print_facts(page_facts(root, product, configuration, url, given))
+
+
+def page(root, product, url, *given):
+    print_facts(page_facts(root, product, read_configuration(root, product), url, given))
+
+
+def database(root, product):
+    for name, value in libpq_environment(database_of(read_configuration(root, product))).items():
+        sys.stdout.write("export {}={}\n".format(name, shlex.quote(value)))
+
+
+def unit():
+    for pair in unit_environment(sys.stdin.read()):
+        name, _, value = pair.partition("=")
+        if re.match(r"[A-Za-z_]\w*$", name):
+            sys.stdout.write("export {}={}\n".format(name, shlex.quote(value)))
+
+
+if __name__ == "__main__":
+    {"facts": facts, "page": page, "database": database, "unit": unit}[sys.argv[1]](*sys.argv[2:])
