@@ -1,0 +1,225 @@
+"""The root filesystem all lab servers share: built once by mmdebstrap, kept in the lab's cache.
+
+It is the distribution this machine itself runs, fetched from the mirror in this machine's own apt configuration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FORMAT = "5"
+"""Raise it when the way the root filesystem is built changes."""
+
+PACKAGES = (
+    "ca-certificates",
+    "cron",
+    "curl",
+    "dbus",
+    "git",
+    "iproute2",
+    "libpam-systemd",
+    "nginx-light",
+    "openssh-server",
+    "openssl",
+    "postgresql",
+    "procps",
+    "python3",
+    "python3-venv",
+    "redis-server",
+    "sudo",
+    "systemd",
+    "systemd-sysv",
+    "wget",
+)
+TOOLS = {
+    "git": "git",
+    "ip": "iproute2",
+    "mmdebstrap": "mmdebstrap",
+    "mount": "mount",
+    "nsenter": "util-linux",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "systemd-nspawn": "systemd-container",
+}
+"""What the lab runs on this machine, and the package that brings it."""
+
+KEYRINGS = {
+    "Debian": "/usr/share/keyrings/debian-archive-keyring.gpg",
+    "Ubuntu": "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
+}
+QUIET_UNITS = (
+    "apt-daily-upgrade.timer",
+    "apt-daily.timer",
+    "console-getty.service",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "fstrim.timer",
+    "systemd-timesyncd.service",
+)
+SUDO_PASSWORD = "lab's own $password"
+
+
+def why_not() -> str | None:
+    """Say what keeps the lab from running on this machine, or None."""
+    if platform.system() != "Linux":
+        return "the lab needs Linux"
+    if os.geteuid() != 0:
+        return "the lab needs root: it mounts filesystems and boots servers with systemd-nspawn"
+    missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
+    if missing:
+        return f"the lab needs these packages: apt-get install {' '.join(missing)}"
+    if not _can_mount_and_link():
+        return "the lab needs overlay mounts and network namespaces, and this machine allows root neither or only one"
+    return None
+
+
+def cache_folder() -> Path:
+    """Return the folder of everything the lab builds once: NETPOINT_LAB_CACHE, or its default."""
+    folder = Path(os.environ.get("NETPOINT_LAB_CACHE", "/var/cache/netpoint-remote-lab"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def digest(*parts: str) -> str:
+    """Return a short name for what is built from these parts."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def key() -> str:
+    """Return the name of the root filesystem's present recipe."""
+    return digest(FORMAT, _codename(), *PACKAGES)
+
+
+def rootfs() -> Path:
+    """Return the root filesystem, building it (about a minute) when it is not in the cache."""
+    return built_once(f"rootfs-{key()}", _build)
+
+
+def built_once(name: str, build: Callable[[Path], None]) -> Path:
+    """Return the folder `name` of the cache; where it is missing, let `build` fill it, one process at a time.
+
+    It appears under its name only when it is complete.
+    """
+    target = cache_folder() / name
+    with _locked(name):
+        if not target.exists():
+            beside = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=cache_folder()))
+            beside.chmod(0o755)
+            try:
+                build(beside)
+                beside.rename(target)
+            except BaseException:
+                shutil.rmtree(beside, ignore_errors=True)
+                raise
+    return target
+
+
+def python_version(root: Path) -> str:
+    """Return the version of the root filesystem's Python, as `3.11`."""
+    return (root / "usr/bin/python3").readlink().name.removeprefix("python")
+
+
+@contextlib.contextmanager
+def _locked(name: str) -> Iterator[None]:
+    with (cache_folder() / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(folder: Path) -> None:
+    sources = "".join(f"{line}\n" for line in _sources())
+    subprocess.run(
+        [
+            "mmdebstrap",
+            "--quiet",
+            "--variant=minbase",
+            f"--include={','.join(PACKAGES)}",
+            *(f"--aptopt={option}" for option in _apt_options()),
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
+            _codename(),
+            str(folder),
+            "-",
+        ],
+        input=sources,
+        text=True,
+        check=True,
+    )
+    folder.chmod(0o755)
+    _settle(folder)
+
+
+def _settle(root: Path) -> None:
+    """Give the fresh root filesystem what every server has: the admin, quiet timers, no leftovers of the build."""
+    shutil.rmtree(root / "etc/apt/sources.list.d", ignore_errors=True)
+    for leftover in ("etc/apt/sources.list", "etc/apt/apt.conf.d/99mmdebstrap", "etc/machine-id"):
+        (root / leftover).unlink(missing_ok=True)
+    for host_key in (root / "etc/ssh").glob("ssh_host_*"):
+        host_key.unlink()
+    for unit in QUIET_UNITS:
+        mask = root / "etc/systemd/system" / unit
+        mask.unlink(missing_ok=True)
+        mask.symlink_to("/dev/null")
+    (root / "etc/resolv.conf").unlink(missing_ok=True)
+    (root / "etc/nginx/sites-enabled/default").unlink(missing_ok=True)
+    for settings in (root / "etc/postgresql").glob("*/main/conf.d"):
+        (settings / "lab.conf").write_text("ssl = off\nshared_buffers = 32MB\n")
+    _chroot(root, "useradd", "--create-home", "--shell", "/bin/bash", "admin")
+    _chroot(root, "chpasswd", text=f"admin:{SUDO_PASSWORD}\n")
+
+
+def _chroot(root: Path, *command: str, text: str = "") -> None:
+    subprocess.run(["chroot", str(root), *command], input=text, text=True, check=True)
+
+
+def _codename() -> str:
+    return platform.freedesktop_os_release()["VERSION_CODENAME"]
+
+
+def _sources() -> list[str]:
+    """Return this machine's own package sources for its own release, as lines of a sources.list."""
+    wanted = ("$(ORIGIN)", "$(CODENAME)", "$(REPO_URI)", "$(RELEASE)", "$(COMPONENT)")
+    listing = _output("apt-get", "indextargets", "--format", "|".join(wanted), "Created-By: Packages")
+    lines = []
+    for target in sorted(set(listing.splitlines())):
+        origin, codename, uri, release, component = target.split("|")
+        if origin in KEYRINGS and codename.startswith(_codename()):
+            lines.append(f"deb [signed-by={KEYRINGS[origin]}] {uri} {release} {component}")
+    if not lines:
+        raise RuntimeError("apt knows no source for this machine's own release: run apt-get update first")
+    return lines
+
+
+def _apt_options() -> list[str]:
+    """Return how this machine reaches its mirror (proxy, certificates, validity), as options of apt."""
+    wanted = ("Acquire::http::", "Acquire::https::", "Acquire::Check-Valid-Until", "Acquire::Check-Date")
+    dump = _output("apt-config", "dump", "--format", '%f "%v"%n', "Acquire")
+    return [line for line in dump.splitlines() if line.startswith(wanted) and not line.endswith('""')]
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _can_mount_and_link() -> bool:
+    try_both = """
+        folder=$(mktemp -d) && mkdir "$folder/lower" "$folder/upper" "$folder/work" "$folder/root" &&
+        unshare --mount --net sh -c '
+            mount -t overlay -o "lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work" lab "$1/root" &&
+            ip link add lab0 type veth peer name lab1' sh "$folder"
+        status=$?; rm -rf "$folder"; exit $status"""
+    return subprocess.run(["sh", "-c", try_both], capture_output=True, check=False).returncode == 0
