@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class ExtrasConfig(AppConfig):
+    name = "extras"
+
+    def ready(self):
+        from extras import signals  # noqa: F401

@@ -1,0 +1,1 @@
+from extras.management.commands.clearcache import Command  # noqa: F401

@@ -1,0 +1,76 @@
+"""The package index of the lab servers: one folder of wheels, fetched once from this machine's ordinary index.
+
+`mkdocs` is a stand-in of ours: the real one brings thirty packages, and no test looks at what it builds.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tests.lab.rootfs import built_once, digest, python_version, rootfs
+
+REQUIREMENTS = (
+    ("Django==4.2.16", "gunicorn==22.0.0", "psycopg2-binary==2.9.9", "redis==5.0.8", "rq==1.13.0", "wheel", "pip"),
+    ("redis==5.0.8", "rq==1.16.2"),
+    ("redis==5.0.8", "rq==2.0.0"),
+)
+"""Sets that are resolved one by one: two of them differ in rq only."""
+
+DOCS_PACKAGE = "lab_mkdocs"
+DOCS_BUILDER = '''\
+"""Writes each page of the documentation as plain HTML."""
+
+import html
+import sys
+from pathlib import Path
+
+
+def main():
+    for page in sorted(Path("docs").rglob("*.md")):
+        text = page.read_text()
+        if "::: broken" in text:
+            sys.exit(f"ERROR - Error reading page '{page}': 'dict' object has no attribute 'link_titles'")
+        target = Path("netpoint/project-static/docs", page.relative_to("docs")).with_suffix(".html")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(f"<pre>{html.escape(text)}</pre>")
+    print("INFO    -  Documentation built")
+'''
+
+
+def wheels() -> Path:
+    """Return the folder of wheels for the lab's Python, fetching it when it is not in the cache."""
+    python = python_version(rootfs())
+    recipe = digest(python, platform.machine(), DOCS_BUILDER, repr(REQUIREMENTS))
+    return built_once(f"wheels-{recipe}", lambda folder: _fetch(folder, python))
+
+
+def _fetch(folder: Path, python: str) -> None:
+    for requirements in REQUIREMENTS:
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+                *("--only-binary=:all:", "--implementation=cp", f"--python-version={python}", f"--dest={folder}"),
+                *(f"--platform={name}_{platform.machine()}" for name in ("manylinux2014", "manylinux_2_28", "linux")),
+                *requirements,
+            ],
+            check=True,
+        )
+    _write_docs_wheel(folder)
+
+
+def _write_docs_wheel(folder: Path) -> None:
+    about = f"{DOCS_PACKAGE}-1.0.dist-info"
+    files = {
+        f"{DOCS_PACKAGE}.py": DOCS_BUILDER,
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {DOCS_PACKAGE}\nVersion: 1.0\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: lab\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/entry_points.txt": f"[console_scripts]\nmkdocs = {DOCS_PACKAGE}:main\n",
+    }
+    files[f"{about}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{about}/RECORD"])
+    with zipfile.ZipFile(folder / f"{DOCS_PACKAGE}-1.0-py3-none-any.whl", "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(path, text)
