@@ -15,10 +15,11 @@ from tests.lab.rootfs import built_once, digest, python_version, rootfs
 
 REQUIREMENTS = (
     ("Django==4.2.16", "gunicorn==22.0.0", "psycopg2-binary==2.9.9", "redis==5.0.8", "rq==1.13.0", "wheel", "pip"),
+    ("async-timeout", "typing-extensions"),  # pip asks its own Python, not the servers', whether these are needed
     ("redis==5.0.8", "rq==1.16.2"),
     ("redis==5.0.8", "rq==2.0.0"),
 )
-"""Sets that are resolved one by one: two of them differ in rq only."""
+"""Sets that are resolved one by one: they differ in their rq."""
 
 DOCS_PACKAGE = "lab_mkdocs"
 DOCS_BUILDER = '''\

@@ -82,8 +82,9 @@ class Fault(Enum):
 
 def generator() -> str:
     """Return a short name for the present state of this generator."""
-    sources = sorted(path for path in Path(__file__).parent.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    return digest(*(f"{path}\n{path.read_text()}" for path in sources))
+    trunk = Path(__file__).parent
+    sources = sorted(path for path in (*TREE.rglob("*"), Path(__file__)) if path.is_file() and path.suffix != ".pyc")
+    return digest(*(f"{path.relative_to(trunk)}\n{path.read_text()}" for path in sources))
 
 
 def make_release(version: str, folder: Path, *, faults: Iterable[Fault] = ()) -> Path:

@@ -100,6 +100,7 @@ TEMPLATES = [
 ROOT_URLCONF = "netpoint.urls"
 WSGI_APPLICATION = "netpoint.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+TIME_ZONE = "UTC"
 USE_TZ = True
 USE_X_FORWARDED_HOST = True
 LOGIN_URL = f"/{BASE_PATH}login/"
