@@ -82,7 +82,9 @@ class Inventory:
     """All hosts of the hosts file in its order, and the version rows it adds to the path rule.
 
     `last_minors` extends the table in `version.py`: major to its last minor, such as {4: 6}.
+    `defaults` is what a host named on the command line gets that the file does not have.
     """
 
     hosts: tuple[Host, ...] = ()
     last_minors: tuple[tuple[int, int], ...] = ()
+    defaults: Host = Host(name="", address="")
