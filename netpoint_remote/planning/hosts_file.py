@@ -1,0 +1,160 @@
+"""The hosts file: its text into an inventory, or everything that is wrong with it at once."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import PurePath, PurePosixPath
+from typing import Any
+
+from netpoint_remote.errors import InventoryError
+from netpoint_remote.planning.hosts_schema import schema_faults
+from netpoint_remote.planning.inventory import Host, Inventory, Product, ReleaseSource
+from netpoint_remote.planning.located import Document, Fault, Path, read_yaml
+
+Settings = Mapping[str, Any]
+
+RESERVED = "all"
+TEXT_PLACES = (("environment",), ("health", "headers"), ("release", "sha256"))
+
+
+def parse_hosts_file(text: str, name: str, *, folder: PurePath | None = None) -> Inventory:
+    """Read a hosts file.
+
+    `name` is what faults call the file; relative paths in it count from `folder` (left as they are
+    without one). What a host says wins over its groups (the later group over the earlier), these
+    over the defaults; mappings are merged key by key.
+
+    Raises:
+        InventoryError: with every fault of the file, as `name:line: sentence`.
+    """
+    document = read_yaml(text, is_text=_is_text)
+    faults = sorted({*document.faults, *_faults(document)})
+    if faults:
+        raise InventoryError(tuple(f"{name}:{fault.line}: {fault.message}" for fault in faults))
+    inventory = _inventory(document.value, folder or PurePath())  # type: ignore[arg-type]  # the schema has passed
+    clashes = tuple(_clashes(inventory.hosts))
+    if clashes:
+        lines = ((document.line(("hosts", later)), message) for later, message in clashes)
+        raise InventoryError(tuple(f"{name}:{line}: {message}" for line, message in lines))
+    return inventory
+
+
+def _is_text(path: Path) -> bool:
+    """Whether the values of this mapping are free text, to be taken as they are typed."""
+    setting = path[1:] if path[:1] == ("defaults",) else path[2:]
+    return setting in TEXT_PLACES
+
+
+def _faults(document: Document) -> Iterator[Fault]:
+    if document.value is None:
+        if not document.faults:
+            yield Fault(line=1, message="the file is empty; it needs 'hosts:' and under it one line such as '  np1:'")
+        return
+    yield from schema_faults(document)
+    yield from _name_faults(document)
+
+
+def _name_faults(document: Document) -> Iterator[Fault]:
+    """Say which names mean nothing, or two things."""
+    hosts, groups = _mapping(document.value, "hosts"), _mapping(document.value, "groups")
+    for kind, names in (("hosts", hosts), ("groups", groups)):
+        if RESERVED in names:
+            yield Fault(line=document.line((kind, RESERVED)), message=f"'{RESERVED}' already means every host")
+    for name in hosts:
+        if name in groups:
+            line = document.line(("groups", name))
+            yield Fault(line=line, message=f"{name!r} is the name of a host and of a group; rename one")
+    for group in groups:
+        members = _mapping(groups, group).get("hosts")
+        for index, member in enumerate(members if isinstance(members, list) else ()):
+            if isinstance(member, str) and not any(fnmatchcase(host, member) for host in hosts):
+                line = document.line(("groups", group, "hosts", index))
+                yield Fault(line=line, message=f"group {group!r} names {member!r}, {_no_such_host(member, hosts)}")
+
+
+def _mapping(value: object, key: str) -> Mapping[str, object]:
+    child = value.get(key) if isinstance(value, Mapping) else None
+    return child if isinstance(child, Mapping) else {}
+
+
+def _no_such_host(name: str, hosts: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, tuple(hosts), n=1)
+    return f"which is no host of this file{f'; did you mean {near[0]!r}?' if near else ''}"
+
+
+def _inventory(file: Settings, folder: PurePath) -> Inventory:
+    defaults, groups = file.get("defaults") or {}, file.get("groups") or {}
+    return Inventory(
+        hosts=tuple(_host(name, own or {}, defaults, groups, folder) for name, own in file["hosts"].items()),
+        last_minors=tuple((int(major), minor) for major, minor in file.get("last_minors", {}).items()),
+        defaults=_make_host("", defaults, (), folder),
+    )
+
+
+def _host(name: str, own: Settings, defaults: Settings, groups: Mapping[str, Settings], folder: PurePath) -> Host:
+    mine = {group: said for group, said in groups.items() if any(fnmatchcase(name, host) for host in said["hosts"])}
+    return _make_host(name, _merge(defaults, *mine.values(), own), tuple(mine), folder)
+
+
+def _merge(*layers: Settings) -> Settings:
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            before = result.get(key)
+            both = isinstance(before, Mapping) and isinstance(value, Mapping)
+            result[key] = _merge(before, value) if both else value  # type: ignore[arg-type]  # both are mappings
+    return result
+
+
+def _make_host(name: str, said: Settings, groups: tuple[str, ...], folder: PurePath) -> Host:
+    product = Product(name=said.get("product", "netpoint"))
+    health = said.get("health", {})
+    folders = {key: PurePosixPath(said[key]) for key in ("backup_dir", "state_dir", "cron_dir") if key in said}
+    return Host(
+        name=name,
+        address=said.get("address", name),
+        port=said.get("port"),
+        user=said.get("user"),
+        identity=tuple(_beside(folder, path) for path in _listed(said.get("identity", ()))),
+        known_hosts=_beside(folder, said["known_hosts"]) if "known_hosts" in said else None,
+        gateway=said.get("gateway"),
+        become=said.get("become", True),
+        product=product,
+        root=PurePosixPath(said.get("root", product.root)),
+        python=said.get("python"),
+        services=tuple(said.get("services", product.services)),
+        health_url=health.get("url"),
+        health_headers=tuple(health.get("headers", {}).items()),
+        release=_make_source(said.get("release", {}), folder),
+        environment=tuple(said.get("environment", {}).items()),
+        groups=groups,
+        **folders,
+    )
+
+
+def _make_source(said: Settings, folder: PurePath) -> ReleaseSource:
+    return ReleaseSource(
+        url=said.get("url"),
+        archive=_beside(folder, said["archive"]) if "archive" in said else None,
+        git=said.get("git"),
+        sha256=tuple((version, digest.lower()) for version, digest in said.get("sha256", {}).items()),
+    )
+
+
+def _listed(paths: str | Iterable[str]) -> Iterable[str]:
+    return (paths,) if isinstance(paths, str) else paths
+
+
+def _beside(folder: PurePath, path: str) -> str:
+    """Make a path relative to the hosts file, `~` (the operator's home) left to those who open it."""
+    return path if path.startswith("~") else str(folder / path)
+
+
+def _clashes(hosts: tuple[Host, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the hosts that are an earlier host under another name, each with a sentence."""
+    first: dict[tuple[str | None, str, int | None], str] = {}
+    for host in hosts:
+        place = (host.gateway, host.address.lower(), host.port)
+        earlier = first.setdefault(place, host.name)
+        if earlier != host.name:
+            yield host.name, f"hosts.{host.name} has the address and port of {earlier!r}: one server, one name"

@@ -1,0 +1,161 @@
+"""Which hosts a run is about: `-H` and `--limit` against the inventory."""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from netpoint_remote.errors import UsageError
+from netpoint_remote.planning.inventory import Host, Inventory
+
+ALL = "all"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_USER = re.compile(r"[^\s:,/-][^\s:,/]*")
+_WILD = frozenset("*?[]!")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One item of -H, taken apart: `user@name:port`."""
+
+    name: str
+    user: str | None = None
+    port: int | None = None
+
+    @property
+    def label(self) -> str:
+        """What the host is called in the report when the hosts file has no name for it."""
+        if self.port is None:
+            return self.name
+        return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
+
+
+def parse_hosts_option(text: str) -> tuple[str, ...]:
+    """Take `-H` apart at its commas; blanks around names, empty items and repetitions mean nothing.
+
+    Raises:
+        UsageError: when no host is left, or one of them is not `user@name:port`.
+    """
+    names = tuple(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
+    if not names:
+        raise UsageError("-H names no host; give it names such as -H np1,np2, or leave it out to use the hosts file")
+    for name in names:
+        parse_place(name)
+    return names
+
+
+def parse_place(text: str) -> Place:
+    """Read `np1`, `admin@np1:2222`, `[::1]:2222`, `fe80::1` and the like.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    user, at, rest = text.rpartition("@")
+    if at and not _USER.fullmatch(user):
+        raise UsageError(f"{text!r} has no login name before the @; write it as user@host:port")
+    if rest.startswith("["):
+        name, bracket, tail = rest[1:].partition("]")
+        if not bracket or (tail and not tail.startswith(":")):
+            raise UsageError(f"{text!r} is not an address with port; write it as [::1]:2222")
+        port = tail[1:] if tail else None
+    elif rest.count(":") == 1:
+        name, _, port = rest.partition(":")
+    else:
+        name, port = rest, None
+    return Place(name=_checked_name(name, text), user=user or None, port=_checked_port(port, text))
+
+
+def _checked_name(name: str, typed: str) -> str:
+    if _NAME.fullmatch(name) or _is_ipv6(name):
+        return name
+    if _WILD & set(name):
+        raise UsageError(f"{typed!r} is not a host; patterns choose from the hosts file: --limit {typed!r}")
+    if any(character.isspace() for character in name):
+        raise UsageError(f"{typed!r} is not a host; separate hosts with commas: {','.join(typed.split())}")
+    raise UsageError(f"{typed!r} is not a host name or address; write it as user@host:port or [::1]:2222")
+
+
+def _is_ipv6(name: str) -> bool:
+    try:
+        ipaddress.IPv6Address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _checked_port(port: str | None, typed: str) -> int | None:
+    if port is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:  # noqa: PLR2004  the range of TCP
+        raise UsageError(f"{typed!r} has no port from 1 to 65535 after the colon")
+    return int(port)
+
+
+def select(inventory: Inventory, names: Iterable[str] | None, limit: str | None) -> tuple[Host, ...]:
+    """Return the hosts of a run, each once, in the operator's order.
+
+    `names` are the items of -H; without them every host of the file is meant. A name that the file
+    has brings its settings along, any other gets the file's defaults. `limit` then chooses among them.
+
+    Raises:
+        UsageError: for a name that cannot be a host, a limit that matches nothing, an empty selection.
+    """
+    hosts = inventory.hosts if names is None else _named(inventory, names)
+    if not hosts:
+        raise UsageError("no host is selected; name some with -H np1,np2 or in the hosts file")
+    return hosts if limit is None else _limited(hosts, limit)
+
+
+def _named(inventory: Inventory, names: Iterable[str]) -> tuple[Host, ...]:
+    chosen: dict[str, Host] = {}
+    for name in names:
+        host = _host(inventory, name)
+        if chosen.setdefault(host.name, host) != host:
+            raise UsageError(f"-H names {host.name!r} twice in different ways; name it once")
+    return tuple(chosen.values())
+
+
+def _host(inventory: Inventory, typed: str) -> Host:
+    """Find a typed host in the file, by its whole text first, or make it up from the defaults."""
+    place = parse_place(typed)
+    known = {host.name: host for host in inventory.hosts}
+    if any(place.name in host.groups for host in inventory.hosts):
+        raise UsageError(f"{place.name!r} is a group, not a host; choose it with --limit {place.name}")
+    host = known.get(place.name) or replace(inventory.defaults, name=place.label, address=place.name)
+    return replace(host, user=place.user or host.user, port=place.port or host.port)
+
+
+def _limited(hosts: tuple[Host, ...], limit: str) -> tuple[Host, ...]:
+    items = [item.strip() for item in limit.split(",") if item.strip()]
+    if not items:
+        raise UsageError(
+            "--limit is empty; give it names, patterns or groups such as --limit 'np*,!np3', or leave it out"
+        )
+    wanted = {name for item in items if not item.startswith("!") for name in _matching(hosts, item)}
+    unwanted = {name for item in items if item.startswith("!") for name in _matching(hosts, item[1:].strip())}
+    everything = all(item.startswith("!") for item in items)
+    left = tuple(host for host in hosts if (everything or host.name in wanted) and host.name not in unwanted)
+    if not left:
+        raise UsageError(f"--limit {limit!r} leaves no host of {len(hosts)}")
+    return left
+
+
+def _matching(hosts: tuple[Host, ...], item: str) -> set[str]:
+    matching = {
+        host.name
+        for host in hosts
+        if item in (ALL, host.name) or any(fnmatchcase(name, item) for name in (host.name, *host.groups))
+    }
+    if not matching:
+        names = sorted({name for host in hosts for name in (host.name, *host.groups)})
+        near = difflib.get_close_matches(item, names, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {_some(names)}"
+        raise UsageError(f"--limit: {item!r} is no host, group or pattern that matches one; {hint}")
+    return matching
+
+
+def _some(names: list[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
