@@ -24,7 +24,7 @@ def names(option: str | None, limit: str | None = None) -> list[str]:
 
 
 @pytest.mark.parametrize("text", ["np1,np2", "np1, np2", " np1 ,np2 ", "np1,,np2", "np1,np2,np1,"])
-def test_blanks_empty_items_and_repetitions_mean_nothing(text: str):
+def test_blanks_empty_items_and_repetitions_mean_nothing(text: str) -> None:
     assert parse_hosts_option(text) == ("np1", "np2")
 
 
@@ -44,54 +44,73 @@ def test_blanks_empty_items_and_repetitions_mean_nothing(text: str):
         ("root@[fe80::1]:22", Place(name="fe80::1", user="root", port=22)),
     ],
 )
-def test_a_place_is_taken_apart(text: str, place: Place):
+def test_a_place_is_taken_apart(text: str, place: Place) -> None:
     assert parse_place(text) == place
 
 
 @pytest.mark.parametrize(
     "text",
-    ["np1:", "np1:0", "np1:65536", "np1:ssh", "np1:²", "@np1", "-oX@np1", "-np1", "[::1", "[::1]2222", "[::1]:"]
-    + ["np1 np2", "np*", "!np1", "1:2:3", "np1/", "$(reboot)", "np1\x00", "größe"],
+    [
+        "np1:",
+        "np1:0",
+        "np1:65536",
+        "np1:ssh",
+        "np1:²",
+        "@np1",
+        "-oX@np1",
+        "-np1",
+        "[::1",
+        "[::1]2222",
+        "[::1]:",
+        "np1 np2",
+        "np*",
+        "!np1",
+        "1:2:3",
+        "np1/",
+        "$(reboot)",
+        "np1\x00",
+        "größe",
+    ],
 )
-def test_what_is_no_host_is_refused(text: str):
+def test_what_is_no_host_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_hosts_option(text)
 
 
 @pytest.mark.parametrize("text", ["", " ", ",", " , "])
-def test_an_empty_option_does_not_mean_the_whole_fleet(text: str):
+def test_an_empty_option_does_not_mean_the_whole_fleet(text: str) -> None:
     with pytest.raises(UsageError, match="-H names no host"):
         parse_hosts_option(text)
 
 
-def test_a_host_of_the_file_brings_its_settings():
+def test_a_host_of_the_file_brings_its_settings() -> None:
     (host,) = select(FLEET, ("np1",), None)
 
     assert host == FLEET.hosts[0]
 
 
-def test_the_command_line_wins_over_the_file():
+def test_the_command_line_wins_over_the_file() -> None:
     (host,) = select(FLEET, ("typed@np1:2222",), None)
 
     assert (host.name, host.address, host.user, host.port) == ("np1", "10.0.0.1", "typed", 2222)
 
 
-def test_a_host_that_is_not_in_the_file_gets_its_defaults():
+def test_a_host_that_is_not_in_the_file_gets_its_defaults() -> None:
     (host,) = select(FLEET, ("[::1]:2222",), None)
 
     assert host == Host(name="[::1]:2222", address="::1", port=2222, user="default", become=False)
 
 
-def test_two_ports_of_one_address_are_two_hosts():
+def test_two_ports_of_one_address_are_two_hosts() -> None:
     assert names("127.0.0.1:2201,127.0.0.1:2202") == ["127.0.0.1:2201", "127.0.0.1:2202"]
 
 
-def test_one_host_in_two_ways_is_refused():
+def test_one_host_in_two_ways_is_refused() -> None:
     with pytest.raises(UsageError, match="twice"):
         names("np1,root@np1")
 
 
-def test_a_group_after_dash_h_points_to_limit():
+def test_a_group_after_dash_h_points_to_limit() -> None:
     with pytest.raises(UsageError, match="--limit edge"):
         names("edge")
 
@@ -113,48 +132,47 @@ def test_a_group_after_dash_h_points_to_limit():
         ("all,!edge,!np10", ["np1"]),
     ],
 )
-def test_a_limit_chooses_in_the_order_of_the_file(limit: str, expected: list[str]):
+def test_a_limit_chooses_in_the_order_of_the_file(limit: str, expected: list[str]) -> None:
     assert names(None, limit) == expected
 
 
-def test_a_limit_chooses_among_the_hosts_of_the_command_line():
+def test_a_limit_chooses_among_the_hosts_of_the_command_line() -> None:
     assert names("np2,new,np1", "!np2") == ["new", "np1"]
 
 
 @pytest.mark.parametrize("limit", ["np3", "!np3", "np1,ng*", "!", "np1,!edg"])
-def test_a_limit_that_matches_nothing_is_refused(limit: str):
+def test_a_limit_that_matches_nothing_is_refused(limit: str) -> None:
     with pytest.raises(UsageError):
         names(None, limit)
 
 
-def test_a_misspelt_limit_suggests_what_is_near():
+def test_a_misspelt_limit_suggests_what_is_near() -> None:
     with pytest.raises(UsageError, match="did you mean core"):
         names(None, "cora")
 
 
 @pytest.mark.parametrize("limit", ["np1,!np1", "", " , ", "core,!core"])
-def test_an_empty_selection_is_refused(limit: str):
+def test_an_empty_selection_is_refused(limit: str) -> None:
     with pytest.raises(UsageError):
         names(None, limit)
 
 
-def test_an_inventory_without_hosts_needs_dash_h():
+def test_an_inventory_without_hosts_needs_dash_h() -> None:
     with pytest.raises(UsageError, match="-H"):
         select(Inventory(), None, None)
 
 
 @given(st.text() | st.text(alphabet="np12@:[],.*! -"))
-def test_any_option_gives_hosts_or_a_sentence(text: str):
+def test_any_option_gives_hosts_or_a_sentence(text: str) -> None:
     try:
         hosts = select(FLEET, parse_hosts_option(text), None)
-    except UsageError as error:
-        assert str(error)
-    else:
-        assert len({host.name for host in hosts}) == len(hosts) > 0
+    except UsageError:
+        return
+    assert len({host.name for host in hosts}) == len(hosts) > 0
 
 
 @given(st.text() | st.text(alphabet="np12,.*!? core"))
-def test_any_limit_gives_hosts_of_the_fleet_in_order_or_a_sentence(text: str):
+def test_any_limit_gives_hosts_of_the_fleet_in_order_or_a_sentence(text: str) -> None:
     try:
         chosen = select(FLEET, None, text)
     except UsageError:
@@ -164,5 +182,5 @@ def test_any_limit_gives_hosts_of_the_fleet_in_order_or_a_sentence(text: str):
 
 
 @given(st.sets(st.sampled_from(["np1", "np2", "np10"]), min_size=1))
-def test_naming_and_limiting_agree(chosen: set[str]):
+def test_naming_and_limiting_agree(chosen: set[str]) -> None:
     assert set(names(",".join(chosen))) == chosen == set(names(None, ",".join(chosen)))
