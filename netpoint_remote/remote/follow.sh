@@ -1,0 +1,45 @@
+# shellcheck shell=sh
+# Follow a run: print its journal from an offset (bytes) as it grows, a heartbeat when it is quiet, and how it stands at the end.
+: "${STATE_DIR:?}" "${RUN_ID:?}" "${OFFSET:?}"
+run=$STATE_DIR/runs/$RUN_ID
+
+state() {
+    if [ -f "$run/result" ]; then
+        say done
+    elif ! [ -d "$run" ]; then
+        say absent
+    elif flock -n -s "$STATE_DIR/lock" true; then
+        say interrupted
+    else
+        say running
+    fi
+}
+
+print_new() {
+    size=$(stat -c %s -- "$run/journal" 2>/dev/null || say 0)
+    if [ "$size" -gt "$OFFSET" ]; then
+        tail -c "+$((OFFSET + 1))" -- "$run/journal" | head -c "$((size - OFFSET))" | sed 's/^/journal /'
+        OFFSET=$size
+        quiet=0
+    fi
+}
+
+quiet=0 unlocked=0
+while :; do
+    now=$(state)
+    print_new
+    case $now in
+        running) unlocked=0 ;;
+        interrupted) unlocked=$((unlocked + 1)) ;; # just started, or just ended: look again before believing it
+        *) break ;;
+    esac
+    [ "$unlocked" -lt 20 ] || break
+    quiet=$((quiet + 1))
+    if [ "$quiet" -ge 20 ]; then
+        say alive
+        quiet=0
+    fi
+    sleep 0.3
+done
+say "state $now"
+if [ "$now" = done ]; then say "result $(cat "$run/result")"; fi

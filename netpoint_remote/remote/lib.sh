@@ -1,0 +1,176 @@
+# shellcheck shell=sh
+# What every script on the server shares: strictness, the journal, versions, the database, running as the service's user.
+set -eu
+umask 022
+export LC_ALL=C
+
+# Say one fact of the probe; control characters never leave the server.
+fact() {
+    printf '%s=%s\n' "$1" "$(printf '%s' "${2-}" | tr -s '\000-\037\177' ' ' | head -c 4000)"
+}
+
+have() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# Append to the journal of this run: seconds, kind, step, detail.
+journal() {
+    printf '%s %s %s %s\n' "$(date +%s.%3N)" "$1" "${STEP:--}" "$(printf '%s' "${2-}" | tr -s '\000-\037\177' ' ' | head -c 1000)" >>"${RUN:?}/journal"
+}
+
+say() {
+    printf '%s\n' "$*"
+}
+
+# End the step with its reason, which the report shows.
+fail() {
+    printf '%s\n' "$*" >"${RUN:?}/reason"
+    say "error: $*"
+    exit 1
+}
+
+# Read variables from a file that this program wrote, if it is there.
+load() {
+    # shellcheck disable=SC1090 # which file is the caller's choice
+    [ ! -f "$1" ] || . "$1"
+}
+
+# Write standard input to a file, whole or not at all, keeping what was there until then.
+write_file() {
+    cat >"$1.partial"
+    mv -f -- "$1.partial" "$1"
+}
+
+# Print the version that a tree carries (release.yaml since 4.1, settings.py before).
+tree_version() {
+    if [ -f "$1/${PRODUCT:?}/release.yaml" ]; then
+        sed -n 's/^version: *["'\'']\{0,1\}\([^"'\'' ]*\).*/\1/p' "$1/$PRODUCT/release.yaml" | head -n 1
+    else
+        sed -n 's/^VERSION = ["'\'']\([^"'\'']*\).*/\1/p' "$1/$PRODUCT/$PRODUCT/settings.py" 2>/dev/null | head -n 1
+    fi
+}
+
+# Git refuses a checkout of another owner unless told that it is expected (lae/ansible-role-netbox#164).
+checkout() {
+    git -c "safe.directory=${ROOT:?}" -C "$ROOT" "$@"
+}
+
+# The Python that can read the configuration: the installation's own, else the system's.
+tree_python() {
+    for python in "$1/venv/bin/python3" "$1/venv/bin/python" python3; do
+        if "$python" -c '' 2>/dev/null; then
+            printf '%s' "$python"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Ask the installation in a tree; the text of ask.py comes from the bundle, or from the script itself.
+ask() (
+    asked_tree=$1
+    shift
+    load "${RUN:?}/unit.env"
+    exec "$(tree_python "$asked_tree")" "${BUNDLE:?}/ask.py" "$@"
+)
+
+# The environment that the operator and the constraints table give to upgrade.sh and pip; it may hold credentials.
+with_environment() (
+    load "${BUNDLE:?}/environment.sh"
+    exec "$@"
+)
+
+# Print the address's answers as facts; the arguments of ask.py's `page` follow the tree.
+page_facts() {
+    page_tree=$1 page_url=$2
+    set --
+    while IFS= read -r header; do [ -z "$header" ] || set -- "$@" "$header"; done <<EOF
+${HEALTH_HEADERS-}
+EOF
+    ask "$page_tree" page "$page_tree" "${PRODUCT:?}" "$page_url" "$@"
+}
+
+# Read one fact out of a file of facts.
+fact_of() {
+    sed -n "s/^$1=//p" "$2" | head -n 1
+}
+
+# A version that was answered is the tree's, or the tree's with a suffix, or its major.minor where only that is said.
+is_tree_version() {
+    case $1 in
+        "${TREE_VERSION:?}" | "$TREE_VERSION"-* | '') return 0 ;;
+        *) [ "$2" = header ] && case $TREE_VERSION in "$1".*) return 0 ;; *) return 1 ;; esac ;;
+    esac
+}
+
+# Judge what a page answered; says why not.
+page_is_well() {
+    trouble=$(fact_of page.error "$1")
+    [ -z "$trouble" ] || { say "no answer: $trouble"; return 1; }
+    [ "$(fact_of page.login "$1")" = 200 ] || { say "the login page answered $(fact_of page.login "$1") $(fact_of page.trouble "$1")"; return 1; }
+    case $(fact_of page.static "$1") in missing*) say "a static file is $(fact_of page.static "$1")"; return 1 ;; *) ;; esac
+    for from in page status header; do
+        answered=$(fact_of "page.version.$from" "$1")
+        is_tree_version "$answered" "$from" || { say "version $answered answers, not $TREE_VERSION ($from)"; return 1; }
+    done
+}
+
+active() {
+    case $(systemctl is-active "$1" 2>/dev/null || :) in active | activating | reloading) return 0 ;; *) return 1 ;; esac
+}
+
+# Wait until the login page of a tree answers where users reach it; the limit is in seconds.
+wait_for_login() {
+    begun=$(date +%s)
+    while :; do
+        page_facts "$1" "${HEALTH_URL-}" >"$RUN/page.waited" || :
+        [ "$(fact_of page.login "$RUN/page.waited")" != 200 ] || return 0
+        [ "$(($(date +%s) - begun))" -lt "$2" ] || return 1
+        sleep 0.5
+    done
+}
+
+applied_migrations() {
+    sql 'SELECT app, name FROM django_migrations ORDER BY app, name'
+}
+
+# Rows added, changed or removed since the statistics began, but for what a mere visit or a starting worker touches.
+rows_written() {
+    sql "SELECT coalesce(sum(n_tup_ins + n_tup_del + CASE WHEN relname IN ('users_token', 'users_user', 'auth_user') THEN 0 ELSE n_tup_upd END), 0)
+        FROM pg_stat_user_tables WHERE relname NOT IN ('django_session', 'core_job')"
+}
+
+# Put the database back as it was dumped, in one transaction: all of it or nothing, with the rights of NetPoint's own role.
+# Extensions and schemas stay: the role may not be able to make them, and a migration does not remove them.
+restore_database() {
+    pg_restore -l "$1" | grep -v -E '^[0-9]+; [0-9]+ [0-9]+ (EXTENSION|SCHEMA|COMMENT - (EXTENSION|SCHEMA)|ACL - (SCHEMA|EXTENSION))' >"$RUN/restore.list"
+    {
+        say 'BEGIN;'
+        cat "${BUNDLE:?}/clean.sql"
+        if pg_restore -L "$RUN/restore.list" -f - "$1"; then say 'COMMIT;'; else say "ROLLBACK; SELECT 'the dump could not be read' / 0;"; fi
+    } | with_database psql -X -q -w -v ON_ERROR_STOP=1 -f - >/dev/null
+}
+
+# Run a command with the environment of libpq set: secrets stay in the environment of that one process.
+with_database() (
+    load "${RUN:?}/database.env"
+    exec "$@"
+)
+
+sql() {
+    with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -c "$1"
+}
+
+# Run a command as the user NetPoint runs as, with the environment its unit gives it.
+as_service_user() (
+    load "${RUN:?}/unit.env"
+    user=$(cat "$RUN/before/user")
+    if [ "$(id -un)" = "$user" ]; then exec "$@"; fi
+    exec runuser -u "$user" -- "$@"
+)
+
+free_mb() {
+    place=$1
+    while [ ! -e "$place" ]; do place=$(dirname -- "$place"); done
+    df -Pm -- "$place" | awk 'NR == 2 { print $4 }'
+}

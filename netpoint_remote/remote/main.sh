@@ -1,0 +1,161 @@
+# shellcheck shell=sh
+# Carry a plan to its end, or back to its start, with nobody watching (the design, "On the server").
+#
+# The run's folder is all the state there is:
+#   bundle/    lib.sh, this file, the steps, the plan (name phase limit tries), vars.sh, environment.sh
+#   journal    what happened, appended; the workstation follows it
+#   log        all output
+#   changed    the steps that began to change something, oldest first; written before they do
+#   before/    what undo needs to know, recorded before the first change
+#   result     the end: "status reason", written by rename; a run without it and without the lock was interrupted
+: "${RUN:?}"
+BUNDLE=$RUN/bundle
+. "$BUNDLE/vars.sh"
+. "$BUNDLE/lib.sh"
+
+# Run one verb of one step in a process group of its own, under its time limit (seconds).
+step_verb() {
+    verb=$1 limit=$2
+    timeout -k 20 "$limit" sh "$BUNDLE/step.sh" "$STEP" "$verb" </dev/null >>"$RUN/log" 2>&1 6>&- 7>&- 8>&- 9>&-
+}
+
+pause_before() {
+    awk -v n="$1" 'BEGIN { srand(); print 2 ^ n + rand() * 2 }'
+}
+
+# Check, apply (again, where the step is marked transient), check.
+run_step() {
+    STEP=$1 limit=$2 tries=$3
+    rm -f -- "$RUN/reason"
+    journal step ''
+    say "== $STEP: check" >>"$RUN/log"
+    if step_verb check "$limit"; then
+        journal step-done unchanged
+        return 0
+    fi
+    say "$STEP" >>"$RUN/changed"
+    attempt=1
+    while :; do
+        say "== $STEP: apply" >>"$RUN/log"
+        status=0
+        step_verb apply "$limit" || status=$?
+        [ "$status" -ne 0 ] || break
+        if [ "$attempt" -ge "$tries" ]; then
+            explain_failure "$status" "$limit"
+            return 1
+        fi
+        attempt=$((attempt + 1))
+        journal attempt "$attempt: $(cat "$RUN/reason" 2>/dev/null || say "ended with status $status")"
+        sleep "$(pause_before "$attempt")"
+    done
+    say "== $STEP: check" >>"$RUN/log"
+    if step_verb check "$limit"; then
+        journal step-done done
+        return 0
+    fi
+    [ -s "$RUN/reason" ] || say "it ended well, but what it should have brought about is not there" >"$RUN/reason"
+    journal step-failed "$(cat "$RUN/reason")"
+    return 1
+}
+
+explain_failure() {
+    if [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
+        say "it took longer than its limit of $2 seconds" >"$RUN/reason"
+    elif ! [ -s "$RUN/reason" ]; then
+        say "it ended with status $1: $(tail -n 5 "$RUN/log" | tr -s '\n' ' ')" >"$RUN/reason"
+    fi
+    journal step-failed "$(cat "$RUN/reason")"
+}
+
+limit_of() {
+    awk -v name="$1" '$1 == name { print $3 }' "$BUNDLE/plan"
+}
+
+# Undo what changed, newest first. A step that may not be undone (status 3: rows would be lost) ends the way back.
+undo_changed() {
+    [ -f "$RUN/changed" ] || return 0
+    awk '{ line[NR] = $0 } END { for (i = NR; i; i--) print line[i] }' "$RUN/changed" >"$RUN/undo"
+    undone=0
+    while read -r STEP <&7; do
+        rm -f -- "$RUN/reason"
+        journal undo ''
+        say "== $STEP: undo" >>"$RUN/log"
+        status=0
+        step_verb undo "$(limit_of "$STEP")" || status=$?
+        if [ "$status" -eq 3 ]; then
+            journal undo-failed "$(cat "$RUN/reason" 2>/dev/null || :)"
+            return 3
+        elif [ "$status" -ne 0 ]; then
+            journal undo-failed "$(cat "$RUN/reason" 2>/dev/null || say "it ended with status $status")"
+            undone=1
+        else
+            journal undo-done ''
+        fi
+    done 7<"$RUN/undo"
+    STEP=-
+    return "$undone"
+}
+
+# Take back what was done and say how that ended. The reason of the failure comes first: it is what the operator looks for.
+go_back() {
+    why=$1
+    status=0
+    undo_changed || status=$?
+    STEP=-
+    case $status in
+        0) finish rolled-back "$why" ;;
+        3) finish failed "$why. It was not undone: $(cat "$RUN/reason")" ;;
+        *) finish failed "$why. Going back failed too: $(cat "$RUN/reason" 2>/dev/null || :) See $RUN/log; the dump and the old release are kept." ;;
+    esac
+}
+
+finish() {
+    rm -rf -- "$RUN/database.env" "$RUN/unit.env" "$BUNDLE/environment.sh" "$RUN/wheels" "$RUN/scratch"
+    STEP=-
+    journal finished "$1 $2"
+    say "$1 $2" | write_file "$RUN/result"
+}
+
+run_plan() {
+    journal started "$(wc -l <"$BUNDLE/plan")"
+    while read -r name phase limit tries <&8; do
+        if [ -e "$RUN/stop" ] && [ "$phase" != after ]; then
+            go_back "stopped by the operator before $name"
+            return 0
+        fi
+        if ! run_step "$name" "$limit" "$tries"; then
+            go_back "$name: $(cat "$RUN/reason")"
+            return 0
+        fi
+    done 8<"$BUNDLE/plan"
+    finish upgraded ''
+}
+
+# A run that was interrupted is undone before anything else starts; what it changed it had written down.
+recover() {
+    [ -f "$STATE_DIR/current" ] || return 0
+    interrupted=$STATE_DIR/runs/$(cat "$STATE_DIR/current")
+    if [ -d "$interrupted/bundle" ] && ! [ -f "$interrupted/result" ] && [ "$interrupted" != "$RUN" ]; then
+        RUN=$interrupted sh "$interrupted/bundle/main.sh" undo 6>&- 9>&-
+        [ -f "$interrupted/result" ]
+    fi
+}
+
+# Both locks die with this process: one for the host, one for the database.
+take_locks() {
+    exec 9>>"$STATE_DIR/lock"
+    flock -w 10 9 || { finish failed "another upgrade holds the lock of this host"; exit 1; }
+    exec 6>>"$STATE_DIR/database-$DATABASE_PRINT.lock"
+    flock -w 10 6 || { finish failed "another upgrade holds the lock of this database"; exit 1; }
+}
+
+case ${1:-run} in
+    run)
+        take_locks
+        recover || { finish failed "what an interrupted run left behind could not be undone"; exit 1; }
+        basename -- "$RUN" | write_file "$STATE_DIR/current"
+        run_plan
+        ;;
+    undo) go_back "interrupted" ;;
+    *) exit 64 ;;
+esac

@@ -1,0 +1,133 @@
+# shellcheck shell=sh
+# Look at a server and change nothing: everything the planning needs, in one visit (the design, "On the server").
+: "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${CRON_DIR:?}" "${PYTHON?}" "${HEALTH_URL?}" "${NEW?}" "${TARGET_TREE_VERSION?}"
+
+probe_server() {
+    fact host.time "$(date +%s)"
+    fact host.user "$(id -un)"
+    fact host.uid "$(id -u)"
+    fact host.boot_id "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null || :)"
+    fact host.memory_mb "$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo 2>/dev/null || :)"
+    (
+        ID='' VERSION_ID=''
+        # shellcheck disable=SC1091 # the server's own file
+        [ ! -r /etc/os-release ] || . /etc/os-release
+        fact host.system "${ID} ${VERSION_ID}"
+    )
+    if [ -d /run/systemd/system ]; then fact host.systemd yes; else fact host.systemd no; fi
+    for tool in git wget curl tar gzip flock setsid timeout pg_dump pg_restore psql runuser systemctl; do
+        if have "$tool"; then fact tool "$tool"; fi
+    done
+    if have pg_dump; then fact pg_dump.version "$(pg_dump --version 2>&1 | head -n 1)"; fi
+}
+
+probe_install() {
+    if [ -L "$ROOT" ]; then fact install.link "$(readlink -- "$ROOT")"; fi
+    if [ -e "$ROOT" ]; then fact install.real "$(readlink -f -- "$ROOT")"; fi
+    if [ -d "$ROOT" ]; then fact install.folder yes; fi
+    if [ -e "$ROOT/.git" ]; then fact install.git yes; fi
+    if [ -f "$ROOT/$PRODUCT/manage.py" ]; then fact install.tree yes; fi
+    if [ -f "$ROOT/upgrade.sh" ]; then fact install.upgrade_script yes; fi
+    if [ -e /.dockerenv ] || [ -e "$ROOT/docker-compose.yml" ]; then fact install.docker yes; fi
+    for packaged in "$ROOT"/venv/lib/python3*/site-packages/"$PRODUCT"/; do
+        if [ -d "$packaged" ]; then fact install.pip yes; fi
+    done
+    fact version.disk "$(tree_version "$ROOT" || :)"
+    if [ -n "$NEW" ] && [ -e "$NEW" ]; then
+        fact new.exists "$(tree_version "$NEW" || :)"
+        if [ -f "$STATE_DIR/releases/$(basename -- "$NEW")" ]; then fact new.ours yes; fi
+    fi
+    if [ -f "$ROOT/$PRODUCT/$PRODUCT/ldap_config.py" ]; then fact install.ldap yes; fi
+    if grep -q -i -s -E '^[[:space:]]*django-auth-ldap' "$ROOT/local_requirements.txt"; then fact requirements.ldap yes; fi
+}
+
+probe_git() {
+    if ! [ -e "$ROOT/.git" ] || ! have git; then return 0; fi
+    fact git.commit "$(checkout rev-parse HEAD 2>/dev/null || :)"
+    fact git.branch "$(checkout symbolic-ref -q --short HEAD 2>/dev/null || :)"
+    fact git.origin "$(checkout config --get remote.origin.url 2>/dev/null | sed 's#//[^/@]*@#//#' || :)"
+    checkout status --porcelain 2>&1 | head -n 20 | while IFS= read -r line; do fact git.dirty "$line"; done
+}
+
+# Every interpreter that upgrade.sh could be given, and whether it can make a virtual environment.
+probe_python() {
+    for name in ${PYTHON:-python3} python3.8 python3.9 python3.10 python3.11 python3.12 python3.13 python3.14; do
+        path=$(command -v "$name" 2>/dev/null) || continue
+        version=$("$path" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) || continue
+        if "$path" -c 'import venv, ensurepip' 2>/dev/null; then able=venv; else able=no-venv; fi
+        fact python "$path $version $able"
+    done
+    if [ -x "$ROOT/venv/bin/python3" ]; then
+        fact venv.version "$("$ROOT/venv/bin/python3" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null || :)"
+    fi
+}
+
+probe_services() {
+    if ! have systemctl; then return 0; fi
+    # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
+    systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,ExecStart,FragmentPath,User,NRestarts $SERVICES \
+        "$PRODUCT-housekeeping.timer" 2>/dev/null |
+        awk -F= '/^Id=/ { id = $2 } { lines[++n] = $0 }
+            /^$/ { for (i = 1; i < n; i++) print "unit." id "." lines[i]; n = 0; id = "" }
+            END { if (id) for (i = 1; i <= n; i++) print "unit." id "." lines[i] }' || :
+}
+
+probe_housekeeping() {
+    if [ -L "$CRON_DIR/$PRODUCT-housekeeping" ] && ! [ -e "$CRON_DIR/$PRODUCT-housekeeping" ]; then
+        fact housekeeping dangling
+    elif grep -q -s -r -E '(manage.py|-)[[:space:]]*housekeeping' "$CRON_DIR" /etc/crontab /etc/cron.d /var/spool/cron 2>/dev/null; then
+        fact housekeeping cron
+    elif [ -e "$CRON_DIR/$PRODUCT-housekeeping" ]; then
+        fact housekeeping cron
+    fi
+}
+
+probe_space() {
+    for place in "$(dirname -- "$(readlink -f -- "$ROOT" || printf '%s' "$ROOT")")" "$STATE_DIR" "$BACKUP_DIR"; do
+        existing=$place
+        while [ ! -e "$existing" ]; do existing=$(dirname -- "$existing"); done
+        fact disk "$(df -Pm -- "$existing" | awk 'NR == 2 { print $1, $4 }') $place"
+    done
+    for part in venv "$PRODUCT/media" "$PRODUCT/scripts" "$PRODUCT/reports"; do
+        if [ -d "$ROOT/$part" ]; then
+            fact size "$(timeout 5 du -sm -- "$ROOT/$part/" 2>/dev/null | awk '{ print $1 }') $(basename -- "$part")"
+        fi
+    done
+}
+
+probe_runs() {
+    if [ -r "$STATE_DIR/lock" ] && have flock && ! flock -n -s "$STATE_DIR/lock" true; then
+        fact lock.held yes
+    fi
+    if [ -f "$STATE_DIR/current" ]; then
+        run=$(cat "$STATE_DIR/current")
+        fact run.id "$run"
+        if [ -f "$STATE_DIR/runs/$run/result" ]; then fact run.result "$(cat "$STATE_DIR/runs/$run/result")"; fi
+        if [ -f "$STATE_DIR/runs/$run/about" ]; then fact run.about "$(cat "$STATE_DIR/runs/$run/about")"; fi
+    fi
+}
+
+# What only Python can read. The unit's environment comes first: configuration.py may take its values from there.
+probe_configuration() {
+    python=$(tree_python "$ROOT") || return 0
+    program=$(bundled ask.py)
+    # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
+    eval "$(systemctl show -p Environment,EnvironmentFiles ${SERVICES%% *} 2>/dev/null | "$python" -c "$program" unit || :)"
+    set --
+    while IFS= read -r header; do [ -z "$header" ] || set -- "$@" "$header"; done <<EOF
+${HEALTH_HEADERS-}
+EOF
+    "$python" -c "$program" facts "$ROOT" "$PRODUCT" "$(bundled facts.sql)" "$HEALTH_URL" "$@" || :
+}
+
+fact probe 1
+probe_server
+probe_install
+probe_git
+probe_python
+probe_services
+probe_housekeeping
+probe_space
+probe_runs
+probe_configuration
+fact probe.complete yes

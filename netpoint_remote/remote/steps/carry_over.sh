@@ -1,0 +1,75 @@
+# shellcheck shell=sh
+# Copy the configuration and every other local file to the new release (the upgrade document, step 3, option A).
+#
+# The document names local_requirements.txt, configuration.py, ldap_config.py and gunicorn.py. Admins keep more beside
+# them: what the old tree has at its top, in the product's folder or beside configuration.py, the new one lacks, and
+# did not come with the old archive (its files share one time) is theirs and comes along.
+: "${OLD:?}" "${NEW:?}" "${PRODUCT:?}" "${RUN:?}"
+
+documented() {
+    say local_requirements.txt
+    say gunicorn.py
+    say "$PRODUCT/$PRODUCT/configuration.py"
+    say "$PRODUCT/$PRODUCT/ldap_config.py"
+    say "$PRODUCT/local"
+}
+
+others() (
+    cd -- "$OLD"
+    for name in * .[!.]* "$PRODUCT"/* "$PRODUCT/$PRODUCT"/*; do
+        case $name in
+            venv | .git | *__pycache__ | *.pyc | "$PRODUCT/static" | "$PRODUCT/media" | "$PRODUCT/scripts" | "$PRODUCT/reports") continue ;;
+            *) ;;
+        esac
+        if { [ -e "$name" ] || [ -L "$name" ]; } && ! [ -e "$NEW/$name" ] && is_local "$name"; then say "$name"; fi
+    done
+)
+
+is_local() {
+    if [ -L "$1" ]; then
+        return 0
+    elif [ -d "$1" ]; then
+        came=$(stat -c %Y -- "$OLD/upgrade.sh")
+        [ -n "$(find "$1" -name __pycache__ -prune -o -type f \( -newer "$OLD/upgrade.sh" -o ! -newermt "@$((came - 1))" \) -print -quit)" ]
+    else
+        [ "$1" -nt "$OLD/upgrade.sh" ] || [ "$1" -ot "$OLD/upgrade.sh" ]
+    fi
+}
+
+local_files() {
+    documented | while IFS= read -r name; do if [ -e "$OLD/$name" ]; then say "$name"; fi; done
+    others
+}
+
+same() {
+    if [ -d "$OLD/$1" ]; then
+        diff -r -q -x __pycache__ -- "$OLD/$1" "$NEW/$1" >/dev/null 2>&1
+    else
+        [ "$(readlink -- "$OLD/$1")" = "$(readlink -- "$NEW/$1")" ] &&
+            { ! [ -e "$OLD/$1" ] || cmp -s -- "$OLD/$1" "$NEW/$1"; } &&
+            [ "$(stat -c '%U:%G %a' -- "$OLD/$1")" = "$(stat -c '%U:%G %a' -- "$NEW/$1" 2>/dev/null)" ]
+    fi
+}
+
+check() {
+    [ -f "$RUN/carried" ] && while IFS= read -r name; do same "$name" || return 1; done <"$RUN/carried"
+}
+
+apply() {
+    local_files | sort -u >"$RUN/carried.partial"
+    while IFS= read -r name; do
+        say "carried over: $name"
+        if [ -d "$OLD/$name" ] && ! [ -L "$OLD/$name" ]; then
+            mkdir -p -- "$NEW/$name"
+            cp -a -- "$OLD/$name/." "$NEW/$name/"
+        else
+            cp -a -- "$OLD/$name" "$NEW/$name"
+        fi
+    done <"$RUN/carried.partial"
+    mv -f -- "$RUN/carried.partial" "$RUN/carried"
+    journal note "carried over: $(tr '\n' ' ' <"$RUN/carried")"
+}
+
+undo() {
+    rm -f -- "$RUN/carried" "$RUN/carried.partial"
+}

@@ -1,0 +1,63 @@
+# shellcheck shell=sh
+# Start the new release beside, on a loopback port, as its own user, and prove it before users reach it (the design, "On the server").
+: "${NEW:?}" "${PRODUCT:?}" "${RUN:?}" "${TREE_VERSION:?}"
+pid_file=$RUN/beside.pid
+
+check() {
+    [ -f "$RUN/proved" ]
+}
+
+apply() {
+    python=$NEW/venv/bin/python3
+    no_unapplied_migrations &
+    migrations=$!
+    worker_can_start &
+    worker=$!
+    wait "$migrations" || fail "migrations are left unapplied, or cannot be listed: see the log"
+    wait "$worker" || fail "the worker's command cannot be loaded in the new environment: see the log"
+    if [ -x "$NEW/venv/bin/gunicorn" ]; then prove_pages; else journal note "no gunicorn in the new environment; the pages are proved in place only"; fi
+    : >"$RUN/proved"
+}
+
+no_unapplied_migrations() {
+    as_service_user "$python" "$NEW/$PRODUCT/manage.py" showmigrations --plan >"$RUN/migrations.shown" || return 1
+    ! grep -E '^[[:space:]]*\[ \]' "$RUN/migrations.shown"
+}
+
+worker_can_start() {
+    as_service_user "$python" "$NEW/$PRODUCT/manage.py" rqworker --help >/dev/null
+}
+
+prove_pages() {
+    port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    set -- --pythonpath "$NEW/$PRODUCT"
+    if [ -f "$NEW/gunicorn.py" ]; then set -- "$@" --config "$NEW/gunicorn.py"; fi
+    # Its own process group, so that the workers end with it.
+    as_service_user setsid "$NEW/venv/bin/gunicorn" "$@" --bind "127.0.0.1:$port" --workers 1 "$PRODUCT.wsgi" &
+    say $! >"$pid_file"
+    why=''
+    waited=0
+    while [ "$waited" -lt 60 ]; do
+        waited=$((waited + 1))
+        sleep 1
+        page_facts "$NEW" "http://127.0.0.1:$port" >"$RUN/page.beside" || :
+        if why=$(page_is_well "$RUN/page.beside"); then break; fi
+        kill -0 "$(cat "$pid_file")" 2>/dev/null || { why="it ended by itself ($why)"; break; }
+        case $why in 'no answer'*) ;; *) break ;; esac
+    done
+    stop_beside
+    [ -z "$why" ] || fail "the new release does not work, started beside: $why"
+}
+
+stop_beside() {
+    [ -f "$pid_file" ] || return 0
+    started=$(cat "$pid_file")
+    # runuser stands between where it was needed: its child is the leader of the group
+    for process in $(pgrep -P "$started" 2>/dev/null) "$started"; do kill -TERM "-$process" 2>/dev/null || kill -TERM "$process" 2>/dev/null || :; done
+    rm -f -- "$pid_file"
+}
+
+undo() {
+    stop_beside
+    rm -f -- "$RUN/proved"
+}

@@ -1,0 +1,44 @@
+# shellcheck shell=sh
+# Prove the new release where users reach it: units stable past their restart pause, the right version, its pages (the design, "On the server").
+: "${SERVICES:?}" "${RUN:?}" "${ROOT:?}" "${HEALTH_URL?}"
+
+check() {
+    [ -f "$RUN/proved.in_place" ]
+}
+
+# The same processes as at the start of the watch, never restarted: a unit that dies shows `activating` or a new process.
+processes() {
+    for unit in $SERVICES; do
+        systemctl show -p ActiveState,SubState,MainPID,NRestarts "$unit" | tr '\n' ' '
+        say "$unit"
+    done
+}
+
+# The longest pause after which systemd starts a dead unit again, in seconds, and a little more.
+watch_time() {
+    for unit in $SERVICES; do systemctl show -p RestartUSec "$unit" | sed -n 's/^RestartUSec=//p'; done |
+        awk '{ s = 0; for (i = 1; i <= NF; i++) { n = $i + 0; if ($i ~ /ms$/) n /= 1000; else if ($i ~ /min$/) n *= 60; else if ($i ~ /us$/) n = 0; s += n } if (s > most) most = s }
+            END { if (most > 120) most = 120; print int(most) + 5 }'
+}
+
+apply() {
+    page_facts "$ROOT" "$HEALTH_URL" >"$RUN/page.in_place" || :
+    why=$(page_is_well "$RUN/page.in_place") || fail "$why"
+    first=$(processes)
+    left=$(watch_time)
+    while [ "$left" -gt 0 ]; do
+        for unit in $SERVICES; do
+            [ "$(systemctl is-active "$unit" || :)" = active ] || fail "the unit $unit does not stay up: $(systemctl show -p SubState,Result "$unit" | tr '\n' ' ')"
+        done
+        [ "$(processes)" = "$first" ] || fail "a unit was restarted while it was watched: $(processes | tr '\n' ' ')"
+        left=$((left - 1))
+        sleep 1
+    done
+    page_facts "$ROOT" "$HEALTH_URL" >"$RUN/page.in_place" || :
+    why=$(page_is_well "$RUN/page.in_place") || fail "$why"
+    : >"$RUN/proved.in_place"
+}
+
+undo() {
+    rm -f -- "$RUN/proved.in_place"
+}

@@ -1,0 +1,68 @@
+# shellcheck shell=sh
+# Run the official upgrade.sh, unmodified, and read its progress (the upgrade document, step 4).
+: "${NEW:?}" "${PRODUCT:?}" "${RUN:?}" "${BACKUP_DIR:?}" "${RUN_ID:?}" "${PYTHON?}"
+dump=$BACKUP_DIR/$RUN_ID/database.dump
+
+check() {
+    [ "$(cat "$RUN/upgrade.status" 2>/dev/null)" = 0 ] && [ -x "$NEW/venv/bin/python3" ] && [ -d "$NEW/$PRODUCT/static" ]
+}
+
+apply() {
+    rm -f -- "$RUN/upgrade.status"
+    { upgrade 2>&1; } | read_progress
+    status=$(cat "$RUN/upgrade.status")
+    [ "$status" = 0 ] || fail "upgrade.sh ended with status $status at: $(cat "$RUN/part" 2>/dev/null)"
+    if ! [ -f "$RUN/upgrade.complete" ]; then
+        rm -f -- "$RUN/upgrade.status"
+        fail "upgrade.sh ended early, without saying that the upgrade is complete, at: $(cat "$RUN/part" 2>/dev/null)"
+    fi
+}
+
+# What the window needs was fetched while staging; the index is asked only where local requirements name other places.
+upgrade() (
+    load "$BUNDLE/environment.sh"
+    load "$RUN/unit.env"
+    if [ -f "$RUN/wheels/complete" ]; then
+        export PIP_FIND_LINKS="$RUN/wheels ${PIP_FIND_LINKS-}"
+        if ! grep -q -s -E '(://|^[[:space:]]*(-e|--editable|[./]))' "$NEW/local_requirements.txt"; then export PIP_NO_INDEX=1; fi
+    fi
+    if [ -n "$PYTHON" ]; then export PYTHON; else unset PYTHON; fi
+    unset VIRTUAL_ENV
+    status=0
+    "$NEW/upgrade.sh" || status=$?
+    say "$status" >"$RUN/upgrade.status"
+)
+
+# Progress lines start at the margin and end in dots; what stands in brackets is the command.
+read_progress() {
+    rm -f -- "$RUN/part" "$RUN/upgrade.complete"
+    while IFS= read -r line; do
+        say "$line"
+        case $line in
+            'Upgrade complete'*) : >"$RUN/upgrade.complete" ;;
+            'Applying database migrations'*) : >"$RUN/migrating"; next_part "$line" ;;
+            [A-Z]*...) next_part "$line" ;;
+            *'have changes that are not yet reflected in a migration'*) journal note "upgrade.sh warns: $line (a local change of the code should be investigated; never make migrations)" ;;
+            *) ;;
+        esac
+    done
+}
+
+next_part() {
+    part=${1%%...*}
+    part=${part%% (*}
+    say "$part" >"$RUN/part"
+    journal part "$part"
+}
+
+# The dump is put back unless upgrade.sh certainly did not come to the database.
+undo() {
+    rm -f -- "$RUN/upgrade.status"
+    if [ -f "$RUN/migrating" ] || [ "$(applied_migrations)" != "$(cat "$RUN/before/migrations")" ]; then
+        [ -f "$dump" ] || fail "there is no dump to put back"
+        say "putting $dump back"
+        restore_database "$dump" || fail "the dump $dump could not be put back"
+        [ "$(applied_migrations)" = "$(cat "$RUN/before/migrations")" ] || fail "the dump was put back and the database is not as it was"
+        rm -f -- "$RUN/migrating"
+    fi
+}

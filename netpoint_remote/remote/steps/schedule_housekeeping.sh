@@ -1,0 +1,43 @@
+# shellcheck shell=sh
+# See that NetPoint's nightly housekeeping is scheduled (the upgrade document, step 6).
+: "${ROOT:?}" "${PRODUCT:?}" "${CRON_DIR:?}" "${RUN:?}"
+link=$CRON_DIR/$PRODUCT-housekeeping
+script=$ROOT/contrib/$PRODUCT-housekeeping.sh
+
+scheduled() {
+    [ -x "$link" ] || active "$PRODUCT-housekeeping.timer" ||
+        grep -q -s -r -E "(manage.py|$PRODUCT-)housekeeping|manage.py +housekeeping" /etc/crontab /etc/cron.d /var/spool/cron
+}
+
+# Releases before 3.0 have no such command, and since 4.4 it needs no scheduling.
+check() {
+    ! [ -f "$script" ] || scheduled
+}
+
+apply() {
+    if ! [ -d "$CRON_DIR" ]; then
+        use_timer
+    elif [ "$ROOT" = "/opt/$PRODUCT" ]; then
+        say "$link" >"$RUN/before/housekeeping"
+        ln -sfn -- "$script" "$link"
+    else
+        # "If NetPoint has been installed in a nonstandard path, be sure to update the system paths within this script first."
+        say "$link" >"$RUN/before/housekeeping"
+        sed "s|/opt/$PRODUCT|$ROOT|g" "$script" | write_file "$link"
+        chmod 755 -- "$link"
+    fi
+}
+
+use_timer() {
+    for unit in "$PRODUCT-housekeeping.service" "$PRODUCT-housekeeping.timer"; do
+        [ -f "$ROOT/contrib/$unit" ] || fail "there is no $CRON_DIR and the release has no timer: schedule '$script' daily by hand, or set cron_dir"
+        say "/etc/systemd/system/$unit" >>"$RUN/before/housekeeping"
+        sed "s|/opt/$PRODUCT|$ROOT|g" "$ROOT/contrib/$unit" | write_file "/etc/systemd/system/$unit"
+    done
+    systemctl daemon-reload
+    systemctl enable --now "$PRODUCT-housekeeping.timer"
+}
+
+undo() {
+    [ ! -f "$RUN/before/housekeeping" ] || while IFS= read -r made; do rm -f -- "$made"; done <"$RUN/before/housekeeping"
+}

@@ -1,0 +1,30 @@
+# shellcheck shell=sh
+# Fetch and build all Python packages while NetPoint serves, so that the window needs no network (the upgrade document, step 4).
+: "${RUN:?}" "${ROOT:?}" "${NEW:?}" "${METHOD:?}" "${PYTHON?}"
+wheels=$RUN/wheels
+
+check() {
+    [ -f "$wheels/complete" ]
+}
+
+apply() {
+    rm -rf -- "$wheels" "$RUN/scratch"
+    mkdir -p -- "$wheels"
+    if [ "$METHOD" = git ]; then
+        checkout show "${COMMIT:?}:requirements.txt" >"$RUN/requirements.txt"
+    else
+        cp -- "$NEW/requirements.txt" "$RUN/requirements.txt"
+    fi
+    "${PYTHON:-python3}" -m venv "$RUN/scratch" || fail "${PYTHON:-python3} cannot make a virtual environment; install its venv package"
+    set -- -r "$RUN/requirements.txt"
+    if [ -f "$NEW/local_requirements.txt" ]; then set -- "$@" -r "$NEW/local_requirements.txt"; fi
+    cd -- "$NEW"
+    with_environment "$RUN/scratch/bin/python3" -m pip wheel -q --wheel-dir "$wheels" "$@" pip wheel setuptools ||
+        fail "pip could not get or build a package: $(grep -i -E '^ *(error|.*No matching|.*Could not)' "$RUN/log" | tail -n 2 | tr '\n' ' ')"
+    rm -rf -- "$RUN/scratch"
+    : >"$wheels/complete"
+}
+
+undo() {
+    rm -rf -- "$wheels" "$RUN/scratch"
+}

@@ -1,0 +1,36 @@
+# shellcheck shell=sh
+# Start the new release; users have NetPoint again when its login page answers (the upgrade document, step 5).
+: "${SERVICES:?}" "${RUN:?}" "${ROOT:?}" "${PRODUCT:?}"
+
+check() {
+    for unit in $SERVICES; do active "$unit" || return 1; done
+    [ -f "$RUN/serving" ]
+}
+
+apply() {
+    [ -f "$RUN/rows" ] || rows_written >"$RUN/rows"
+    systemctl daemon-reload
+    # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
+    systemctl start $SERVICES || fail "systemctl could not start $SERVICES"
+    if grep -q -x -F "$PRODUCT-housekeeping.timer" "$RUN/before/active"; then systemctl start "$PRODUCT-housekeeping.timer"; fi
+    wait_for_login "$ROOT" 90 || fail "the services were started and the login page does not answer: $(fact_of page.error "$RUN/page.waited") $(fact_of page.login "$RUN/page.waited")"
+    journal window-closed ''
+    : >"$RUN/serving"
+}
+
+# Users could write since the start: what they wrote is not thrown away by a program (the design, promise 2).
+undo() {
+    # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
+    systemctl stop $SERVICES
+    if [ -f "$RUN/rows" ]; then
+        sleep 1
+        written=$(($(rows_written) - $(cat "$RUN/rows")))
+        if [ "$written" -ne 0 ]; then
+            # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
+            systemctl start $SERVICES || :
+            say "going back would lose $written rows written since the new release was started" >"$RUN/reason"
+            exit 3
+        fi
+    fi
+    rm -f -- "$RUN/serving" "$RUN/rows"
+}

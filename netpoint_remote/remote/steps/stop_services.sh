@@ -1,0 +1,41 @@
+# shellcheck shell=sh
+# Stop NetPoint and make sure that nobody of its own writes any more: from here on users are without it.
+: "${SERVICES:?}" "${PRODUCT:?}" "${RUN:?}" "${OLD:?}"
+
+check() {
+    for unit in $SERVICES "$PRODUCT-housekeeping.timer"; do if active "$unit"; then return 1; fi; done
+    [ -f "$RUN/window" ]
+}
+
+apply() {
+    : >"$RUN/window"
+    journal window-open ''
+    if active "$PRODUCT-housekeeping.timer"; then systemctl stop "$PRODUCT-housekeeping.timer"; fi
+    # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
+    systemctl stop $SERVICES
+    waited=0
+    left=$(sessions)
+    while [ "$left" -gt 0 ]; do
+        [ "$waited" -lt 30 ] || fail "somebody else works with NetPoint's database: $(session_names)"
+        waited=$((waited + 1))
+        sleep 1
+        left=$(sessions)
+    done
+}
+
+sessions() {
+    sql "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+}
+
+session_names() {
+    sql "SELECT coalesce(client_addr::text, 'this server') || ' (' || application_name || ')' FROM pg_stat_activity
+        WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()" | tr '\n' ' '
+}
+
+# Start what ran before, and give it time to answer.
+undo() {
+    while IFS= read -r unit; do systemctl start "$unit"; done <"$RUN/before/active"
+    if grep -q -v timer "$RUN/before/active"; then wait_for_login "$OLD" 90 || fail "the old release was started and does not answer"; fi
+    if [ -f "$RUN/window" ]; then journal window-closed ''; fi
+    rm -f -- "$RUN/window"
+}
