@@ -6,6 +6,7 @@ SELECT 'db.can_create=' || has_schema_privilege(current_schema(), 'CREATE');
 SELECT 'db.foreign_owned=' || count(*) FROM pg_tables WHERE schemaname = current_schema() AND tableowner <> current_user;
 SELECT 'db.in_recovery=' || pg_is_in_recovery();
 SELECT 'db.applied=' || app || '.' || name FROM django_migrations;
+SELECT 'db.door=' || app || '.' || name FROM django_migrations WHERE app = 'dcim' AND name IN ('0130_sitegroup', '0182_zero_length_cable_fix');
 SELECT 'db.duplicate_devices=' || count(*) FROM (SELECT lower(name) FROM dcim_device WHERE name IS NOT NULL GROUP BY lower(name), site_id, tenant_id HAVING count(*) > 1) AS twice;
 SELECT 'db.duplicate_vms=' || count(*) FROM (SELECT lower(name) FROM virtualization_virtualmachine GROUP BY lower(name), cluster_id, tenant_id HAVING count(*) > 1) AS twice;
 SELECT 'db.legacy_sites=' || count(*) FROM dcim_site WHERE asn IS NOT NULL OR contact_name <> '' OR contact_phone <> '' OR contact_email <> '';

@@ -38,7 +38,9 @@ probe_install() {
         if [ -f "$STATE_DIR/releases/$(basename -- "$NEW")" ]; then fact new.ours yes; fi
     fi
     if [ -f "$ROOT/$PRODUCT/$PRODUCT/ldap_config.py" ]; then fact install.ldap yes; fi
-    if grep -q -i -s -E '^[[:space:]]*django-auth-ldap' "$ROOT/local_requirements.txt"; then fact requirements.ldap yes; fi
+    # Names only: a line may hold the credentials of an index.
+    sed -n 's/^[[:space:]]*\([A-Za-z0-9][A-Za-z0-9._-]*\).*/\1/p' "$ROOT/local_requirements.txt" 2>/dev/null |
+        while IFS= read -r name; do fact local_requirement "$name"; done
 }
 
 probe_git() {

@@ -1,0 +1,319 @@
+"""What the probe saw on one server: lines of `name=value` in, a frozen value out.
+
+Everything here was printed by a server and is untrusted: what is not understood is left out, never believed.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+MEBI = 1024 * 1024
+LONGEST = MEBI  # bytes of a probe that are read at most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreter:
+    """One Python that upgrade.sh could be given; `makes_venv` needs its venv and ensurepip modules."""
+
+    path: str
+    version: str
+    makes_venv: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """One systemd unit in systemd's own words; `command` is its ExecStart."""
+
+    name: str
+    load: str = ""
+    active: str = ""
+    sub: str = ""
+    enabled: str = ""
+    command: str = ""
+    file: str = ""
+    user: str = ""
+    restarts: int = 0
+
+    @property
+    def runs(self) -> bool:
+        return self.active == "active"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """The free space where `path` lies or would lie."""
+
+    path: str
+    device: str
+    free_mb: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """What PostgreSQL said; `error` when it said nothing. `unapplied` and `ahead` compare its record with the tree."""
+
+    host: str = ""
+    port: str = ""
+    name: str = ""
+    error: str = ""
+    identity: str = ""
+    server_version_num: int = 0
+    size_mb: int = 0
+    can_create: bool = True
+    foreign_owned: int = 0
+    in_recovery: bool = False
+    applied_count: int = 0
+    unapplied: str = ""
+    ahead: str = ""
+    doors: tuple[str, ...] = ()
+    duplicate_devices: int = 0
+    duplicate_vms: int = 0
+    legacy_sites: int = 0
+    legacy_providers: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What users get: `login` is an HTTP status, `versions` maps where it was said to what was said."""
+
+    address: str = ""
+    error: str = ""
+    login: str = ""
+    trouble: str = ""
+    static: str = ""
+    versions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """One server as the probe saw it; names follow the probe's."""
+
+    complete: bool = False
+    user: str = ""
+    uid: int = -1
+    time: int = 0
+    boot_id: str = ""
+    memory_mb: int = 0
+    system: str = ""
+    systemd: bool = False
+    tools: tuple[str, ...] = ()
+    pg_dump_version: str = ""
+    link: str | None = None
+    real: str = ""
+    folder: bool = False
+    git: bool = False
+    tree: bool = False
+    upgrade_script: bool = False
+    docker: bool = False
+    pip: bool = False
+    disk_version: str = ""
+    new_exists: bool = False
+    new_version: str = ""
+    new_ours: bool = False
+    ldap: bool = False
+    local_requirements: tuple[str, ...] = ()
+    commit: str = ""
+    branch: str = ""
+    origin: str = ""
+    dirty: tuple[str, ...] = ()
+    interpreters: tuple[Interpreter, ...] = ()
+    venv_version: str = ""
+    units: tuple[Unit, ...] = ()
+    housekeeping: str = ""
+    disks: tuple[Disk, ...] = ()
+    sizes_mb: tuple[tuple[str, int], ...] = ()
+    lock_held: bool = False
+    run_id: str = ""
+    run_result: str = ""
+    run_about: str = ""
+    configuration_error: str = ""
+    configuration: Mapping[str, object] = field(default_factory=dict)
+    missing_keys: tuple[str, ...] = ()
+    secret_key_length: int = 0
+    secret_key_print: str = ""
+    database: Database = Database()
+    redis: tuple[tuple[str, str], ...] = ()
+    page: Page = Page()
+
+    def unit(self, service: str) -> Unit | None:
+        """Return the unit of a service, with or without its ending."""
+        name = service if "." in service else f"{service}.service"
+        return next((unit for unit in self.units if unit.name == name), None)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the last run here neither ended nor runs: its server went down under it."""
+        return bool(self.run_id) and not self.run_result and not self.lock_held
+
+
+class _Lines:
+    """The probe's lines by name, in order."""
+
+    def __init__(self, text: str) -> None:
+        self._values: dict[str, list[str]] = {}
+        for line in text[:LONGEST].splitlines():
+            name, equals, value = line.partition("=")
+            if equals:
+                self._values.setdefault(name, []).append(value)
+
+    def text(self, name: str) -> str:
+        return self._values.get(name, [""])[0]
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        return tuple(self._values.get(name, ()))
+
+    def number(self, name: str) -> int:
+        return _number(self.text(name))
+
+    def yes(self, name: str) -> bool:
+        return self.text(name) in {"yes", "true", "t"}
+
+    def has(self, name: str) -> bool:
+        return name in self._values
+
+    def under(self, prefix: str) -> Iterator[tuple[str, str]]:
+        for name, values in self._values.items():
+            if name.startswith(prefix):
+                yield name.removeprefix(prefix), values[0]
+
+
+def parse_facts(text: str) -> Facts:
+    """Read what `probe.sh` printed; lines that mean nothing to us are passed over."""
+    lines = _Lines(text)
+    return Facts(
+        complete=lines.yes("probe.complete"),
+        user=lines.text("host.user"),
+        uid=lines.number("host.uid") if lines.has("host.uid") else -1,
+        time=lines.number("host.time"),
+        boot_id=lines.text("host.boot_id"),
+        memory_mb=lines.number("host.memory_mb"),
+        system=lines.text("host.system"),
+        systemd=lines.yes("host.systemd"),
+        tools=lines.texts("tool"),
+        pg_dump_version=lines.text("pg_dump.version"),
+        link=lines.text("install.link") if lines.has("install.link") else None,
+        real=lines.text("install.real"),
+        folder=lines.yes("install.folder"),
+        git=lines.yes("install.git"),
+        tree=lines.yes("install.tree"),
+        upgrade_script=lines.yes("install.upgrade_script"),
+        docker=lines.yes("install.docker"),
+        pip=lines.yes("install.pip"),
+        disk_version=lines.text("version.disk"),
+        new_exists=lines.has("new.exists"),
+        new_version=lines.text("new.exists"),
+        new_ours=lines.yes("new.ours"),
+        ldap=lines.yes("install.ldap"),
+        local_requirements=tuple(name.lower().replace("_", "-") for name in lines.texts("local_requirement")),
+        commit=lines.text("git.commit"),
+        branch=lines.text("git.branch"),
+        origin=lines.text("git.origin"),
+        dirty=lines.texts("git.dirty"),
+        interpreters=tuple(_interpreters(lines.texts("python"))),
+        venv_version=lines.text("venv.version"),
+        units=tuple(_units(lines)),
+        housekeeping=lines.text("housekeeping"),
+        disks=tuple(_disks(lines.texts("disk"))),
+        sizes_mb=tuple(_sizes(lines.texts("size"))),
+        lock_held=lines.yes("lock.held"),
+        run_id=lines.text("run.id"),
+        run_result=lines.text("run.result"),
+        run_about=lines.text("run.about"),
+        configuration_error=lines.text("configuration.error"),
+        configuration=_configuration(lines.text("configuration")),
+        missing_keys=tuple(lines.text("configuration.missing").split()),
+        secret_key_length=lines.number("configuration.secret_key_length"),
+        secret_key_print=lines.text("configuration.secret_key_print"),
+        database=_database(lines),
+        redis=tuple(lines.under("redis.")),
+        page=_page(lines),
+    )
+
+
+def _number(text: str) -> int:
+    digits = text.strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < len(str(2**63)) else 0
+
+
+def _interpreters(values: Iterable[str]) -> Iterator[Interpreter]:
+    seen = set()
+    for value in values:
+        path, _, rest = value.partition(" ")
+        version, _, able = rest.partition(" ")
+        if version and path not in seen:
+            seen.add(path)
+            yield Interpreter(path=path, version=version, makes_venv=able == "venv")
+
+
+def _units(lines: _Lines) -> Iterator[Unit]:
+    units: dict[str, dict[str, str]] = {}
+    for name, value in lines.under("unit."):
+        unit, _, key = name.rpartition(".")
+        units.setdefault(unit, {})[key] = value
+    for name, values in units.items():
+        yield Unit(
+            name=name,
+            load=values.get("LoadState", ""),
+            active=values.get("ActiveState", ""),
+            sub=values.get("SubState", ""),
+            enabled=values.get("UnitFileState", ""),
+            command=values.get("ExecStart", ""),
+            file=values.get("FragmentPath", ""),
+            user=values.get("User", ""),
+            restarts=_number(values.get("NRestarts", "")),
+        )
+
+
+def _disks(values: Iterable[str]) -> Iterator[Disk]:
+    for value in values:
+        device, _, rest = value.partition(" ")
+        free, _, path = rest.partition(" ")
+        yield Disk(path=path, device=device, free_mb=_number(free))
+
+
+def _sizes(values: Iterable[str]) -> Iterator[tuple[str, int]]:
+    for value in values:
+        megabytes, _, name = value.partition(" ")
+        yield name, _number(megabytes)
+
+
+def _configuration(text: str) -> Mapping[str, object]:
+    try:
+        read = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _database(lines: _Lines) -> Database:
+    return Database(
+        host=lines.text("database.host"),
+        port=lines.text("database.port"),
+        name=lines.text("database.name"),
+        error=lines.text("db.error"),
+        identity=lines.text("db.identity"),
+        server_version_num=lines.number("db.server_version_num"),
+        size_mb=lines.number("db.size_mb"),
+        can_create=lines.yes("db.can_create") or not lines.has("db.can_create"),
+        foreign_owned=lines.number("db.foreign_owned"),
+        in_recovery=lines.yes("db.in_recovery"),
+        applied_count=lines.number("db.applied_count"),
+        unapplied=lines.text("db.unapplied"),
+        ahead=lines.text("db.ahead"),
+        doors=lines.texts("db.door"),
+        duplicate_devices=lines.number("db.duplicate_devices"),
+        duplicate_vms=lines.number("db.duplicate_vms"),
+        legacy_sites=lines.number("db.legacy_sites"),
+        legacy_providers=lines.number("db.legacy_providers"),
+    )
+
+
+def _page(lines: _Lines) -> Page:
+    return Page(
+        address=lines.text("page.address"),
+        error=lines.text("page.error"),
+        login=lines.text("page.login"),
+        trouble=lines.text("page.trouble"),
+        static=lines.text("page.static"),
+        versions=tuple(lines.under("page.version.")),
+    )
