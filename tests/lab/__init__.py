@@ -1,8 +1,12 @@
 """Real Debian servers on this machine, with a small NetPoint of our own, for the stories no double can tell.
 
+What is where:
+
     rootfs.py      one cached root filesystem for all servers
     servers.py     one server: boot, run, power cut, close
-    hosts_file.py  the inventory of some servers, as the product reads it
+    network.py     the address and the cable of each
+    lab.py         servers that come and go together, and their hosts file
+    asking.py      what tests ask a server: rows, files, pages
     wheels.py      the local package index of the servers
     netpoint/      releases of a small NetPoint and their first installation
 """

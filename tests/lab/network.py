@@ -33,7 +33,7 @@ class Slot:
 
     @property
     def gateway(self) -> str:
-        """This machine's address, seen from the server."""
+        """The address of this machine, seen from the server."""
         return f"198.18.{self.number}.1"
 
     def free(self) -> None:

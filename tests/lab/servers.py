@@ -154,8 +154,11 @@ class Server:
         """Run a command as `admin` over real SSH."""
         options = ("BatchMode=yes", "StrictHostKeyChecking=yes", f"UserKnownHostsFile={self.keys.known_hosts}")
         return subprocess.run(
-            ["ssh", "-F", "none", "-i", self.keys.private, *(f"-o{option}" for option in options)]
-            + [f"admin@{self.address}", command],
+            [
+                *("ssh", "-F", "none", "-i", str(self.keys.private)),
+                *(f"-o{option}" for option in options),
+                *(f"admin@{self.address}", command),
+            ],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

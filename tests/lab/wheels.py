@@ -9,9 +9,12 @@ import platform
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.lab.rootfs import built_once, digest, python_version, rootfs
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REQUIREMENTS = (
     ("Django==4.2.16", "gunicorn==22.0.0", "psycopg2-binary==2.9.9", "redis==5.0.8", "rq==1.13.0", "wheel", "pip"),

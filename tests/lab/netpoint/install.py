@@ -11,20 +11,20 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
+import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from packaging.version import Version
-
 from tests.lab.netpoint.releases import VERSIONS, generator, make_git, make_release, top_folder
 from tests.lab.rootfs import built_once, digest, key
 from tests.lab.servers import Keys, LabError, Server
 from tests.lab.wheels import wheels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 FORMAT = "3"
 """Raise it when installations are made in another way."""
@@ -73,7 +73,7 @@ class Installation:
     base_path: str = ""
     login_required: bool = False
     allowed_hosts: tuple[str, ...] = ("*",)
-    database_password: str = "it's a \"lab\" \\ $1"
+    database_password: str = 'it\'s a "lab" \\ $1'
     sites: int = 50
     devices: int = 2000
 
@@ -88,13 +88,19 @@ def netpoint_server(
     keys: Keys,
     installation: Installation,
     sudo_asks: bool = False,
+    cloned: bool = False,
     shares: Mapping[str, Path] | None = None,
 ) -> Server:
-    """Return a switched-off server with NetPoint on it, its SECRET_KEY its own."""
-    everything = {"/srv/wheels": wheels(), "/srv/git": git_folder(), **(shares or {})}
+    """Return a switched-off server with NetPoint on it, its SECRET_KEY and its database cluster its own.
+
+    A `cloned` server keeps the cluster identifier of the others, as virtual machines copied from one template do.
+    """
+    everything = {**_shares(), **(shares or {})}
     layers = (image(installation),)
     server = Server(name, keys=keys, layers=layers, shares=everything, sudo_asks=sudo_asks)
     _renew_secret_key(server.root / installation.folder.lstrip("/") / "netpoint/netpoint/configuration.py")
+    if not cloned:
+        _renew_cluster(server.root)
     return server
 
 
@@ -106,7 +112,7 @@ def image(installation: Installation) -> Path:
 
 def git_folder() -> Path:
     """Return a folder with the repository of all releases, `netpoint.git`."""
-    return built_once(f"git-{generator()}", lambda folder: _make_git_folder(folder))
+    return built_once(f"git-{generator()}", _make_git_folder)
 
 
 def archives() -> Path:
@@ -136,7 +142,7 @@ def upgrade_sh(server: Server, folder: str, **environment: str) -> str:
 
 def _make_image(installation: Installation, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        server = Server("image", keys=Keys.make(Path(scratch)), shares=_install_shares())
+        server = Server("image", keys=Keys.make(Path(scratch)), shares=_shares())
         try:
             server.boot()
             install(server, installation)
@@ -146,7 +152,7 @@ def _make_image(installation: Installation, folder: Path) -> None:
             server.close()
 
 
-def _install_shares() -> dict[str, Path]:
+def _shares() -> dict[str, Path]:
     return {"/srv/wheels": wheels(), "/srv/git": git_folder(), "/srv/releases": archives()}
 
 
@@ -204,6 +210,20 @@ def _renew_secret_key(configuration: Path) -> None:
     configuration.write_text(re.sub("^SECRET_KEY = .*$", key_line, configuration.read_text(), flags=re.MULTILINE))
 
 
+def _renew_cluster(root: Path) -> None:
+    """Give the database cluster, cleanly shut down, a system identifier of its own."""
+    for cluster in root.glob("var/lib/postgresql/*/main"):
+        with (cluster / "global/pg_control").open("r+b") as control:
+            control.write(secrets.token_bytes(8))
+        version = cluster.parent.name
+        reset = f"/usr/lib/postgresql/{version}/bin/pg_resetwal"
+        subprocess.run(
+            ["chroot", "--userspec=postgres:postgres", root, reset, "--force", f"/{cluster.relative_to(root)}"],
+            check=True,
+            capture_output=True,
+        )
+
+
 def _gunicorn() -> str:
     return (Path(__file__).parent / "tree/contrib/gunicorn.py").read_text()
 
@@ -245,9 +265,3 @@ def _enable_services(server: Server, installation: Installation) -> None:
 def _write(server: Server, path: str, text: str, owner_and_mode: str) -> None:
     owner, mode = owner_and_mode.split()
     server.run(f"cat > {path} && chown {owner} {path} && chmod {mode} {path}", text=text)
-
-
-def make_images(installations: Iterable[Installation]) -> None:
-    """Make the layers of several installations, one after the other."""
-    for installation in installations:
-        image(installation)

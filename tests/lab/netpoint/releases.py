@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
-
 from tests.lab.rootfs import digest
 
 if TYPE_CHECKING:
@@ -63,6 +62,13 @@ REPORTED = {"3.7.2": "3.7.3-dev"}
 
 TOP_FOLDERS = {"3.7.2": "NetPoint-3.7.2"}
 PROGRAMS = ("upgrade.sh", "contrib/netpoint-housekeeping.sh", "netpoint/manage.py", "netpoint/generate_secret_key.py")
+REQUIREMENTS = """\
+Django==4.2.16
+gunicorn==22.0.0
+lab-mkdocs==1.0
+psycopg2-binary==2.9.9
+redis==5.0.8
+"""
 EPOCH = 1_700_000_000
 SLOW_SECONDS = 20
 DYING_SECONDS = 8
@@ -161,8 +167,7 @@ def _opens(version: str, words: list[str]) -> bool:
 
 def _requirements(version: str) -> str:
     worker = "rq==1.16.2" if Version(version) >= Version("3.6") else "rq==1.13.0"
-    packages = ("Django==4.2.16", "gunicorn==22.0.0", "lab-mkdocs==1.0", "psycopg2-binary==2.9.9", "redis==5.0.8", worker)
-    return "".join(f"{package}\n" for package in packages)
+    return f"{REQUIREMENTS}{worker}\n"
 
 
 def _add_fault(fault: Fault, folder: Path) -> None:

@@ -1,0 +1,87 @@
+"""A laboratory: some servers, the operator's keys to them and the hosts file that lists them.
+
+For example:
+
+    with Lab(folder) as lab:
+        lab.server("np1", Installation("3.4.9"))
+        lab.server("np2", Installation("3.4.9", method="git"), sudo_asks=True)
+        lab.boot()
+        hosts_file = lab.write_hosts_file()
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tests.lab import asking
+from tests.lab.netpoint.install import PIP, archives, netpoint_server
+from tests.lab.servers import Keys, Server, boot_all, close_all
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from tests.lab.netpoint.install import Installation
+
+
+class Lab:
+    """Some lab servers that come and go together."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.keys = Keys.make(folder)
+        self.servers: list[Server] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        close_all(self.servers)
+
+    def server(
+        self,
+        name: str,
+        installation: Installation,
+        *,
+        sudo_asks: bool = False,
+        cloned: bool = False,
+        shares: dict[str, Path] | None = None,
+    ) -> Server:
+        """Add a switched-off server with NetPoint on it."""
+        server = netpoint_server(
+            name, keys=self.keys, installation=installation, sudo_asks=sudo_asks, cloned=cloned, shares=shares
+        )
+        self.servers.append(server)
+        return server
+
+    def boot(self) -> None:
+        """Boot all servers that are off, and wait until NetPoint serves on each."""
+        boot_all([server for server in self.servers if not server.running])
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until NetPoint serves on every server."""
+        for server in self.servers:
+            asking.wait_until_serving(server)
+
+    def write_hosts_file(self, *, release: dict[str, Any] | None = None) -> Path:
+        """Write the inventory of these servers, as an operator would; releases come from this machine."""
+        path = self.folder / "hosts.yaml"
+        inventory = {
+            "defaults": {
+                "user": "admin",
+                "identity": str(self.keys.private),
+                "known_hosts": str(self.keys.known_hosts),
+                "release": release or {"archive": str(archives())},
+                "environment": dict(PIP),
+            },
+            "hosts": {server.name: {"address": server.address} for server in self.servers},
+        }
+        path.write_text(yaml.safe_dump(inventory, sort_keys=False))
+        return path
