@@ -1,0 +1,198 @@
+"""The report and its events for programs; `report.schema.json` is the promise about its form."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from functools import cache
+from importlib.resources import files
+from typing import Any, NoReturn
+
+from netpoint_remote.planning.problem import Problem, Severity
+from netpoint_remote.reporting.clean import NAME, clean, clean_report
+from netpoint_remote.reporting.event import Event
+from netpoint_remote.reporting.report import FleetReport, HostReport, PartReport, Status, StepReport, StepStatus
+
+FORMAT = 1
+FAULT = 300  # characters of a fault, which may quote a whole file
+LAST_SECOND = 253_402_300_799.0  # of the year 9999
+
+Json = dict[str, Any]
+
+
+def to_json(report: FleetReport) -> str:
+    """Return the report as ASCII text that follows the schema, with nothing in it that acts on a terminal."""
+    return _ascii(_report_to_json(clean_report(report)), indent=2) + "\n"
+
+
+def from_json(text: str) -> FleetReport:
+    """Read what `to_json` wrote; keys nobody knows are ignored, and so is `exit_code`, which follows.
+
+    Raises:
+        ValueError: with the place and what is wrong there, when the text is not such a report.
+    """
+    loaded = _loads(text)
+    _validate(loaded)
+    try:
+        return _report_from_json(loaded)
+    except (ValueError, OverflowError) as fault:
+        raise ValueError(f"not a report: {clean(str(fault), limit=FAULT)}") from None
+
+
+def event_to_json(event: Event) -> str:
+    """Return one event as one line of ASCII, without its newline."""
+    return _ascii(
+        {
+            "at": _instant(event.at),
+            "host": clean(event.host, limit=NAME),
+            "kind": str(event.kind),
+            "step": clean(event.step, limit=NAME),
+            "detail": clean(event.detail),
+            "position": event.position,
+            "total": event.total,
+        }
+    )
+
+
+@cache
+def schema() -> Mapping[str, Any]:
+    """Return the JSON Schema of the report."""
+    loaded: Json = json.loads(files("netpoint_remote.reporting").joinpath("report.schema.json").read_text("utf-8"))
+    return loaded
+
+
+def _ascii(value: Json, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, indent=indent)
+
+
+def _instant(seconds: float) -> str:
+    """Return seconds since the epoch as ISO 8601 in UTC; a server's clock may say anything."""
+    sane = 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), LAST_SECOND)
+    return _utc(datetime.fromtimestamp(sane, timezone.utc).isoformat(timespec="milliseconds"))
+
+
+def _utc(iso: str) -> str:
+    return iso.removesuffix("+00:00") + "Z"
+
+
+def _loads(text: str) -> Any:  # noqa: ANN401  whatever the text holds; the schema judges it
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as fault:
+        raise ValueError(f"not a report, not even JSON: {clean(str(fault), limit=FAULT)}") from None
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number of JSON")
+
+
+def _validate(loaded: object) -> None:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  heavy, and only needed to read a report
+    from jsonschema.exceptions import best_match  # noqa: PLC0415
+
+    try:
+        fault = best_match(Draft202012Validator(schema()).iter_errors(loaded))
+    except RecursionError:
+        raise ValueError("not a report: nested too deeply") from None
+    if fault is not None:
+        raise ValueError(f"not a report: {clean(f'{fault.json_path}: {fault.message}', limit=FAULT)}")
+
+
+def _report_to_json(report: FleetReport) -> Json:
+    started = report.started if report.started.tzinfo else report.started.replace(tzinfo=timezone.utc)
+    return {
+        "format": FORMAT,
+        "run_id": report.run_id,
+        "command": report.command,
+        "target": report.target,
+        "started": _utc(started.astimezone(timezone.utc).isoformat()),
+        "seconds": report.seconds,
+        "exit_code": report.exit_code,
+        "stopped": report.stopped,
+        "hosts": [_host_to_json(host) for host in report.hosts],
+    }
+
+
+def _host_to_json(host: HostReport) -> Json:
+    return {
+        "name": host.name,
+        "status": str(host.status),
+        "reason": host.reason,
+        "from": host.from_version,
+        "to": host.to_version,
+        "method": host.method,
+        "problems": [_problem_to_json(problem) for problem in host.problems],
+        "steps": [_step_to_json(step) for step in host.steps],
+        "window_seconds": host.window_seconds,
+        "log": host.log,
+    }
+
+
+def _problem_to_json(problem: Problem) -> Json:
+    return {
+        "code": problem.code,
+        "severity": str(problem.severity),
+        "message": problem.message,
+        "remedy": problem.remedy,
+        "source": problem.source,
+    }
+
+
+def _step_to_json(step: StepReport) -> Json:
+    return {
+        "name": step.name,
+        "status": str(step.status),
+        "seconds": step.seconds,
+        "attempts": step.attempts,
+        "parts": [{"name": part.name, "seconds": part.seconds} for part in step.parts],
+    }
+
+
+def _report_from_json(loaded: Json) -> FleetReport:
+    started = datetime.fromisoformat(loaded["started"].removesuffix("Z") + "+00:00" * loaded["started"].endswith("Z"))
+    if started.tzinfo is None:
+        raise ValueError("$.started: has no time zone")
+    return FleetReport(
+        run_id=loaded["run_id"],
+        command=loaded["command"],
+        target=loaded["target"],
+        started=started.astimezone(timezone.utc),
+        seconds=loaded["seconds"],
+        hosts=tuple(_host_from_json(host) for host in loaded["hosts"]),
+        stopped=loaded["stopped"],
+    )
+
+
+def _host_from_json(loaded: Json) -> HostReport:
+    return HostReport(
+        name=loaded["name"],
+        status=Status(loaded["status"]),
+        reason=loaded["reason"],
+        from_version=loaded["from"],
+        to_version=loaded["to"],
+        method=loaded["method"],
+        problems=tuple(_problem_from_json(problem) for problem in loaded["problems"]),
+        steps=tuple(_step_from_json(step) for step in loaded["steps"]),
+        window_seconds=loaded["window_seconds"],
+        log=loaded["log"],
+    )
+
+
+def _problem_from_json(loaded: Json) -> Problem:
+    return Problem(
+        code=loaded["code"],
+        severity=Severity(loaded["severity"]),
+        message=loaded["message"],
+        remedy=loaded["remedy"],
+        source=loaded["source"],
+    )
+
+
+def _step_from_json(loaded: Json) -> StepReport:
+    return StepReport(
+        name=loaded["name"],
+        status=StepStatus(loaded["status"]),
+        seconds=loaded["seconds"],
+        attempts=loaded["attempts"],
+        parts=tuple(PartReport(name=part["name"], seconds=part["seconds"]) for part in loaded["parts"]),
+    )

@@ -1,0 +1,70 @@
+"""The report for a ticket: Markdown in which nothing from a server is markup."""
+
+import re
+
+from netpoint_remote.reporting.clean import clean_report
+from netpoint_remote.reporting.folding import SharedProblem, fold, fold_problems
+from netpoint_remote.reporting.layout import duration
+from netpoint_remote.reporting.report import FleetReport, HostReport
+from netpoint_remote.reporting.words import (
+    BROKEN_STEP,
+    broken_steps,
+    exit_meaning,
+    heading,
+    totals,
+    versions,
+    worked_seconds,
+)
+
+MARKUP = re.compile(r"[\\`*_{}\[\]()#!|~>]")
+ENTITIES = {"&": "&amp;", "<": "&lt;", "@": "&#64;", "://": "&#58;//"}  # an @ calls people, an address is a link
+
+
+def render_markdown(report: FleetReport) -> str:
+    """Return the report as Markdown: a table, the problems, the totals."""
+    report = clean_report(report)
+    blocks = [
+        f"## {_plain(heading(report))}",
+        f"Run {_plain(report.run_id)}, {report.started:%Y-%m-%d %H:%M} UTC, {duration(report.seconds)}",
+        "\n".join(
+            [
+                "| Host | Status | From → to | Window | Time | Reason |",
+                "|---|---|---|--:|--:|---|",
+                *map(_row, report.hosts),
+            ]
+        ),
+        *map(_problem, fold_problems(report.hosts)),
+        f"**{', '.join(totals(report.hosts)) or 'no host'}** ({exit_meaning(report)})",
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _row(host: HostReport) -> str:
+    broken = [f"step {step.name} {BROKEN_STEP[step.status]}" for step in broken_steps(host)]
+    columns = (
+        host.name,
+        host.status,
+        versions(host),
+        duration(host.window_seconds),
+        duration(worked_seconds(host)),
+        "; ".join(filter(None, [host.reason, *broken])),
+    )
+    return f"| {' | '.join(map(_plain, columns))} |"
+
+
+def _problem(shared: SharedProblem) -> str:
+    problem = shared.problem
+    lines = [f"**{problem.severity}** {_plain(fold(shared.hosts, ', '))}: {_plain(problem.message)}"]
+    if problem.remedy:
+        lines.append(f"*Remedy:* {_plain(problem.remedy)}")
+    if problem.source:
+        lines.append(f"*Source:* {_plain(problem.source)}")
+    return "\\\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Escape everything that Markdown, HTML or a tracker reads as its own."""
+    escaped = MARKUP.sub(lambda found: "\\" + found.group(), text)
+    for character, entity in ENTITIES.items():
+        escaped = escaped.replace(character, entity)
+    return "<br>".join(line.strip() for line in escaped.split("\n"))

@@ -1,0 +1,212 @@
+"""The screen at the end of a run: one row a host, each problem once, one line of totals."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from netpoint_remote.reporting.clean import clean_report
+from netpoint_remote.reporting.folding import SharedProblem, fold, fold_problems
+from netpoint_remote.reporting.layout import (
+    NARROWEST,
+    cells,
+    duration,
+    indent,
+    join,
+    pad,
+    paint,
+    spread,
+    wrap,
+)
+from netpoint_remote.reporting.report import FleetReport, HostReport, StepReport
+from netpoint_remote.reporting.words import (
+    BROKEN_STEP,
+    LOOKS,
+    SEVERITY_LOOKS,
+    broken_steps,
+    exit_meaning,
+    heading,
+    totals,
+    versions,
+    worked_seconds,
+)
+
+MANY = 40  # rows; a longer table shows equal hosts as one
+WIDE_NOTES = 50  # columns that make it worth while to set a host's notes beside its row
+GAP = "  "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One line of the table; `notes` are the sentences that belong to it."""
+
+    mark: str
+    style: str
+    columns: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """What every block is drawn on."""
+
+    width: int
+    colour: bool
+
+    def paint(self, text: str, style: str) -> str:
+        return paint(text, style, colour=self.colour)
+
+
+def render_report(report: FleetReport, *, colour: bool = False, width: int = 80, folder: str | None = None) -> str:
+    """Return the report of an upgrade; `folder` is the run's folder as the operator would type it."""
+    headers = ("HOST", "STATUS", "FROM → TO", "WINDOW", "TIME")
+    return _render(report, headers, page=_Page(width=max(width, NARROWEST), colour=colour), folder=folder)
+
+
+def render_check(report: FleetReport, *, colour: bool = False, width: int = 80, folder: str | None = None) -> str:
+    """Return the report of a check; `folder` as for `render_report`."""
+    headers = ("HOST", "STATUS", "FROM → TO", "METHOD")
+    return _render(report, headers, page=_Page(width=max(width, NARROWEST), colour=colour), folder=folder)
+
+
+def _render(report: FleetReport, headers: tuple[str, ...], *, page: _Page, folder: str | None) -> str:
+    report = clean_report(report)
+    blocks = [
+        [page.paint(line, "bold") for line in _title(report, page.width)],
+        _table(headers, _rows(report.hosts, headers, folder), page),
+        *_problems(fold_problems(report.hosts), page),
+        _ending(report, page, folder),
+    ]
+    return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks if block) + "\n"
+
+
+def _title(report: FleetReport, width: int) -> list[str]:
+    return join([heading(report), f"run {report.run_id}", duration(report.seconds)], width, " · ")
+
+
+def _rows(hosts: Sequence[HostReport], headers: tuple[str, ...], folder: str | None) -> list[_Row]:
+    groups: dict[object, list[HostReport]] = {}
+    for number, host in enumerate(hosts):
+        groups.setdefault(_likeness(host) if len(hosts) > MANY else number, []).append(host)
+    return [_row(group, headers, folder) for group in groups.values()]
+
+
+def _likeness(host: HostReport) -> object:
+    """Return what two hosts must share to share a row; one that has a broken step keeps its own."""
+    alone = host.name if broken_steps(host) else None
+    return (alone, host.status, host.reason, host.from_version, host.to_version, host.method)
+
+
+def _row(group: Sequence[HostReport], headers: tuple[str, ...], folder: str | None) -> _Row:
+    host = group[0]
+    mark, style = LOOKS[host.status]
+    known = {
+        "HOST": fold((each.name for each in group), ", "),
+        "STATUS": str(host.status),
+        "FROM → TO": versions(host),
+        "METHOD": host.method or "",
+        "WINDOW": spread(each.window_seconds for each in group),
+        "TIME": spread(worked_seconds(each) for each in group),
+    }
+    return _Row(mark=mark, style=style, columns=tuple(known[header] for header in headers), notes=_notes(host, folder))
+
+
+def _notes(host: HostReport, folder: str | None) -> tuple[str, ...]:
+    broken = broken_steps(host)
+    log = [f"log: {_inside(folder, host.log)}"] if host.log and broken else []
+    return tuple(filter(None, [host.reason, *map(_broken_step, broken), *log]))
+
+
+def _broken_step(step: StepReport) -> str:
+    details = [duration(step.seconds)]
+    if step.attempts > 1:
+        details.append(f"{step.attempts} attempts")
+    if step.parts:
+        details.append(f"last seen: {step.parts[-1].name}")
+    return f"step {step.name} {BROKEN_STEP[step.status]} ({', '.join(details)})"
+
+
+def _inside(folder: str | None, name: str) -> str:
+    return f"{folder.rstrip('/')}/{name}" if folder else name
+
+
+def _table(headers: tuple[str, ...], rows: Sequence[_Row], page: _Page) -> list[str]:
+    widths = [_column_width(header, [row.columns[at] for row in rows]) for at, header in enumerate(headers)]
+    room = page.width - _table_width(widths)
+    if room < 0:
+        return _stacked(headers, rows, page)
+    shown = [at for at, width in enumerate(widths) if width]
+    lines = [page.paint("  " + GAP.join(_cell(headers[at], headers[at], widths[at]) for at in shown), "dim")]
+    for row in rows:
+        line = [_cell(row.columns[at], headers[at], widths[at]) for at in shown]
+        line[1] = page.paint(line[1], row.style)
+        start = f"{page.paint(row.mark, row.style)} {GAP.join(line)}"
+        lines += _beside(start, row, page, room) if room >= WIDE_NOTES else _below(start, row, page)
+    return lines
+
+
+def _column_width(header: str, texts: Iterable[str]) -> int:
+    """Return 0 for a column in which there is nothing to see."""
+    longest = max(map(cells, texts), default=0)
+    return max(longest, cells(header)) if longest else 0
+
+
+def _table_width(widths: Iterable[int]) -> int:
+    return 2 + sum(width + len(GAP) for width in widths if width) - len(GAP)
+
+
+def _cell(text: str, header: str, width: int) -> str:
+    return pad(text, width, right=header in ("WINDOW", "TIME"))
+
+
+def _beside(line: str, row: _Row, page: _Page, room: int) -> list[str]:
+    """Set the notes to the right of the row."""
+    notes = [piece for note in row.notes for piece in wrap(note, room - len(GAP))]
+    first, *rest = notes or [""]
+    left = " " * (page.width - room + len(GAP))
+    return [line + GAP + first, *indent(rest, left, left)]
+
+
+def _below(line: str, row: _Row, page: _Page) -> list[str]:
+    """Set the notes under the row."""
+    notes = [piece for note in row.notes for piece in indent(wrap(note, page.width - 6), "    ", "      ")]
+    return [line, *notes]
+
+
+def _stacked(headers: tuple[str, ...], rows: Sequence[_Row], page: _Page) -> list[str]:
+    """Give each host a small block of its own: names too long for a table, or a screen too narrow."""
+    lines = []
+    for row in rows:
+        name, status, *others = row.columns
+        labelled = [f"{header.lower()} {text}" for header, text in zip(headers[2:], others, strict=True) if text]
+        facts = join([status, *(text.removeprefix("from → to ") for text in labelled)], page.width - 4, " · ")
+        wrapped = [piece for fact in facts for piece in wrap(fact, page.width - 4)]
+        names = [page.paint(line, row.style) for line in indent(wrap(name, page.width - 2), f"{row.mark} ")]
+        lines += names + _below("\n".join(indent(wrapped, "    ")), row, page)
+    return lines
+
+
+def _problems(shared: Sequence[SharedProblem], page: _Page) -> list[list[str]]:
+    return [_problem(each, page) for each in shared]
+
+
+def _problem(shared: SharedProblem, page: _Page) -> list[str]:
+    problem = shared.problem
+    mark, style = SEVERITY_LOOKS[problem.severity]
+    owners = wrap(fold(shared.hosts, ", "), page.width - 4)
+    head = indent(join([str(problem.severity), *owners, f"({problem.code})"], page.width - 4, "  "), f"{mark} ", "    ")
+    body = indent(wrap(problem.message, page.width - 4), "    ")
+    if problem.remedy:
+        body += indent(wrap(problem.remedy, page.width - 4, commands=True), "  → ", "    ")
+    source = indent(wrap(f"see {problem.source}", page.width - 4), "    ") if problem.source else []
+    return [page.paint(line, style) for line in head] + body + [page.paint(line, "dim") for line in source]
+
+
+def _ending(report: FleetReport, page: _Page, folder: str | None) -> list[str]:
+    stopped = "Servers that had begun go on by themselves; the same command again says how they ended."
+    lines = wrap(stopped, page.width) if report.stopped else []
+    parts = [", ".join(totals(report.hosts)) or "no host", exit_meaning(report)]
+    if folder:
+        parts.append(_inside(folder, "report.json"))
+    style = "good" if report.exit_code == 0 else "bad"
+    return lines + [
+        page.paint(line, style) for part in join(parts, page.width, " · ") for line in wrap(part, page.width)
+    ]

@@ -1,0 +1,69 @@
+"""How each status and each exit code is shown and said, the same in every format."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from netpoint_remote.planning.problem import Severity
+from netpoint_remote.reporting.report import FleetReport, HostReport, Status, StepReport, StepStatus
+
+# status: its mark and its style in layout.STYLES
+LOOKS: Mapping[Status, tuple[str, str]] = {
+    Status.UPGRADED: ("✓", "good"),
+    Status.UNCHANGED: ("=", "good"),
+    Status.READY: ("✓", "good"),
+    Status.CURRENT: ("=", "good"),
+    Status.REFUSED: ("!", "warn"),
+    Status.NOT_STARTED: ("-", "dim"),
+    Status.UNREACHABLE: ("?", "bad"),
+    Status.ROLLED_BACK: ("✗", "bad"),
+    Status.FAILED: ("✗", "bad"),
+}
+
+SEVERITY_LOOKS: Mapping[Severity, tuple[str, str]] = {Severity.ERROR: ("✗", "bad"), Severity.WARNING: ("!", "warn")}
+
+EXIT_MEANINGS: Mapping[int, str] = {
+    0: "every host is as asked",
+    2: "a host failed or was rolled back",
+    3: "a host was refused or not started; nothing changed on it",
+    4: "a host could not be reached or trusted; none failed",
+    130: "stopped by the operator",
+}
+
+BROKEN_STEP: Mapping[StepStatus, str] = {
+    StepStatus.FAILED: "failed",
+    StepStatus.UNDO_FAILED: "could not be undone",
+    StepStatus.RUNNING: "was still running",
+}
+
+
+def totals(hosts: Iterable[HostReport]) -> list[str]:
+    """Return `3 upgraded`, `1 failed`, ... in the order of the statuses."""
+    counts = Counter(host.status for host in hosts)
+    return [f"{counts[status]} {status}" for status in Status if counts[status]]
+
+
+def exit_meaning(report: FleetReport) -> str:
+    """Return `exit 2: a host failed or was rolled back`."""
+    return f"exit {report.exit_code}: {EXIT_MEANINGS[report.exit_code]}"
+
+
+def versions(host: HostReport) -> str:
+    """Return `3.4.9 → 3.5.0`, or one version where there is no second."""
+    ends = dict.fromkeys(version for version in (host.from_version, host.to_version) if version)
+    return " → ".join(ends)
+
+
+def heading(report: FleetReport) -> str:
+    """Return `upgrade to 3.5.0`, `check for 3.5.0`, or the command alone."""
+    towards = "to" if report.command == "upgrade" else "for"
+    return f"{report.command} {towards} {report.target}" if report.target else report.command
+
+
+def broken_steps(host: HostReport) -> tuple[StepReport, ...]:
+    """Return the steps that the operator has to look at."""
+    return tuple(step for step in host.steps if step.status in BROKEN_STEP)
+
+
+def worked_seconds(host: HostReport) -> float | None:
+    """Return what all steps took together, None where none ran."""
+    return sum(step.seconds for step in host.steps) if host.steps else None

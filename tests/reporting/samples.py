@@ -1,0 +1,217 @@
+"""The fixed values that the golden files show: one host in each status, one plan of each kind."""
+
+from datetime import datetime, timezone
+
+from netpoint_remote.planning.problem import Problem, Severity
+from netpoint_remote.reporting.plan_view import HostPlan, Phase, PlanStep
+from netpoint_remote.reporting.report import FleetReport, HostReport, PartReport, Status, StepReport, StepStatus
+
+STARTED = datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+
+PATH = Problem(
+    code="version-path",
+    severity=Severity.ERROR,
+    message="2.10.10 cannot go to 3.5.0 in one step: a major is left only from its last minor release, here 2.11.",
+    remedy="Upgrade to any 2.11 release first, then to 3.5.0:\n"
+    "    fab upgrade --version 2.11.12\n"
+    "    fab upgrade --version 3.5.0",
+    source="the upgrade document, introduction",
+)
+UNIT = Problem(
+    code="unit-path",
+    severity=Severity.WARNING,
+    message="netpoint.service names the folder of a release, /opt/netpoint-3.4.9, and would start the old one.",
+    remedy="Point it at /opt/netpoint in /etc/systemd/system/netpoint.service, then systemctl daemon-reload.",
+    source="the upgrade document, 5. Restart the NetPoint Services",
+)
+
+
+def step(name: str, seconds: float, status: StepStatus = StepStatus.DONE, **more: object) -> StepReport:
+    return StepReport(name=name, seconds=seconds, status=status, **more)  # type: ignore[arg-type]
+
+
+UPGRADE_STEPS = (
+    step("fetch_release", 6.2, attempts=2),
+    step("copy_local_files", 0.4, StepStatus.UNCHANGED),
+    step("dump_database", 3.1),
+    step(
+        "run_upgrade_script",
+        38.5,
+        parts=(
+            PartReport(name="Building Python environment", seconds=21.04),
+            PartReport(name="Applying database migrations", seconds=9.3),
+        ),
+    ),
+    step("start_services", 4.8),
+)
+BROKEN_STEPS = (
+    *UPGRADE_STEPS[:3],
+    step(
+        "run_upgrade_script",
+        31.7,
+        StepStatus.FAILED,
+        parts=(PartReport(name="Applying database migrations", seconds=8.2),),
+    ),
+)
+
+UPGRADE = FleetReport(
+    run_id="20300102-030405-k7qd",
+    command="upgrade",
+    target="3.5.0",
+    started=STARTED,
+    seconds=184.25,
+    hosts=(
+        HostReport(
+            name="np1",
+            status=Status.UPGRADED,
+            from_version="3.4.9",
+            to_version="3.5.0",
+            method="release",
+            problems=(UNIT,),
+            steps=UPGRADE_STEPS,
+            window_seconds=54.2,
+            log="np1.log",
+        ),
+        HostReport(
+            name="np2",
+            status=Status.UNCHANGED,
+            reason="3.5.0 was already installed and healthy",
+            from_version="3.5.0",
+            to_version="3.5.0",
+            method="git",
+            problems=(UNIT,),
+        ),
+        HostReport(
+            name="np3",
+            status=Status.REFUSED,
+            reason="the version path: 2.11 comes first",
+            from_version="2.10.10",
+            to_version="2.10.10",
+            method="release",
+            problems=(PATH,),
+        ),
+        HostReport(
+            name="np4",
+            status=Status.ROLLED_BACK,
+            reason="a migration failed; the database was restored and 3.4.9 serves again",
+            from_version="3.4.9",
+            to_version="3.4.9",
+            method="release",
+            steps=tuple(
+                step(each.name, each.seconds, StepStatus.FAILED if each is BROKEN_STEPS[-1] else StepStatus.UNDONE)
+                for each in BROKEN_STEPS
+            ),
+            window_seconds=71.9,
+            log="np4.log",
+        ),
+        HostReport(
+            name="np5",
+            status=Status.FAILED,
+            reason="upgrade.sh ended with status 1 and the dump could not be restored: the disk is full",
+            from_version="3.4.9",
+            method="git",
+            steps=(*BROKEN_STEPS, step("dump_database", 2.0, StepStatus.UNDO_FAILED)),
+            window_seconds=4021.0,
+            log="np5.log",
+        ),
+        HostReport(
+            name="np6",
+            status=Status.UNREACHABLE,
+            reason="192.0.2.6 port 22: connection refused",
+            problems=(),
+        ),
+        HostReport(
+            name="np7",
+            status=Status.NOT_STARTED,
+            reason="the canary np5 failed",
+            from_version="3.4.9",
+            to_version="3.4.9",
+            method="release",
+        ),
+        HostReport(name="np8", status=Status.READY, from_version="3.4.9", to_version="3.5.0", method="release"),
+        HostReport(name="np9", status=Status.CURRENT, from_version="3.5.0", to_version="3.5.0", method="git"),
+    ),
+)
+
+CHECK = FleetReport(
+    run_id="20300102-030405-a2mm",
+    command="check",
+    target="3.5.0",
+    started=STARTED,
+    seconds=1.8,
+    hosts=(
+        *(
+            HostReport(
+                name=f"np{number}",
+                status=Status.READY,
+                from_version="3.4.9",
+                to_version="3.5.0",
+                method="release",
+                problems=(UNIT,),
+            )
+            for number in (1, 2, 3)
+        ),
+        HostReport(name="np4", status=Status.CURRENT, from_version="3.5.0", to_version="3.5.0", method="git"),
+        *(
+            HostReport(name=name, status=Status.REFUSED, from_version="2.10.10", to_version="3.5.0", problems=(PATH,))
+            for name in ("np5", "old.example.net")
+        ),
+        HostReport(
+            name="[2001:db8::6]:2222",
+            status=Status.UNREACHABLE,
+            reason="its host key is not the one in known_hosts: somebody may be in between",
+        ),
+    ),
+)
+
+
+def plan_step(name: str, title: str, phase: Phase, seconds: float | None = None) -> PlanStep:
+    return PlanStep(name=name, title=title, phase=phase, expected_seconds=seconds)
+
+
+STEPS = (
+    plan_step("fetch_release", "Download release 3.5.0 and compare its checksum", Phase.STAGE, 6.0),
+    plan_step("unpack_release", "Unpack it beside the old release", Phase.STAGE, 1.5),
+    plan_step(
+        "copy_local_files",
+        "Copy configuration.py, local_requirements.txt, gunicorn.py, media, scripts and reports",
+        Phase.STAGE,
+    ),
+    plan_step("stop_services", "Stop netpoint and netpoint-rq", Phase.WINDOW, 2.0),
+    plan_step("dump_database", "Dump the database and read the dump back", Phase.WINDOW, 12.0),
+    plan_step("run_upgrade_script", "Run upgrade.sh of the new release", Phase.WINDOW, 40.0),
+    plan_step("flip_link", "Point /opt/netpoint to the new release", Phase.WINDOW, 0.1),
+    plan_step("start_services", "Start netpoint and netpoint-rq and prove them healthy", Phase.WINDOW, 8.0),
+    plan_step("schedule_housekeeping", "Link the nightly housekeeping into cron", Phase.AFTER, 0.1),
+)
+
+
+def slower(steps: tuple[PlanStep, ...], factor: float) -> tuple[PlanStep, ...]:
+    return tuple(
+        plan_step(each.name, each.title, each.phase, each.expected_seconds and each.expected_seconds * factor)
+        for each in steps
+    )
+
+
+PLANS = (
+    HostPlan(
+        name="np1",
+        from_version="3.4.9",
+        to_version="3.5.0",
+        hops=("3.5.0",),
+        method="release",
+        steps=STEPS,
+        notes=("django-rq is held below 2.9: later ones break this release (the package's own table of bounds)",),
+    ),
+    HostPlan(
+        name="np2",
+        from_version="3.4.9",
+        to_version="3.5.0",
+        hops=("3.5.0",),
+        method="release",
+        steps=slower(STEPS, 2),
+        notes=("django-rq is held below 2.9: later ones break this release (the package's own table of bounds)",),
+    ),
+    HostPlan(name="np3", from_version="2.10.10", to_version="2.11.12", hops=("2.11.12", "3.5.0"), steps=STEPS[3:5]),
+    HostPlan(name="np4", from_version="3.5.0", to_version="3.5.0", method="git"),
+)
