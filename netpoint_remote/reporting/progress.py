@@ -102,7 +102,10 @@ def frame(hosts: Sequence[HostProgress], *, now: float, since: float, width: int
     room = max(height - 2, 1)
     shown = hosts if len(hosts) <= room else _most_telling(hosts, room)
     names = min(max((cells(host.name) for host in shown), default=0), max(width // 4, 12))
-    lines = tuple(_host_line(host, names=names, now=now, width=width) for host in shown)
+    wide = max((cells(_window(host, now)) for host in shown), default=0)
+    lines = tuple(
+        _host_line(host, f"{_elapsed(host, now):>5}  {pad(_window(host, now), wide)}", names, width) for host in shown
+    )
     return (*lines, Line(mark=" ", text=shorten(_counts(hosts, now - since), width - 2), style="bold"))
 
 
@@ -169,11 +172,10 @@ def _rank(host: HostProgress) -> int:
     return 1 if host.window_since is not None else 2
 
 
-def _host_line(host: HostProgress, *, names: int, now: float, width: int) -> Line:
+def _host_line(host: HostProgress, times: str, names: int, width: int) -> Line:
     mark, style = _look(host)
     head = pad(shorten(clean(host.name), names), names)
     steps = f"{min(host.position + 1, host.total):>2}/{host.total:<2}" if host.total else ""
-    times = _times(host, now)
     room = width - 2 - names - 2 - 5 - 2 - cells(times) - 2
     doing = pad(shorten(_doing(host), max(room, 8)), max(room, 8))
     return Line(mark=mark, text=shorten(f"{head}  {pad(steps, 5)}  {doing}  {times}", width - 2), style=style)
@@ -193,10 +195,10 @@ def _doing(host: HostProgress) -> str:
     return host.notice or " · ".join(filter(None, [host.doing, host.part])) or "waiting"
 
 
-def _times(host: HostProgress, now: float) -> str:
-    behind = (host.behind or 0.0) if host.since_of_server else 0.0
-    elapsed = clock(now - host.since - behind) if host.since is not None and host.active else ""
-    return f"{elapsed:>7}  {_window(host, now):<14}"
+def _elapsed(host: HostProgress, now: float) -> str:
+    if host.since is None or not host.active:
+        return ""
+    return clock(now - host.since - ((host.behind or 0.0) if host.since_of_server else 0.0))
 
 
 def _window(host: HostProgress, now: float) -> str:

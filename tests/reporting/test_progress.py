@@ -39,7 +39,7 @@ def test_a_step_shows_its_number_its_part_and_its_time() -> None:
     )
 
     assert shown([host], now=165) == [
-        "> np1   7/14  run_upgrade_script · Applying database m…     0:55  window 1:05",
+        "> np1   7/14  run_upgrade_script · Applying database migrat…   0:55  window 1:05",
         "  1 host: 1 at work · 2:45",
     ]
 
