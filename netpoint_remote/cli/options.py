@@ -1,0 +1,130 @@
+"""The options of each task: one field an option, with the help that `--help` shows.
+
+Everything arrives as typed text or as a switch, so that whatever is wrong with it gets a sentence of
+ours; the functions below read it.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from invoke.parser.argument import Argument
+
+from netpoint_remote.errors import UsageError
+from netpoint_remote.planning.version import NotAVersion, parse_version
+
+MOST_JOBS = 1000
+
+
+def text(sentence: str) -> Any:  # noqa: ANN401  as dataclasses.field
+    """Declare an option that takes a value."""
+    return field(default=None, metadata={"help": sentence})
+
+
+def switch(sentence: str) -> Any:  # noqa: ANN401  as dataclasses.field
+    """Declare an option that is there or not."""
+    return field(default=False, metadata={"help": sentence})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetOptions:
+    """What `check`, `plan` and `upgrade` have in common."""
+
+    version: str | None = text("Release to upgrade to. Example: --version 3.5.0")
+    via: str | None = text("Exact releases for the hops on the way, else the newest. Example: --via 2.11.12")
+    hosts_file: str | None = text("The fleet and its settings; hosts.yaml unless said. Example: --hosts-file lab.yaml")
+    limit: str | None = text(
+        "Only these: names, patterns and groups, ! leaves out. Example: --limit 'edge,np*,!np3' (mind the quotes)"
+    )
+    jobs: str | None = text("How many hosts at a time. Example: --jobs 8")
+    archive: str | None = text("Release archive on this machine, or a folder of them. Example: --archive releases/")
+    report_dir: str | None = text("Where reports go; runs unless said. Example: --report-dir /srv/reports")
+    json: bool = switch("Print the report as JSON on standard output, everything else on standard error.")
+    accept_new: bool = switch("Trust hosts whose key is not known yet and remember it; a changed key stays refused.")
+    ask_sudo_pass: bool = switch("Ask once for the sudo password (or set NETPOINT_REMOTE_SUDO_PASSWORD).")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions(FleetOptions):
+    """The options of `check`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions(FleetOptions):
+    """The options of `plan`."""
+
+    show: str | None = text("Print the very shell that would run on this host. Example: --show np1")
+    push: bool = switch("Give servers the archive over SSH instead of letting them download it.")
+    no_constraints: bool = switch("Do not hold back packages that are known to break this release.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpgradeOptions(FleetOptions):
+    """The options of `upgrade`."""
+
+    dry_run: bool = switch("Look and plan, change nothing.")
+    yes: bool = switch("Go on without asking.")
+    skip_refused: bool = switch("Upgrade the others where some hosts are refused, instead of stopping all.")
+    push: bool = switch("Give servers the archive over SSH instead of letting them download it.")
+    no_constraints: bool = switch("Do not hold back packages that are known to break this release.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PracticeOptions:
+    """The options of `practice`."""
+
+    dir: str | None = text("New folder for the servers, their hosts.yaml and key. Example: --dir practice")
+    servers: str | None = text("Name, release and method of each. Example: --servers np1=3.4.9,np2=3.4.9:git")
+
+
+def arguments(options: type) -> list[Argument]:
+    """Return the command-line arguments of a class of options, none of them positional or short."""
+    return [
+        Argument(
+            name=option.name.replace("_", "-"),
+            attr_name=option.name if "_" in option.name else None,  # equal names send invoke into a loop
+            kind=bool if option.default is False else str,
+            default=option.default,
+            help=option.metadata["help"],
+        )
+        for option in fields(options)
+    ]
+
+
+def parse_release(typed: str, option: str = "--version") -> str:
+    """Return a release as it is written in archive names: 3.5.0.
+
+    Raises:
+        UsageError: when it is not one.
+    """
+    wanted = f"{option} {typed!r} is not a release; give all its numbers, such as {option} 3.5.0"
+    try:
+        version = parse_version(typed)
+    except NotAVersion:
+        raise UsageError(wanted) from None
+    if len(version.release) != 3 or version.epoch or version.local:  # noqa: PLR2004  major, minor, patch
+        raise UsageError(wanted)
+    return typed.strip().removeprefix("v")
+
+
+def parse_releases(typed: str, option: str = "--via") -> tuple[str, ...]:
+    """Read releases that are separated by commas.
+
+    Raises:
+        UsageError: when one of them is none, or there is none at all.
+    """
+    items = [item for item in typed.split(",") if item.strip()]
+    if not items:
+        raise UsageError(f"{option} names no release; write it as {option} 2.11.12, or leave it out")
+    return tuple(parse_release(item, option) for item in items)
+
+
+def parse_jobs(typed: str) -> int:
+    """Read a number of hosts.
+
+    Raises:
+        UsageError: when it is none, or out of range.
+    """
+    digits = typed.strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 6 and 1 <= int(digits) <= MOST_JOBS):  # noqa: PLR2004
+        raise UsageError(f"--jobs {typed!r} is not a number from 1 to {MOST_JOBS}")
+    return int(digits)

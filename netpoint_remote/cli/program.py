@@ -1,0 +1,111 @@
+"""The program `netpoint-remote`: the same tasks as in `fab`, from any folder."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import fabric
+from fabric.main import Fab
+from invoke.exceptions import Exit, ParseError
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
+
+from netpoint_remote import __version__
+from netpoint_remote.cli.executor import REFUSED, FleetExecutor
+from netpoint_remote.cli.exits import STOPPED
+from netpoint_remote.cli.tasks import namespace
+
+NAME = "netpoint-remote"
+
+# options of invoke and Fabric that mean something here; the others stay out of the help
+SHOWN = ("hosts", "identity", "help", "list", "list-format", "version", "debug")
+SHOWN_COMPLETION = ("print-completion-script",)
+
+
+class Config(fabric.Config):  # type: ignore[misc]  # Fabric has no types
+    """Fabric's configuration under our own names, so that a ~/.fabric.yaml does not reach in here."""
+
+    prefix = "netpoint-remote"
+    env_prefix = "NETPOINT_REMOTE_CONFIG"
+
+    @staticmethod
+    def global_defaults() -> dict[str, Any]:
+        """Return Fabric's defaults; ssh_config is ours to read, and as OpenSSH does."""
+        return {**fabric.Config.global_defaults(), "load_ssh_configs": False}
+
+
+class Program(Fab):  # type: ignore[misc]  # Fabric has no types
+    """Fabric's program with our tasks in it, and without its traps."""
+
+    def core_args(self) -> list[Argument]:
+        """Return Fabric's options, with a -H that may be given several times."""
+        hosts = Argument(
+            names=("hosts", "H"),
+            kind=list,
+            help="Hosts to work on, separated by commas: user@host:port, [::1]:22. Example: -H np1,np2",
+        )
+        return [hosts if "hosts" in argument.names else argument for argument in super().core_args()]
+
+    def parse_core_args(self) -> None:
+        """Read what precedes the task, refusing a release there: `--version 3.5.0 upgrade` would do nothing."""
+        with _sentences():
+            super().parse_core_args()
+        if self.args.version.value and self.core.unparsed:
+            raise Exit(f"error: {REFUSED['version'].replace('fab', NAME)}", code=1)
+
+    def parse_tasks(self) -> None:
+        """Read the tasks and their options."""
+        with _sentences():
+            super().parse_tasks()
+
+    def no_tasks_given(self) -> None:
+        """Show the help; hosts without a task are a mistake."""
+        if self.args.hosts.value or self.core.remainder:
+            raise Exit(f"error: which task? {NAME} -H np1,np2 check, for instance; {NAME} --list names all", code=1)
+        super().no_tasks_given()
+
+    def print_version(self) -> None:
+        """Print our own version only."""
+        print(f"{NAME} {__version__}")
+
+    def print_help(self) -> None:
+        """Print what can precede the task, and the tasks."""
+        known = [argument for argument in self.core_args() if {*SHOWN, *SHOWN_COMPLETION} & set(argument.names)]
+        print(f"Usage: {NAME} [-H HOSTS] TASK [OPTIONS]\n\nBefore the task:\n")
+        self.print_columns(ParserContext(args=known).help_tuples())
+        self.list_tasks()
+        print(f"{NAME} TASK --help tells the options of a task.")
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Turn what invoke's parser says into our form of an error."""
+    try:
+        yield
+    except ParseError as error:
+        task = f" {error.context.name}" if error.context and error.context.name else ""
+        raise Exit(f"error: {error} ({NAME}{task} --help tells what is allowed)", code=1) from None
+
+
+def make_program() -> Program:
+    return Program(
+        name=NAME,
+        binary=NAME,
+        version=__version__,
+        namespace=namespace,
+        executor_class=FleetExecutor,
+        config_class=Config,
+    )
+
+
+def main(argv: list[str] | None = None) -> Any:  # noqa: ANN401  exits
+    """Run the program; leaves through `SystemExit`."""
+    try:
+        make_program().run(argv)
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
+
+
+if __name__ == "__main__":
+    main()

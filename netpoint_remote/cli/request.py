@@ -1,0 +1,122 @@
+"""From typed options to a request that can be carried out, everything wrong with it found before that."""
+
+import getpass
+import os
+import socket
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from netpoint_remote.cli.executor import CoreOptions
+from netpoint_remote.cli.hosts import choose_hosts, expand_home
+from netpoint_remote.cli.options import (
+    CheckOptions,
+    FleetOptions,
+    PlanOptions,
+    UpgradeOptions,
+    parse_jobs,
+    parse_release,
+    parse_releases,
+)
+from netpoint_remote.cli.prompt import sudo_password
+from netpoint_remote.errors import UsageError
+from netpoint_remote.running.fleet import Request
+
+REPORT_DIR = "runs"
+LOOKING_JOBS = 64
+CHANGING_JOBS = 16  # each of them dumps a database and builds packages
+
+
+def check_request(core: CoreOptions, options: CheckOptions) -> Request:
+    """Return the request that `check` makes."""
+    return _request("check", core, options, jobs=LOOKING_JOBS)
+
+
+def plan_request(core: CoreOptions, options: PlanOptions) -> Request:
+    """Return the request that `plan` makes."""
+    _require_version("plan", options)
+    request = _request("plan", core, options, jobs=LOOKING_JOBS)
+    return replace(request, push=options.push, constraints=not options.no_constraints)
+
+
+def upgrade_request(core: CoreOptions, options: UpgradeOptions) -> Request:
+    """Return the request that `upgrade` makes."""
+    _require_version("upgrade", options)
+    return replace(
+        _request("upgrade", core, options, jobs=CHANGING_JOBS),
+        push=options.push,
+        constraints=not options.no_constraints,
+        dry_run=options.dry_run,
+        skip_refused=options.skip_refused,
+    )
+
+
+def _require_version(command: str, options: FleetOptions) -> None:
+    if options.version is None:
+        raise UsageError(f"{command} to which release? say it after the task: {command} --version 3.5.0")
+
+
+def _request(command: str, core: CoreOptions, options: FleetOptions, *, jobs: int) -> Request:
+    target = None if options.version is None else parse_release(options.version)
+    via = () if options.via is None else parse_releases(options.via)
+    jobs = jobs if options.jobs is None else parse_jobs(options.jobs)
+    archive = None if options.archive is None else existing_archive(options.archive)
+    inventory, hosts = choose_hosts(core, hosts_file=options.hosts_file, limit=options.limit)
+    return Request(
+        command=command,
+        hosts=hosts,
+        inventory=inventory,
+        target=target,
+        via=via,
+        jobs=jobs,
+        report_dir=writable_folder(options.report_dir),
+        archive=archive,
+        accept_new=options.accept_new,
+        sudo_password=sudo_password(ask=options.ask_sudo_pass, known=core.sudo_password),
+        operator=operator(),
+        dry_run=False,
+        skip_refused=False,
+        push=False,
+        constraints=True,
+    )
+
+
+def existing_archive(typed: str) -> str:
+    """Return the path of an archive, or of a folder of archives.
+
+    Raises:
+        UsageError: when nothing is there.
+    """
+    path = expand_home(typed)
+    if not typed or not Path(path).exists():
+        raise UsageError(f"--archive {typed!r}: nothing is there; name a release archive or a folder of them")
+    return path
+
+
+def writable_folder(typed: str | None) -> Path:
+    """Return the folder for reports, made if need be and tried: a run that cannot be written down does not begin.
+
+    Raises:
+        UsageError: when nothing can be written there.
+    """
+    if typed == "":
+        raise UsageError("--report-dir is empty; name a folder, or leave it out for runs")
+    folder = Path(expand_home(typed or REPORT_DIR))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"x")
+    except OSError as error:
+        raise UsageError(
+            f"reports cannot be written to {folder}: {error.strerror}; name another folder with --report-dir"
+        ) from None
+    return folder
+
+
+def operator() -> str:
+    """Return who runs this where, for the journals on the servers."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name, as in containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,99 @@
+"""The tasks: what each is for, as its help says it; the work is done elsewhere and imported only then."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from invoke.collection import Collection
+
+from netpoint_remote.cli.executor import CoreOptions, FleetTask, use_in_fab
+from netpoint_remote.cli.options import CheckOptions, PlanOptions, PracticeOptions, UpgradeOptions
+from netpoint_remote.errors import UsageError
+
+Options = TypeVar("Options")
+
+
+def fleet_task(options: type[Options]) -> Callable[[Callable[[CoreOptions, Options], None]], FleetTask[Options]]:
+    """Make a function a task with these options."""
+    return lambda body: FleetTask(body, options=options)
+
+
+@fleet_task(CheckOptions)
+def check(core: CoreOptions, options: CheckOptions) -> None:
+    """Look at servers: what is there, and what stands in the way of an upgrade. Changes nothing.
+
+    Every host is looked at once over one connection, and every problem of every host is shown, each
+    with what to do about it. With --version: against that release.
+
+    Examples:
+        fab -H np1,np2 check
+        fab -H np1,admin@np2:2222,[fd00::3]:22 check --version 3.5.0
+        fab check --version 3.5.0 --limit 'edge,!np3'
+    """
+    from netpoint_remote.cli.fleet import run_check  # noqa: PLC0415  `fab --list` must not pay for it
+
+    run_check(core, options)
+
+
+@fleet_task(PlanOptions)
+def plan(core: CoreOptions, options: PlanOptions) -> None:
+    """Show the path, the hops and the steps of each server's upgrade. Changes nothing.
+
+    With --show HOST: the very shell that would run there.
+
+    Examples:
+        fab -H np1,np2 plan --version 3.5.0
+        fab plan --version 3.5.0 --show np1
+    """
+    from netpoint_remote.cli.fleet import run_plan  # noqa: PLC0415
+
+    run_plan(core, options)
+
+
+@fleet_task(UpgradeOptions)
+def upgrade(core: CoreOptions, options: UpgradeOptions) -> None:
+    """Upgrade servers to a release, in parallel, by the official procedure.
+
+    All hosts are looked at first; a version path that is not allowed on any of them stops the whole
+    run before anything changes. On a terminal the plan is shown and the number of hosts asked for.
+    Once begun, a server carries its upgrade to the end, or back to the start, by itself.
+
+    Examples:
+        fab -H np1,np2 upgrade --version 3.5.0
+        fab upgrade --version 3.5.0 --limit edge --yes
+        fab upgrade --version 3.5.0 --dry-run
+    """
+    from netpoint_remote.cli.fleet import run_upgrade  # noqa: PLC0415
+
+    run_upgrade(core, options)
+
+
+@fleet_task(PracticeOptions)
+def practice(core: CoreOptions, options: PracticeOptions) -> None:
+    """Start NetPoint servers to practise on, on this machine, and stay until Ctrl-C.
+
+    They need no root and nothing installed. DIR gets a hosts.yaml to use them with.
+
+    Examples:
+        fab practice --dir practice --servers np1=3.4.9,np2=3.4.9:git,np3=2.10.10
+        fab check --hosts-file practice/hosts.yaml
+    """
+    from netpoint_remote.practice import parse_servers, serve  # noqa: PLC0415
+
+    if core.hosts is not None:
+        raise UsageError("practice makes its own hosts; leave -H out and say which with --servers")
+    if not options.dir:
+        raise UsageError("practice needs a new folder; name it with --dir practice")
+    if not options.servers:
+        raise UsageError("practice needs servers; say which with --servers np1=3.4.9,np2=3.4.9:git")
+    serve(Path(options.dir).expanduser(), parse_servers(options.servers), ready=_say_ready)
+
+
+def _say_ready(line: str) -> None:
+    print(line, flush=True)
+
+
+namespace = Collection("netpoint-remote", check, plan, upgrade, practice)
+namespace.configure({"run": {"in_stream": False}})
+
+use_in_fab()
