@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import shutil
 import signal
 import sys
 import tempfile
 from pathlib import Path
-from threading import Event
 from typing import Literal
 
 from tests.lab.lab import Lab
 from tests.lab.netpoint.install import PASSWORD, USER, Installation
-from tests.lab.rootfs import why_not
+from tests.lab.rootfs import cache_folder, why_not
 
 METHODS: tuple[Literal["archive", "git"], ...] = ("archive", "archive", "git")
 """How the servers are installed, in turn."""
@@ -32,35 +33,36 @@ Ctrl-C ends them and takes everything away.
 
 
 def main() -> int:
-    """Boot the servers, say how to use them, and take them away at the end."""
+    """Do what the command line says."""
     arguments = _parse()
     if reason := why_not():
         print(reason, file=sys.stderr)
         return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        _up(arguments.servers) if arguments.what == "up" else shutil.rmtree(cache_folder())
+    return 0
+
+
+def _up(servers: int) -> None:
     with tempfile.TemporaryDirectory(prefix="netpoint-remote-lab-") as folder, Lab(Path(folder)) as lab:
-        stop = _on_signals()
         print("Booting; the first time this takes some minutes.", flush=True)
-        for number in range(arguments.servers):
+        for number in range(servers):
             lab.server(f"np{number + 1}", Installation("3.4.9", method=METHODS[number % len(METHODS)]))
         lab.boot()
         print(_help(lab), flush=True)
-        stop.wait()
-        print("Taking the servers away.")
-    return 0
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+        for number in (signal.SIGINT, signal.SIGTERM):  # an impatient second one must not leave servers behind
+            signal.signal(number, signal.SIG_IGN)
+        print("Taking the servers away.", flush=True)
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
-    up = parser.add_subparsers(required=True).add_parser("up", help="boot servers and leave them up")
-    up.add_argument("--servers", type=int, default=3, help="how many (default: 3)")
+    parser.add_argument("what", choices=["up", "clean"], help="boot servers and leave them up; empty the lab's cache")
+    parser.add_argument("--servers", type=int, default=3, help="how many (default: 3)")
     return parser.parse_args()
-
-
-def _on_signals() -> Event:
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def _help(lab: Lab) -> str:

@@ -17,6 +17,7 @@ import yaml
 
 from tests.lab import asking
 from tests.lab.netpoint.install import PIP, archives, netpoint_server
+from tests.lab.netpoint.releases import make_git, make_release
 from tests.lab.servers import Keys, Server, boot_all, close_all
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from tests.lab.netpoint.install import Installation
+    from tests.lab.netpoint.releases import Fault
 
 
 class Lab:
@@ -35,6 +37,8 @@ class Lab:
         self.folder = folder
         self.keys = Keys.make(folder)
         self.servers: list[Server] = []
+        self.sources = folder / "sources"
+        self.sources.mkdir()
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +59,12 @@ class Lab:
     ) -> Server:
         """Add a switched-off server with NetPoint on it."""
         server = netpoint_server(
-            name, keys=self.keys, installation=installation, sudo_asks=sudo_asks, cloned=cloned, shares=shares
+            name,
+            keys=self.keys,
+            installation=installation,
+            sudo_asks=sudo_asks,
+            cloned=cloned,
+            shares={str(self.sources): self.sources, **(shares or {})},
         )
         self.servers.append(server)
         return server
@@ -69,6 +78,12 @@ class Lab:
         """Wait until NetPoint serves on every server."""
         for server in self.servers:
             asking.wait_until_serving(server)
+
+    def publish(self, version: str, *faults: Fault) -> dict[str, str]:
+        """Make a release with faults; return what a hosts file says to get it, as archive and from git."""
+        make_release(version, self.sources, faults=faults)
+        git = make_git([version], self.sources / "netpoint.git", faults={version: faults})
+        return {"archive": str(self.sources), "git": f"file://{git}"}
 
     def write_hosts_file(self, *, release: dict[str, Any] | None = None) -> Path:
         """Write the inventory of these servers, as an operator would; releases come from this machine."""

@@ -26,11 +26,10 @@ from tests.lab.wheels import wheels
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT = "3"
+FORMAT = "4"
 """Raise it when installations are made in another way."""
 
 ROOT = "/opt/netpoint"
-GIT_REMOTE = "/srv/git/netpoint.git"
 PIP = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/srv/wheels", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 """What upgrade.sh needs in its environment on a lab server, where no package index can be reached."""
 
@@ -95,7 +94,7 @@ def netpoint_server(
 
     A `cloned` server keeps the cluster identifier of the others, as virtual machines copied from one template do.
     """
-    everything = {**_shares(), **(shares or {})}
+    everything = {**usual_shares(), **(shares or {})}
     layers = (image(installation),)
     server = Server(name, keys=keys, layers=layers, shares=everything, sudo_asks=sudo_asks)
     _renew_secret_key(server.root / installation.folder.lstrip("/") / "netpoint/netpoint/configuration.py")
@@ -115,13 +114,18 @@ def git_folder() -> Path:
     return built_once(f"git-{generator()}", _make_git_folder)
 
 
+def usual_shares() -> dict[str, Path]:
+    """Return what every server sees of this machine; the repository under the same path as here."""
+    return {"/srv/wheels": wheels(), "/srv/releases": archives(), str(git_folder()): git_folder()}
+
+
 def archives() -> Path:
     """Return a folder with the archives of all releases, `v3.5.0.tar.gz` and so on."""
     return built_once(f"archives-{generator()}", _make_archives)
 
 
 def install(server: Server, installation: Installation) -> None:
-    """Install NetPoint on a running server that has `/srv/wheels`, `/srv/git` and `/srv/releases`."""
+    """Install NetPoint on a running server that has the usual shares."""
     _prepare_database(server, installation)
     server.run("adduser --system --group --quiet netpoint")
     _unpack(server, installation)
@@ -142,7 +146,7 @@ def upgrade_sh(server: Server, folder: str, **environment: str) -> str:
 
 def _make_image(installation: Installation, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        server = Server("image", keys=Keys.make(Path(scratch)), shares=_shares())
+        server = Server("image", keys=Keys.make(Path(scratch)), shares=usual_shares())
         try:
             server.boot()
             install(server, installation)
@@ -150,10 +154,6 @@ def _make_image(installation: Installation, folder: Path) -> None:
             server.keep_disk(folder)
         finally:
             server.close()
-
-
-def _shares() -> dict[str, Path]:
-    return {"/srv/wheels": wheels(), "/srv/git": git_folder(), "/srv/releases": archives()}
 
 
 def _make_git_folder(folder: Path) -> None:
@@ -177,7 +177,9 @@ def _prepare_database(server: Server, installation: Installation) -> None:
 def _unpack(server: Server, installation: Installation) -> None:
     version = installation.version
     if installation.method == "git":
-        server.run(f"git clone --quiet file://{GIT_REMOTE} {ROOT} && git -C {ROOT} checkout --quiet v{version}")
+        server.run(
+            f"git clone --quiet file://{git_folder()}/netpoint.git {ROOT} && git -C {ROOT} checkout --quiet v{version}"
+        )
         return
     server.run(f"tar -xzf /srv/releases/v{version}.tar.gz -C /opt")
     if top_folder(version) != f"netpoint-{version}":

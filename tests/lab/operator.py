@@ -1,0 +1,121 @@
+"""The operator at the workstation: runs `fab` as a program, and reads what it reports."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.lab.servers import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tests.lab.lab import Lab
+
+PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one command of the operator ended with."""
+
+    exit_code: int
+    printed: str
+    said: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The report it printed because of `--json`."""
+        try:
+            report: dict[str, Any] = json.loads(self.printed)
+        except ValueError as error:
+            raise LabError(f"no report, exit code {self.exit_code}\n{self.printed}\n{self.said}") from error
+        return report
+
+    def host(self, name: str) -> dict[str, Any]:
+        """Return what the report says of a host."""
+        (host,) = (host for host in self.report["hosts"] if host["name"] == name)
+        return dict(host)
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """The status of each host."""
+        return {host["name"]: host["status"] for host in self.report["hosts"]}
+
+    @property
+    def reasons(self) -> str:
+        """Everything the report says about why, in one text."""
+        hosts = self.report["hosts"]
+        return "\n".join([*(host["reason"] for host in hosts), *(json.dumps(host["problems"]) for host in hosts)])
+
+
+class Fab:
+    """A `fab` that is running."""
+
+    def __init__(self, lab: Lab, task: str, *options: str, environment: Mapping[str, str] | None = None) -> None:
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "fabric", task, "--json"),
+                *("--hosts-file", str(lab.folder / "hosts.yaml"), "--report-dir", str(lab.folder / "runs")),
+                *options,
+            ],
+            cwd=PROJECT,
+            env={**os.environ, "XDG_CACHE_HOME": str(lab.folder / "cache"), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait(self, timeout: float = 400) -> Run:
+        """Wait for its end."""
+        printed, said = self._process.communicate(timeout=timeout)
+        return Run(exit_code=self._process.returncode, printed=printed, said=said)
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End it as a power cut of the workstation does."""
+        self._process.kill()
+        self._process.communicate()
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+
+def fab(lab: Lab, task: str, *options: str, environment: Mapping[str, str] | None = None) -> Run:
+    """Run a task of `fab` to its end."""
+    return Fab(lab, task, *options, environment=environment).wait()
+
+
+def upgrade(lab: Lab, version: str, *options: str, environment: Mapping[str, str] | None = None) -> Run:
+    """Upgrade all servers of the laboratory."""
+    return fab(lab, "upgrade", "--version", version, "--yes", *options, environment=environment)
+
+
+def start_upgrade(lab: Lab, version: str, *options: str) -> Fab:
+    """Begin to upgrade all servers of the laboratory."""
+    return Fab(lab, "upgrade", "--version", version, "--yes", *options)
+
+
+def wait_until(what: Callable[[], bool], *, fab: Fab | None = None, timeout: float = 180) -> None:
+    """Wait until something is so; give up when the command that should bring it about has ended."""
+    deadline = time.monotonic() + timeout
+    while not what():
+        if fab and not fab.running:
+            run = fab.wait()
+            raise LabError(f"it ended first, with {run.exit_code}\n{run.printed}\n{run.said}")
+        if time.monotonic() > deadline:
+            raise LabError(f"still not so after {timeout} s")
+        time.sleep(0.2)
