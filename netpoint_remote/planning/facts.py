@@ -49,6 +49,15 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """Something beside the running release that is named like the new one; `ours` where this program unpacked it."""
+
+    path: str
+    version: str
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """What PostgreSQL said; `error` when it said nothing. `unapplied` and `ahead` compare its record with the tree."""
 
@@ -107,9 +116,7 @@ class Facts:
     docker: bool = False
     pip: bool = False
     disk_version: str = ""
-    new_exists: bool = False
-    new_version: str = ""
-    new_ours: bool = False
+    beside: tuple[Tree, ...] = ()
     ldap: bool = False
     local_requirements: tuple[str, ...] = ()
     commit: str = ""
@@ -121,6 +128,7 @@ class Facts:
     units: tuple[Unit, ...] = ()
     housekeeping: str = ""
     disks: tuple[Disk, ...] = ()
+    unwritable: tuple[str, ...] = ()
     sizes_mb: tuple[tuple[str, int], ...] = ()
     lock_held: bool = False
     run_id: str = ""
@@ -200,9 +208,7 @@ def parse_facts(text: str) -> Facts:
         docker=lines.yes("install.docker"),
         pip=lines.yes("install.pip"),
         disk_version=lines.text("version.disk"),
-        new_exists=lines.has("new.exists"),
-        new_version=lines.text("new.exists"),
-        new_ours=lines.yes("new.ours"),
+        beside=tuple(_trees(lines.texts("beside"))),
         ldap=lines.yes("install.ldap"),
         local_requirements=tuple(name.lower().replace("_", "-") for name in lines.texts("local_requirement")),
         commit=lines.text("git.commit"),
@@ -214,6 +220,7 @@ def parse_facts(text: str) -> Facts:
         units=tuple(_units(lines)),
         housekeeping=lines.text("housekeeping"),
         disks=tuple(_disks(lines.texts("disk"))),
+        unwritable=lines.texts("unwritable"),
         sizes_mb=tuple(_sizes(lines.texts("size"))),
         lock_held=lines.yes("lock.held"),
         run_id=lines.text("run.id"),
@@ -243,6 +250,13 @@ def _interpreters(values: Iterable[str]) -> Iterator[Interpreter]:
         if version and path not in seen:
             seen.add(path)
             yield Interpreter(path=path, version=version, makes_venv=able == "venv")
+
+
+def _trees(values: Iterable[str]) -> Iterator[Tree]:
+    for value in values:
+        ours, _, rest = value.partition(" ")
+        version, _, path = rest.partition(" ")
+        yield Tree(path=path, version=version, ours=ours == "ours")
 
 
 def _units(lines: _Lines) -> Iterator[Unit]:

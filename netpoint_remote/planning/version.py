@@ -93,9 +93,7 @@ def path(
     return tuple(hop if hop.to else Hop(minor=hop.minor, to=exact.get(hop.minor)) for hop in hops)
 
 
-def next_hop(
-    installed: Version, target: Version, *, extra: Mapping[int, int] | None = None
-) -> Hop | None:
+def next_hop(installed: Version, target: Version, *, extra: Mapping[int, int] | None = None) -> Hop | None:
     """Return the first hop of the path, None when there is nothing to climb.
 
     Raises:

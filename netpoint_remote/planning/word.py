@@ -6,5 +6,8 @@ from enum import Enum
 class Word(str, Enum):
     """A member that is its own text, in a report as in a message."""
 
-    __str__ = str.__str__
-    __format__ = str.__format__
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self.value), spec)

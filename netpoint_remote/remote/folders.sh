@@ -10,10 +10,32 @@ listing() (
 
 each_folder() {
     while IFS= read -r folder; do
-        if [ -n "$folder" ] && [ -d "$OLD/$folder" ]; then "$1" "$OLD/$folder" "$NEW/$folder" || return 1; fi
+        # What an admin keeps elsewhere, behind a link, stays there: the new release gets the same link.
+        if [ -n "$folder" ] && [ -L "$OLD/$folder" ]; then
+            "link_$1" "$OLD/$folder" "$NEW/$folder" || return 1
+        elif [ -n "$folder" ] && [ -d "$OLD/$folder" ]; then
+            "$1" "$OLD/$folder" "$NEW/$folder" || return 1
+        fi
     done <<EOF
 $FOLDERS
 EOF
+}
+
+link_has_all() {
+    [ -L "$2" ] && [ "$(readlink -- "$1")" = "$(readlink -- "$2")" ]
+}
+
+link_has_only() {
+    link_has_all "$@"
+}
+
+link_bring() {
+    rm -rf -- "$2"
+    cp -a -- "$1" "$2"
+}
+
+link_drop() {
+    :
 }
 
 missing() {

@@ -169,8 +169,13 @@ as_service_user() (
     exec runuser -u "$user" -- "$@"
 )
 
-free_mb() {
-    place=$1
-    while [ ! -e "$place" ]; do place=$(dirname -- "$place"); done
-    df -Pm -- "$place" | awk 'NR == 2 { print $4 }'
+# Start a run's main.sh with nobody attached. systemd keeps it out of the session that started it, which may be
+# killed at logout; elsewhere setsid has to do.
+launch() {
+    if [ -d /run/systemd/system ] && have systemd-run; then
+        systemd-run -q --collect --unit="netpoint-remote-$(basename -- "$1")" --property=KillMode=control-group \
+            --setenv=PATH="$PATH" --setenv=RUN="$1" -- sh "$1/bundle/main.sh" "$2" </dev/null >>"$1/log" 2>&1
+    else
+        RUN=$1 setsid -f sh "$1/bundle/main.sh" "$2" </dev/null >>"$1/log" 2>&1
+    fi
 }

@@ -156,6 +156,10 @@ case ${1:-run} in
         basename -- "$RUN" | write_file "$STATE_DIR/current"
         run_plan
         ;;
-    undo) go_back "interrupted" ;;
+    recover)
+        take_locks
+        go_back "it was interrupted"
+        ;;
+    undo) go_back "it was interrupted" ;;
     *) exit 64 ;;
 esac

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Look at a server and change nothing: everything the planning needs, in one visit (the design, "On the server").
-: "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${CRON_DIR:?}" "${PYTHON?}" "${HEALTH_URL?}" "${NEW?}" "${TARGET_TREE_VERSION?}"
+: "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${CRON_DIR:?}" "${PYTHON?}" "${HEALTH_URL?}" "${VERSION?}"
 
 probe_server() {
     fact host.time "$(date +%s)"
@@ -33,10 +33,13 @@ probe_install() {
         if [ -d "$packaged" ]; then fact install.pip yes; fi
     done
     fact version.disk "$(tree_version "$ROOT" || :)"
-    if [ -n "$NEW" ] && [ -e "$NEW" ]; then
-        fact new.exists "$(tree_version "$NEW" || :)"
-        if [ -f "$STATE_DIR/releases/$(basename -- "$NEW")" ]; then fact new.ours yes; fi
-    fi
+    # Releases beside the running one; which of them matters is for the planning to say.
+    for tree in "$(dirname -- "$(readlink -f -- "$ROOT" || printf '%s' "$ROOT")")"/*"$VERSION"*; do
+        if [ -n "$VERSION" ] && [ -e "$tree" ]; then
+            if [ -f "$STATE_DIR/releases/$(basename -- "$tree")" ]; then ours=ours; else ours=foreign; fi
+            fact beside "$ours $(tree_version "$tree" || :) $tree"
+        fi
+    done
     if [ -f "$ROOT/$PRODUCT/$PRODUCT/ldap_config.py" ]; then fact install.ldap yes; fi
     # Names only: a line may hold the credentials of an index.
     sed -n 's/^[[:space:]]*\([A-Za-z0-9][A-Za-z0-9._-]*\).*/\1/p' "$ROOT/local_requirements.txt" 2>/dev/null |
@@ -88,6 +91,7 @@ probe_space() {
     for place in "$(dirname -- "$(readlink -f -- "$ROOT" || printf '%s' "$ROOT")")" "$STATE_DIR" "$BACKUP_DIR"; do
         existing=$place
         while [ ! -e "$existing" ]; do existing=$(dirname -- "$existing"); done
+        if ! [ -w "$existing" ]; then fact unwritable "$existing"; fi
         fact disk "$(df -Pm -- "$existing" | awk 'NR == 2 { print $1, $4 }') $place"
     done
     for part in venv "$PRODUCT/media" "$PRODUCT/scripts" "$PRODUCT/reports"; do

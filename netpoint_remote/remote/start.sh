@@ -15,11 +15,5 @@ if [ -d "$run" ]; then
 fi
 mv -T -- "$run.partial" "$run"
 : >"$run/journal"
-# systemd keeps it out of the session that started it, which may be killed at logout; elsewhere setsid has to do.
-if [ -d /run/systemd/system ] && have systemd-run; then
-    systemd-run -q --collect --unit="netpoint-remote-$RUN_ID" --property=KillMode=control-group \
-        --setenv=PATH="$PATH" --setenv=RUN="$run" -- sh "$run/bundle/main.sh" "${VERB:-run}" </dev/null >>"$run/log" 2>&1
-else
-    RUN=$run setsid -f sh "$run/bundle/main.sh" "${VERB:-run}" </dev/null >>"$run/log" 2>&1
-fi
+launch "$run" run
 say started

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Have the release's tag in the checkout, and it alone (the upgrade document, step 3, option B; netbox-community/netbox#18384).
-: "${ROOT:?}" "${TAG:?}" "${COMMIT:?}" "${STATE_DIR:?}" "${GIT_REMOTE?}"
+: "${ROOT:?}" "${TAG:?}" "${COMMIT:?}" "${STATE_DIR:?}"
 
 check() {
     [ "$(checkout rev-parse -q --verify "refs/tags/$TAG^{commit}")" = "$COMMIT" ] && checkout cat-file -e "$COMMIT^{tree}"

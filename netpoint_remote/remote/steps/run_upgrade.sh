@@ -23,7 +23,7 @@ upgrade() (
     load "$BUNDLE/environment.sh"
     load "$RUN/unit.env"
     if [ -f "$RUN/wheels/complete" ]; then
-        export PIP_FIND_LINKS="$RUN/wheels ${PIP_FIND_LINKS-}"
+        export PIP_FIND_LINKS="${RUN_URL:?}/wheels/ ${PIP_FIND_LINKS-}"
         if ! grep -q -s -E '(://|^[[:space:]]*(-e|--editable|[./]))' "$NEW/local_requirements.txt"; then export PIP_NO_INDEX=1; fi
     fi
     if [ -n "$PYTHON" ]; then export PYTHON; else unset PYTHON; fi

@@ -1,32 +1,26 @@
 # shellcheck shell=sh
 # Keep what upgrade.sh would destroy in place: the virtual environment, the static files, the built documentation.
-: "${NEW:?}" "${PRODUCT:?}" "${ASIDE:?}"
-
-parts() {
-    say venv
-    say "$PRODUCT/static"
-    say "$PRODUCT/project-static/docs"
-}
+: "${NEW:?}" "${PRODUCT:?}" "${ASIDE:?}" "${RUN_ID:?}"
+docs=$PRODUCT/project-static/docs
 
 check() {
-    [ -f "$ASIDE/complete" ] && [ ! -e "$NEW/venv" ]
+    [ "$(cat "$ASIDE/complete" 2>/dev/null)" = "$RUN_ID" ] && [ ! -e "$NEW/venv" ]
 }
 
 apply() {
-    umask 077
-    mkdir -p -- "$ASIDE"
-    umask 022
-    parts | while IFS= read -r part; do
-        if [ -e "$NEW/$part" ] && ! [ -e "$ASIDE/$part" ]; then
-            mkdir -p -- "$ASIDE/$(dirname -- "$part")"
-            mv -T -- "$NEW/$part" "$ASIDE/$part"
-        fi
+    # What an earlier upgrade left here belongs to a release that is no longer the one before.
+    [ ! -f "$ASIDE/complete" ] || rm -rf -- "$ASIDE"
+    mkdir -p -- "$ASIDE/$PRODUCT/project-static"
+    # The folder of the documentation holds a file that git tracks, so it is copied and not moved.
+    if [ -d "$NEW/$docs" ] && ! [ -e "$ASIDE/$docs" ]; then cp -a -- "$NEW/$docs" "$ASIDE/$docs"; fi
+    for part in venv "$PRODUCT/static"; do
+        if [ -e "$NEW/$part" ] && ! [ -e "$ASIDE/$part" ]; then mv -T -- "$NEW/$part" "$ASIDE/$part"; fi
     done
-    : >"$ASIDE/complete"
+    say "$RUN_ID" >"$ASIDE/complete"
 }
 
 undo() {
-    parts | while IFS= read -r part; do
+    for part in venv "$PRODUCT/static" "$docs"; do
         if [ -e "$ASIDE/$part" ]; then
             rm -rf -- "${NEW:?}/$part"
             mv -T -- "$ASIDE/$part" "$NEW/$part"

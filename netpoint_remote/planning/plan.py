@@ -1,0 +1,180 @@
+"""The ordered steps of one host: which, in which phase, with which limits, and the variables they work with.
+
+The order is the design's, not the document's: the new release is built beside and the link flipped
+last, so that `current` is never half-built; the end state is the document's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netpoint_remote.planning.checks import Case, is_repair, new_folder
+from netpoint_remote.planning.method import Method
+from netpoint_remote.planning.word import Word
+
+MINUTE = 60
+
+
+class Phase(Word):
+    """When a step runs, as users of NetPoint feel it."""
+
+    STAGE = "stage"
+    WINDOW = "window"
+    AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One idempotent remote action, `remote/steps/<name>.sh`.
+
+    `limit` is in seconds, for each of check, apply and undo. More than one of `tries` marks the step
+    as transient. `usual_seconds` is what it took on a small server, None where that says nothing.
+    """
+
+    name: str
+    title: str
+    phase: Phase
+    limit: int
+    tries: int = 1
+    usual_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The steps of one hop on one host, and the variables of `vars.sh` in order."""
+
+    steps: tuple[Step, ...]
+    variables: tuple[tuple[str, str], ...]
+
+
+def _step(name: str, phase: Phase, title: str, *, minutes: int, tries: int = 1, usual: float | None = None) -> Step:
+    return Step(name=name, title=title, phase=phase, limit=minutes * MINUTE, tries=tries, usual_seconds=usual)
+
+
+# Limits are far from what is usual: they end what hangs, not what is slow. The usual times were taken on a small
+# server with 2,000 sites and 5,000 prefixes.
+RECORD_BEFORE = _step("record_before", Phase.STAGE, "Write down what undo needs", minutes=5, usual=1)
+STAGE_PACKAGES = _step(
+    "stage_packages",
+    Phase.STAGE,
+    "Fetch and build the Python packages while NetPoint serves",
+    minutes=60,
+    tries=4,
+    usual=40,
+)
+STOP_SERVICES = _step("stop_services", Phase.WINDOW, "Stop the services", minutes=15, usual=3)
+DUMP_DATABASE = _step(
+    "dump_database", Phase.WINDOW, "Dump the database and read the dump back", minutes=12 * 60, usual=1
+)
+RUN_UPGRADE = _step("run_upgrade", Phase.WINDOW, "Run the official upgrade.sh", minutes=24 * 60, usual=55)
+PROVE_BESIDE = _step("prove_beside", Phase.WINDOW, "Prove the new release on a loopback port", minutes=15, usual=6)
+UPDATE_UNITS = _step("update_units", Phase.WINDOW, "Update units from before virtual environments", minutes=5, usual=1)
+START_SERVICES = _step(
+    "start_services", Phase.WINDOW, "Start the services and wait for the login page", minutes=15, usual=6
+)
+PROVE_IN_PLACE = _step(
+    "prove_in_place", Phase.AFTER, "Watch the services and prove the pages in place", minutes=15, usual=36
+)
+SCHEDULE_HOUSEKEEPING = _step(
+    "schedule_housekeeping", Phase.AFTER, "See that housekeeping is scheduled", minutes=5, usual=1
+)
+
+ARCHIVE_STEPS = (
+    RECORD_BEFORE,
+    _step("fetch_release", Phase.STAGE, "Fetch the verified archive", minutes=60, tries=5, usual=3),
+    _step("unpack_release", Phase.STAGE, "Unpack it beside the running release", minutes=30, usual=1),
+    _step("carry_over", Phase.STAGE, "Copy the configuration and other local files", minutes=30, usual=1),
+    _step("copy_files", Phase.STAGE, "Copy media, scripts and reports", minutes=24 * 60),
+    STAGE_PACKAGES,
+    STOP_SERVICES,
+    DUMP_DATABASE,
+    _step("sync_files", Phase.WINDOW, "Bring what was uploaded meanwhile", minutes=6 * 60, usual=1),
+    RUN_UPGRADE,
+    PROVE_BESIDE,
+    _step("flip_link", Phase.WINDOW, "Point the link to the new release", minutes=5, usual=1),
+    UPDATE_UNITS,
+    START_SERVICES,
+    PROVE_IN_PLACE,
+    SCHEDULE_HOUSEKEEPING,
+)
+SET_ASIDE = _step("set_aside", Phase.WINDOW, "Keep the old environment and static files aside", minutes=30, usual=1)
+GIT_STEPS = (
+    RECORD_BEFORE,
+    _step("fetch_tag", Phase.STAGE, "Fetch the release's tag", minutes=60, tries=5, usual=3),
+    STAGE_PACKAGES,
+    STOP_SERVICES,
+    DUMP_DATABASE,
+    SET_ASIDE,
+    _step("checkout_tag", Phase.WINDOW, "Check the release out", minutes=30, usual=1),
+    RUN_UPGRADE,
+    PROVE_BESIDE,
+    UPDATE_UNITS,
+    START_SERVICES,
+    PROVE_IN_PLACE,
+    SCHEDULE_HOUSEKEEPING,
+)
+# The release is there and not in service: upgrade.sh is run again, with the same safety around it.
+REPAIR_STEPS = tuple(step for step in GIT_STEPS if step.name not in {"fetch_tag", "checkout_tag"})
+
+
+def make_plan(case: Case) -> Plan:
+    """Return what an upgrade of this host to its target does; the case has no blocking problem."""
+    if is_repair(case) and not (case.method is Method.GIT and case.target and case.target.commit != case.facts.commit):
+        steps = REPAIR_STEPS
+    else:
+        steps = GIT_STEPS if case.method is Method.GIT else ARCHIVE_STEPS
+    return Plan(steps=steps, variables=tuple(_variables(case)))
+
+
+def _variables(case: Case) -> Iterator[tuple[str, str]]:
+    host, facts, target = case.host, case.facts, case.target
+    assert target is not None  # noqa: S101  make_plan is for upgrades
+    new = new_folder(case)
+    yield "HOST", host.name
+    yield "PRODUCT", host.product.name
+    yield "METHOD", case.method.value
+    yield "ROOT", str(host.root)
+    yield "OLD", facts.real
+    yield "NEW", str(new)
+    yield "OLD_VERSION", facts.disk_version
+    yield "VERSION", target.text
+    yield "TREE_VERSION", target.tree_version
+    yield "SERVICES", " ".join(host.services)
+    yield "STATE_DIR", str(host.state_dir)
+    yield "BACKUP_DIR", str(host.backup_dir)
+    yield "CRON_DIR", str(host.cron_dir)
+    yield "PYTHON", host.python or ""
+    yield "HEALTH_URL", host.health_url or ""
+    yield "HEALTH_HEADERS", "\n".join(f"{name}: {value}" for name, value in host.health_headers)
+    yield "FOLDERS", "\n".join(folders_to_copy(case))
+    yield "ARCHIVE_SHA256", target.sha256
+    yield "ASIDE", aside_folder(case)
+    yield "TAG", target.tag
+    yield "COMMIT", target.commit
+
+
+def aside_folder(case: Case) -> str:
+    """Return where a release in place keeps what upgrade.sh would destroy: on its own disk, out of git's sight."""
+    place = ".git/netpoint-remote" if case.method is Method.GIT else ".netpoint-remote"
+    return f"{case.facts.real}/{place}/{case.facts.disk_version}"
+
+
+def folders_to_copy(case: Case) -> tuple[str, ...]:
+    """Return the folders of uploaded files inside the old tree, relative to it.
+
+    "If these are stored outside the project root, you will not need to copy them" (the upgrade
+    document, step 3): MEDIA_ROOT, SCRIPTS_ROOT and REPORTS_ROOT say where they are.
+    """
+    product = case.host.product.name
+    roots = (("MEDIA_ROOT", "media"), ("SCRIPTS_ROOT", "scripts"), ("REPORTS_ROOT", "reports"))
+    found = (
+        _inside(case, str(case.facts.configuration.get(key) or f"{case.host.root}/{product}/{name}"))
+        for key, name in roots
+    )
+    return tuple(folder for folder in found if folder)
+
+
+def _inside(case: Case, configured: str) -> str | None:
+    for tree in (str(case.host.root), case.facts.real):
+        if configured.startswith(f"{tree}/") and ".." not in configured:
+            return configured.removeprefix(f"{tree}/").strip("/")
+    return None

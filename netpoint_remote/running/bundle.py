@@ -1,0 +1,154 @@
+"""What travels to a server: scripts for a visit, and the bundle that carries out a plan by itself.
+
+The shell is in `remote/`; here it is only put together. Values become variables by quoting, and nothing else.
+"""
+
+import io
+import shlex
+import tarfile
+import urllib.parse
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import PurePosixPath
+
+from netpoint_remote.planning.checks import Case
+from netpoint_remote.planning.constraints import constraints_file, constraints_for
+from netpoint_remote.planning.inventory import Host
+from netpoint_remote.planning.method import Method
+from netpoint_remote.planning.plan import Plan
+
+BUNDLED = ("lib.sh", "main.sh", "step.sh", "folders.sh", "clean.sql", "ask.py")
+END = "END_OF_A_BUNDLED_FILE"
+Variables = Iterable[tuple[str, str]]
+
+
+@lru_cache(maxsize=64)
+def text_of(name: str) -> str:
+    """Return one file of `remote/`."""
+    return files("netpoint_remote").joinpath("remote", name).read_text(encoding="utf-8")
+
+
+def assignments(variables: Variables, *, export: bool = False) -> str:
+    """Return shell assignments; any text but NUL arrives unchanged on the other side.
+
+    Raises:
+        ValueError: for a NUL, which no variable can hold.
+    """
+    lines = []
+    for name, value in variables:
+        if "\0" in value:
+            raise ValueError(f"{name} holds a NUL")
+        lines.append(f"{'export ' if export else ''}{name}={shlex.quote(value)}\n")
+    return "".join(lines)
+
+
+def visit_script(name: str, variables: Variables, *, bundled: tuple[str, ...] = ()) -> str:
+    """Return the script of one visit: its variables, the library, the files it carries, and `remote/<name>`."""
+    return assignments(variables) + _visit_text(name, bundled)
+
+
+@lru_cache(maxsize=16)
+def _visit_text(name: str, bundled: tuple[str, ...]) -> str:
+    carried = "".join(f"{file}) cat <<'{END}'\n{text_of(file)}{END}\n;;\n" for file in bundled)
+    function = f"bundled() {{\ncase $1 in\n{carried}*) return 1 ;;\nesac\n}}\n"
+    return text_of("lib.sh") + (function if bundled else "") + text_of(name)
+
+
+def probe_script(host: Host, version: str | None) -> str:
+    """Return the probe of one host; `version` is what it shall be upgraded to."""
+    variables = (
+        ("ROOT", str(host.root)),
+        ("PRODUCT", host.product.name),
+        ("SERVICES", " ".join(host.services)),
+        ("STATE_DIR", str(host.state_dir)),
+        ("BACKUP_DIR", str(host.backup_dir)),
+        ("CRON_DIR", str(host.cron_dir)),
+        ("PYTHON", host.python or ""),
+        ("HEALTH_URL", host.health_url or ""),
+        ("HEALTH_HEADERS", _headers(host)),
+        ("VERSION", version or ""),
+    )
+    return visit_script("probe.sh", variables, bundled=("ask.py", "facts.sql"))
+
+
+def _headers(host: Host) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in host.health_headers)
+
+
+def plan_lines(plan: Plan) -> str:
+    """Return the plan as `main.sh` reads it: name, phase, limit in seconds, tries."""
+    return "".join(f"{step.name} {step.phase} {step.limit} {step.tries}\n" for step in plan.steps)
+
+
+def bundle_files(case: Case, plan: Plan, *, run_id: str, operator: str, constraints: bool) -> Mapping[str, str]:
+    """Return the files of a run's folder, by name relative to it."""
+    run = case.host.state_dir / "runs" / run_id
+    variables = (
+        *plan.variables,
+        ("RUN_ID", run_id),
+        ("OPERATOR", operator),
+        ("DATABASE_PRINT", database_print(case)),
+        ("RUN_URL", f"file://{urllib.parse.quote(str(run))}"),
+    )
+    named = {f"bundle/{name}": text_of(name) for name in BUNDLED}
+    named |= {f"bundle/steps/{step.name}.sh": text_of(f"steps/{step.name}.sh") for step in plan.steps}
+    named["bundle/plan"] = plan_lines(plan)
+    named["bundle/vars.sh"] = assignments(variables)
+    named["bundle/environment.sh"] = assignments(_environment(case, run, constraints=constraints), export=True)
+    if constraints:
+        named["bundle/constraints.txt"] = constraints_text(case)
+    named["about"] = f"{operator} from {case.facts.disk_version} to {plan_target(case)}\n"
+    return named
+
+
+def plan_target(case: Case) -> str:
+    """Return the version a plan leads to, as asked for."""
+    return case.target.text if case.target else ""
+
+
+def constraints_text(case: Case) -> str:
+    """Return the pip constraints file for the target of a case."""
+    if case.target is None:
+        return ""
+    return constraints_file(constraints_for(case.target.version, case.host.product))
+
+
+def database_print(case: Case) -> str:
+    """Return what names the lock file of the database; one lock for each database of the server."""
+    database = case.facts.database
+    return urllib.parse.quote(database.identity or f"{database.host}-{database.port}-{database.name}", safe="")
+
+
+def _environment(case: Case, run: PurePosixPath, *, constraints: bool) -> Variables:
+    """Return what upgrade.sh and pip get from the operator, the constraints table, and the addresses with credentials."""
+    given = dict(case.host.environment)
+    if constraints:
+        ours = f"file://{urllib.parse.quote(str(run / 'bundle' / 'constraints.txt'))}"
+        given["PIP_CONSTRAINT"] = f"{ours} {given.get('PIP_CONSTRAINT', '')}".strip()
+    target = case.target
+    if target is not None:
+        given["ARCHIVE_URL" if case.method is Method.ARCHIVE else "GIT_REMOTE"] = (
+            (target.url or "") if case.method is Method.ARCHIVE else target.remote
+        )
+    return given.items()
+
+
+def to_tar(named: Mapping[str, str]) -> bytes:
+    """Return the files as a tar, root's and for nobody else's eyes."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, text in named.items():
+            data = text.encode()
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(data), 0o600
+            tar.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def shown_shell(case: Case, plan: Plan) -> str:
+    """Return the very shell that would run, for reading: the variables, then every step in order."""
+    parts = [f"# ---- variables\n{assignments(plan.variables)}"]
+    parts += [f"# ---- {step.name}\n{text_of(f'steps/{step.name}.sh')}" for step in plan.steps]
+    parts += [f"# ---- {name}\n{text_of(name)}" for name in ("lib.sh", "step.sh", "main.sh")]
+    return "\n".join(parts)

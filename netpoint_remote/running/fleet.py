@@ -1,0 +1,430 @@
+"""One run over many hosts: look at all of them, stop or confirm, carry out, account for everyone."""
+
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TypeVar
+
+from netpoint_remote.errors import ConnectError, NetPointRemoteError, ReleaseError, RequestError
+from netpoint_remote.planning.checks import Case, find_problems, is_as_asked, shared_databases
+from netpoint_remote.planning.facts import Facts
+from netpoint_remote.planning.inventory import Host, Inventory
+from netpoint_remote.planning.method import method_of
+from netpoint_remote.planning.plan import Plan, make_plan
+from netpoint_remote.planning.problem import Problem, Severity
+from netpoint_remote.planning.version import path
+from netpoint_remote.reporting.event import Event, Kind, Observer
+from netpoint_remote.reporting.json import event_to_json, to_json
+from netpoint_remote.reporting.plan_view import HostPlan, PlanStep
+from netpoint_remote.reporting.plan_view import Phase as ShownPhase
+from netpoint_remote.reporting.report import FleetReport, HostReport, Status
+from netpoint_remote.running.bundle import shown_shell
+from netpoint_remote.running.host import Line, Order, look, upgrade_host
+from netpoint_remote.running.ssh import Connector, ensure_open_files
+from netpoint_remote.running.targets import Targets, bundle_folder
+
+Result = TypeVar("Result")
+NOT_CONFIRMED = "not confirmed: nothing was changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the operator asks for; `target` is a version, None only for a `check` that just looks."""
+
+    command: str
+    hosts: tuple[Host, ...]
+    inventory: Inventory = field(default_factory=Inventory)
+    target: str | None = None
+    jobs: int = 16
+    report_dir: Path = Path("runs")
+    dry_run: bool = False
+    skip_refused: bool = False
+    push: bool = False
+    constraints: bool = True
+    accept_new: bool = False
+    sudo_password: str | None = None
+    archive: Path | None = None
+    operator: str = ""
+    via: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The report, the folder it was written to, the plans of the hosts that may go on, and their very shell."""
+
+    report: FleetReport
+    folder: Path
+    plans: tuple[HostPlan, ...] = ()
+    shells: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What looking at one host came to: a case with its problems, or a report that is final already."""
+
+    case: Case | None
+    report: HostReport
+
+    @property
+    def may_go_on(self) -> bool:
+        return self.report.status is Status.READY
+
+
+def run(
+    request: Request,
+    observer: Observer,
+    confirm: Callable[[tuple[HostPlan, ...]], bool] = lambda _plans: True,
+    *,
+    stop: threading.Event | None = None,
+    leave: threading.Event | None = None,
+) -> Outcome:
+    """Carry out a request. `stop` admits no further host; `leave` hangs up at once (the servers go on).
+
+    The report is written whatever happens, also when the operator interrupts.
+
+    Raises:
+        RequestError: when the request itself is wrong; nothing was touched then.
+    """
+    return _Run(request, observer, confirm, stop or threading.Event(), leave or threading.Event()).carry_out()
+
+
+class _Run:
+    def __init__(
+        self,
+        request: Request,
+        observer: Observer,
+        confirm: Callable[[tuple[HostPlan, ...]], bool],
+        stop: threading.Event,
+        leave: threading.Event,
+    ) -> None:
+        self.request = request
+        self.confirm = confirm
+        self.stop = stop
+        self.leave = leave
+        self.started = datetime.now(timezone.utc)
+        self.begun = time.monotonic()
+        self.run_id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        self.folder = request.report_dir / self.run_id
+        self.observer = observer
+        self.targets = (
+            Targets(version=request.target, archive=request.archive, on_note=self._note) if request.target else None
+        )
+        self.reports: dict[str, HostReport] = {}
+        self.connector: Connector | None = None
+
+    def carry_out(self) -> Outcome:
+        if self.targets is not None:
+            self.targets.prepare(self.request.hosts)
+        with self._written_down(), self._connected() as connector:
+            looked = self._look_at_all(connector)
+            plans = tuple(self._plans(looked))
+            shells = tuple(self._shells(looked)) if self.request.command == "plan" else ()
+            if self.request.command == "upgrade" and not self.request.dry_run:
+                self._upgrade(looked, plans, connector)
+        return Outcome(report=self._report(), folder=self.folder, plans=plans, shells=shells)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connector]:
+        request = self.request
+        ensure_open_files(len(request.hosts))
+        connector = Connector(accept_new=request.accept_new, sudo_password=request.sudo_password, stop=self.leave)
+        with connector:
+            self.connector = connector
+            connector.prepare(request.hosts)
+            yield connector
+
+    @contextmanager
+    def _written_down(self) -> Iterator[None]:
+        """Keep the run's folder: events as they come, the report at the end, whatever the end is."""
+        try:
+            self.folder.mkdir(parents=True)
+            events = (self.folder / "events.jsonl").open("w", encoding="utf-8")
+        except OSError as error:
+            raise RequestError(
+                f"the report folder {self.folder} cannot be written: {error.strerror}; name another with --report-dir"
+            ) from None
+        with events:
+            self.observer = _Recorder(self.observer, events.write, events.flush)
+            try:
+                yield
+            except RequestError:
+                raise
+            finally:
+                if self.reports:
+                    self._write_report()
+        if not self.reports:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write_report(self) -> None:
+        path = self.folder / "report.json"
+        beside = path.with_suffix(".partial")
+        beside.write_text(to_json(self._report()), encoding="utf-8")
+        beside.replace(path)
+
+    def _report(self) -> FleetReport:
+        request = self.request
+        return FleetReport(
+            run_id=self.run_id,
+            command=request.command,
+            target=request.target,
+            started=self.started,
+            seconds=round(time.monotonic() - self.begun, 3),
+            hosts=tuple(
+                self.reports.get(host.name) or _not_started(host, "the run ended before") for host in request.hosts
+            ),
+            stopped=self.stop.is_set() or self.leave.is_set(),
+        )
+
+    def _note(self, note: str) -> None:
+        self.observer.on_event(Event(at=time.time(), host="", kind=Kind.NOTE, detail=note))
+
+    # Looking
+
+    def _look_at_all(self, connector: Connector) -> dict[str, _Looked]:
+        looked: dict[str, _Looked] = {}
+        for host, found in self._in_parallel(self.request.hosts, lambda host: self._look_at(host, connector)):
+            looked[host.name] = found
+        looked = self._without_shared_databases(looked)
+        for host in self.request.hosts:
+            self.reports[host.name] = (
+                looked[host.name].report if host.name in looked else _not_started(host, "stopped by the operator")
+            )
+        return looked
+
+    def _look_at(self, host: Host, connector: Connector) -> _Looked:
+        try:
+            with Line(connector, host, self.observer.on_event) as line:
+                facts = look(line, self.request.target)
+            return self._judged(host, facts)
+        except ConnectError as error:
+            return _Looked(None, HostReport(name=host.name, status=Status.UNREACHABLE, reason=str(error)))
+        except NetPointRemoteError as error:
+            return _Looked(None, HostReport(name=host.name, status=Status.FAILED, reason=_with_tail(error)))
+        except Exception as error:  # noqa: BLE001  a bug is this host's failure, and the others are still looked at
+            reason = f"a defect of this program: {type(error).__name__}: {error}"
+            return _Looked(None, HostReport(name=host.name, status=Status.FAILED, reason=reason))
+
+    def _judged(self, host: Host, facts: Facts) -> _Looked:
+        case = Case(host=host, facts=facts, target=None, last_minors=dict(self.request.inventory.last_minors))
+        trouble: tuple[Problem, ...] = ()
+        if self.targets is not None:
+            try:
+                case = replace(case, target=self.targets.of(host, facts))
+            except ReleaseError as error:
+                trouble = (_release_problem(error),)
+        problems = trouble + find_problems(case)
+        return _Looked(case, _looked_report(case, problems, self.request))
+
+    def _without_shared_databases(self, looked: Mapping[str, _Looked]) -> dict[str, _Looked]:
+        shared = shared_databases({name: each.case.facts for name, each in looked.items() if each.case})
+        return {
+            name: _Looked(each.case, _looked_report(each.case, (shared[name], *each.report.problems), self.request))
+            if name in shared and each.case
+            else each
+            for name, each in looked.items()
+        }
+
+    # Planning
+
+    def _plans(self, looked: Mapping[str, _Looked]) -> Iterator[HostPlan]:
+        for each in looked.values():
+            if (
+                each.case
+                and each.case.target
+                and each.report.status in {Status.READY, Status.CURRENT, Status.UNCHANGED}
+            ):
+                yield _shown_plan(each, constraints=self.request.constraints)
+
+    def _shells(self, looked: Mapping[str, _Looked]) -> Iterator[tuple[str, str]]:
+        for name, each in looked.items():
+            if each.may_go_on and each.case:
+                yield name, shown_shell(each.case, make_plan(each.case))
+
+    # Upgrading
+
+    def _upgrade(self, looked: Mapping[str, _Looked], plans: tuple[HostPlan, ...], connector: Connector) -> None:
+        going = tuple(each.case for each in looked.values() if each.may_go_on and each.case)
+        held_back = [host.name for host in self.request.hosts if self.reports[host.name].status in HELD_BACK]
+        if not going:
+            return
+        if held_back and not self.request.skip_refused:
+            names = ", ".join(held_back[:5]) + (" ..." if len(held_back) > 5 else "")  # noqa: PLR2004  as many as shown
+            self._not_started(going, f"nothing was changed because of {names}; --skip-refused goes on with the rest")
+            return
+        if self.stop.is_set():
+            self._not_started(going, "stopped by the operator")
+            return
+        if not self.confirm(tuple(plan for plan in plans if plan.steps)):
+            self.reports.clear()
+            raise RequestError(NOT_CONFIRMED)
+        self._carry_out_all(going, connector)
+
+    def _not_started(self, cases: Iterable[Case], reason: str) -> None:
+        for case in cases:
+            self.reports[case.host.name] = replace(
+                self.reports[case.host.name], status=Status.NOT_STARTED, reason=reason
+            )
+
+    def _carry_out_all(self, cases: tuple[Case, ...], connector: Connector) -> None:
+        folder = bundle_folder()
+        try:
+            orders = {case.host: self._order(case, folder) for case in cases}
+            for host in orders:
+                self.reports[host.name] = replace(
+                    self.reports[host.name], status=Status.NOT_STARTED, reason="stopped by the operator"
+                )
+            work = self._in_parallel(
+                tuple(orders), lambda host: upgrade_host(orders[host], connector, self.observer.on_event)
+            )
+            for host, report in work:
+                self.reports[host.name] = report
+                self.observer.on_event(
+                    Event(at=time.time(), host=host.name, kind=Kind.FINISHED, detail=report.status.value)
+                )
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _order(self, case: Case, folder: Path) -> Order:
+        assert self.targets is not None  # noqa: S101  an upgrade has a target
+        request = self.request
+        return Order(
+            case=case,
+            run_id=self.run_id,
+            operator=request.operator,
+            push=request.push,
+            constraints=request.constraints,
+            archive=self.targets.file_of(case.host, case.facts, folder, push=request.push),
+            log_dir=self.folder,
+        )
+
+    def _in_parallel(self, hosts: tuple[Host, ...], work: Callable[[Host], Result]) -> Iterator[tuple[Host, Result]]:
+        """Do the work for all hosts, so many at a time; yield what is done as it is done.
+
+        Once `stop` is set nobody new is admitted and who has begun goes on. The hosts that were not
+        admitted are left out.
+        """
+        with ThreadPoolExecutor(max_workers=max(min(self.request.jobs, len(hosts)), 1)) as pool:
+            futures = {pool.submit(self._admitted, host, work): host for host in hosts}
+            pending = set(futures)
+            while pending:
+                try:
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                except KeyboardInterrupt:
+                    self._leave_at_once()
+                    continue
+                for future in done:
+                    result = future.result()
+                    if result is not None:
+                        yield futures[future], result
+
+    def _leave_at_once(self) -> None:
+        """Hang up everywhere: whoever waits on a server gets an error now, and the servers go on by themselves."""
+        self.stop.set()
+        self.leave.set()
+        if self.connector is not None:
+            self.connector.close_all()
+
+    def _admitted(self, host: Host, work: Callable[[Host], Result]) -> Result | None:
+        return None if self.stop.is_set() else work(host)
+
+
+class _Recorder:
+    """Passes events on and writes each down; what cannot be written (a full disk) is not worth a server's upgrade."""
+
+    def __init__(self, observer: Observer, write: Callable[[str], object], flush: Callable[[], object]) -> None:
+        self._observer = observer
+        self._write = write
+        self._flush = flush
+        self._lock = threading.Lock()
+
+    def on_event(self, event: Event) -> None:
+        with self._lock:
+            try:
+                self._write(event_to_json(event) + "\n")
+                self._flush()
+            except (OSError, ValueError):
+                pass
+        self._observer.on_event(event)
+
+
+HELD_BACK = {Status.REFUSED, Status.UNREACHABLE, Status.FAILED}
+
+
+def _with_tail(error: NetPointRemoteError) -> str:
+    tail = getattr(error, "tail", "")
+    return f"{error}: {tail}" if tail else str(error)
+
+
+def _release_problem(error: ReleaseError) -> Problem:
+    return Problem(
+        code="release",
+        severity=Severity.ERROR,
+        message=f"the release cannot be had for this host: {error}",
+        remedy="name a source in the hosts file: `release` with `url`, `archive` or `git`",
+        source="the upgrade document, step 3",
+    )
+
+
+def _not_started(host: Host, reason: str) -> HostReport:
+    return HostReport(name=host.name, status=Status.NOT_STARTED, reason=reason)
+
+
+def _looked_report(case: Case, problems: tuple[Problem, ...], request: Request) -> HostReport:
+    """Return the report of a host that was only looked at, which is final for a check."""
+    blocking = [problem for problem in problems if problem.blocks]
+    if blocking:
+        more = f" (and {len(blocking) - 1} more)" if len(blocking) > 1 else ""
+        status, reason = Status.REFUSED, f"{blocking[0].message}{more}"
+    elif is_as_asked(case):
+        status = Status.UNCHANGED if request.command == "upgrade" else Status.CURRENT
+        reason = f"{case.facts.disk_version} is installed and in service{_last_run(case.facts)}"
+    else:
+        status, reason = Status.READY, ""
+    return HostReport(
+        name=case.host.name,
+        status=status,
+        reason=reason,
+        from_version=case.facts.disk_version or None,
+        to_version=case.target.text if case.target else None,
+        method=method_of(case.facts).value,
+        problems=problems,
+    )
+
+
+def _last_run(facts: Facts) -> str:
+    return (
+        f"; the last run here: {facts.run_about} ({facts.run_result.split(' ')[0]})"
+        if facts.run_about and facts.run_result
+        else ""
+    )
+
+
+def _shown_plan(looked: _Looked, *, constraints: bool) -> HostPlan:
+    case = looked.case
+    assert case is not None and case.target is not None and case.installed is not None  # noqa: S101, PT018  filtered before
+    plan = make_plan(case) if looked.may_go_on else Plan(steps=(), variables=())
+    hops = path(case.installed, case.target.version, extra=case.last_minors) if looked.may_go_on else ()
+    return HostPlan(
+        name=case.host.name,
+        from_version=case.facts.disk_version,
+        to_version=case.target.text,
+        hops=tuple(map(str, hops)),
+        steps=tuple(
+            PlanStep(
+                name=step.name,
+                title=step.title,
+                phase=ShownPhase(step.phase.value),
+                expected_seconds=step.usual_seconds,
+            )
+            for step in plan.steps
+        ),
+        method=case.method.value,
+        notes=tuple(f"held back: {note}" for note in case.target.constraints) if constraints and plan.steps else (),
+    )

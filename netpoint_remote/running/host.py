@@ -1,0 +1,323 @@
+"""One host's work: look, send, start, follow, report. The single broad `except` of the project is here."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from netpoint_remote.errors import ConnectError, LineLost, RemoteFailed
+from netpoint_remote.planning.checks import Case, find_problems, is_as_asked
+from netpoint_remote.planning.facts import Facts, parse_facts
+from netpoint_remote.planning.inventory import Host
+from netpoint_remote.planning.method import Method
+from netpoint_remote.planning.plan import make_plan
+from netpoint_remote.planning.target import Target
+from netpoint_remote.reporting.event import Event, Kind
+from netpoint_remote.reporting.report import HostReport, Status
+from netpoint_remote.running.bundle import bundle_files, probe_script, to_tar, visit_script
+from netpoint_remote.running.journal import Record
+from netpoint_remote.running.ssh import Connector, Session
+
+PROBE_SILENCE = 120.0  # seconds; a page or a database that hangs has 10 each
+UPLOAD_SILENCE = 120.0
+FOLLOW_SILENCE = 45.0  # seconds; follow.sh says something every 6
+LONGEST_AWAY = 3600.0  # seconds that a lost host is looked for before the workstation gives up watching it
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What one host is to get: all that its work needs, and nothing shared with another host's."""
+
+    case: Case
+    run_id: str
+    operator: str
+    push: bool
+    constraints: bool
+    archive: Path | None  # the verified archive or git bundle on this machine
+    log_dir: Path
+
+
+@dataclass(slots=True)
+class Line:
+    """The connection to one host, made again when it is lost."""
+
+    connector: Connector
+    host: Host
+    emit: Emit
+    _session: Session | None = field(default=None)
+
+    def session(self) -> Session:
+        if self._session is None:
+            self.tell(Kind.CONNECTING)
+            self._session = self.connector.open(self.host, on_retry=self._retry)
+        return self._session
+
+    def tell(self, kind: Kind, detail: str = "") -> None:
+        self.emit(Event(at=time.time(), host=self.host.name, kind=kind, detail=detail))
+
+    def lose(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _retry(self, attempt: int, error: Exception, pause: float) -> None:
+        self.tell(Kind.RETRY, f"{attempt}: {error}; again in {pause:.0f} s")
+
+    def __enter__(self) -> "Line":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lose()
+
+
+def look(line: Line, version: str | None) -> Facts:
+    """Probe a host in one round trip; a lost line is tried once more, for a probe changes nothing.
+
+    Raises:
+        ConnectError: as connecting does.
+        RemoteFailed: when the probe did not come to its end.
+    """
+    script = probe_script(line.host, version)
+    try:
+        done = line.session().visit(script, silence=PROBE_SILENCE)
+    except LineLost:
+        line.lose()
+        done = line.session().visit(script, silence=PROBE_SILENCE)
+    facts = parse_facts(done.output)
+    if done.status != 0 or not facts.complete:
+        raise RemoteFailed("the probe did not come to its end", status=done.status, tail=_tail(done.output))
+    line.tell(Kind.PROBED, facts.disk_version)
+    return facts
+
+
+def _tail(output: str) -> str:
+    return "\n".join(output.splitlines()[-5:])
+
+
+def upgrade_host(order: Order, connector: Connector, emit: Emit) -> HostReport:
+    """Carry out one host's upgrade and report it; never raises."""
+    host = order.case.host
+    record = Record(host=host.name)
+    with Line(connector, host, emit) as line:
+        try:
+            return _upgrade(order, line, record)
+        except ConnectError as error:
+            return _report(order, record, Status.UNREACHABLE if not record.entries else Status.FAILED, str(error))
+        except LineLost as error:
+            return _report(
+                order,
+                record,
+                Status.FAILED,
+                f"{error}; the server carries on by itself: run the same command again to see",
+            )
+        except RemoteFailed as error:
+            return _report(order, record, Status.FAILED, f"{error}: {error.tail}" if error.tail else str(error))
+        except Exception as error:  # noqa: BLE001  a bug is this host's failure, and the others go on
+            return _report(order, record, Status.FAILED, f"a defect of this program: {type(error).__name__}: {error}")
+
+
+def _upgrade(order: Order, line: Line, record: Record) -> HostReport:
+    if order.case.facts.interrupted:
+        order = _recovered(order, line)
+        problems = [problem for problem in find_problems(order.case) if problem.blocks]
+        if problems:
+            return _report(order, record, Status.REFUSED, problems[0].message)
+        if is_as_asked(order.case):
+            return _report(order, record, Status.UNCHANGED, "the interrupted run was undone; nothing more to do")
+    _provide(order, line)
+    plan = make_plan(order.case)
+    record.total = len(plan.steps)
+    named = bundle_files(order.case, plan, run_id=order.run_id, operator=order.operator, constraints=order.constraints)
+    _start(order.case.host, order.run_id, to_tar(named), line)
+    line.tell(Kind.STARTED, str(len(plan.steps)))
+    status, reason = _follow(order.case.host, order.run_id, line, record)
+    log = _fetch_log(order, line)
+    return _report(order, record, status, reason, log=log)
+
+
+def _recovered(order: Order, line: Line) -> Order:
+    """Let the server undo what an interrupted run left behind, then look again."""
+    host, interrupted = order.case.host, order.case.facts.run_id
+    line.tell(Kind.NOTE, f"undoing what the interrupted run {interrupted} left behind")
+    _visit(line, "recover.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", interrupted)))
+    status, reason = _follow(host, interrupted, line, Record(host=host.name))
+    if status is not Status.ROLLED_BACK:
+        raise RemoteFailed(f"the interrupted run {interrupted} could not be undone: {reason}")
+    facts = look(line, order.case.target.text if order.case.target else None)
+    case = Case(host=host, facts=facts, target=order.case.target, last_minors=order.case.last_minors)
+    return Order(
+        case=case,
+        run_id=order.run_id,
+        operator=order.operator,
+        push=order.push,
+        constraints=order.constraints,
+        archive=order.archive,
+        log_dir=order.log_dir,
+    )
+
+
+def _visit(line: Line, name: str, variables: tuple[tuple[str, str], ...], payload: bytes | None = None) -> str:
+    """Run one script; a lost line is tried again, for these are all harmless when they run twice."""
+    script = visit_script(name, variables)
+    for last in (False, False, True):
+        try:
+            done = line.session().visit(script, payload=payload, silence=UPLOAD_SILENCE)
+            break
+        except LineLost as error:
+            line.lose()
+            line.tell(Kind.LINE_LOST, str(error))
+            if last:
+                raise
+    if done.status != 0:
+        raise RemoteFailed(f"{name} ended with status {done.status}", status=done.status, tail=_tail(done.output))
+    return done.output.strip()
+
+
+def _provide(order: Order, line: Line) -> None:
+    """See that the server has the archive, or can fetch it, or gets it from here."""
+    target, host = order.case.target, order.case.host
+    if target is None or order.archive is None:
+        return
+    is_git = order.case.method is Method.GIT
+    name = f"{target.commit}.bundle" if is_git else f"{target.sha256}.tar.gz"
+    about = (("STATE_DIR", str(host.state_dir)), ("ARCHIVE_NAME", name))
+    digest = _sha256(order.archive)
+    url = "" if order.push or is_git else target.url or ""
+    answer = _visit(line, "offer.sh", (*about, ("ARCHIVE_SHA256", "" if is_git else digest), ("ARCHIVE_URL", url)))
+    if answer.endswith("unreachable"):
+        line.tell(Kind.NOTE, f"sending the release ({order.archive.stat().st_size // 2**20} MB)")
+        _send(line, order.archive, (*about, ("ARCHIVE_SHA256", digest)))
+
+
+def _sha256(path: Path) -> str:
+    import hashlib  # noqa: PLC0415  only where something is sent
+
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _send(line: Line, path: Path, variables: tuple[tuple[str, str], ...]) -> None:
+    script = visit_script("receive.sh", variables)
+    for last in (False, False, True):
+        try:
+            with path.open("rb") as payload:
+                done = line.session().visit(script, payload=payload, silence=UPLOAD_SILENCE)
+            if done.status == 0:
+                return
+            failure: Exception = RemoteFailed(
+                "the release could not be sent", status=done.status, tail=_tail(done.output)
+            )
+        except LineLost as error:
+            line.lose()
+            failure = error
+        if last:
+            raise failure
+        line.tell(Kind.RETRY, str(failure))
+
+
+def _start(host: Host, run_id: str, bundle: bytes, line: Line) -> None:
+    _visit(line, "start.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", run_id)), payload=bundle)
+
+
+@dataclass(slots=True)
+class _Follower:
+    """Reads what follow.sh prints; `offset` is how much of the journal we have, in bytes."""
+
+    line: Line
+    record: Record
+    offset: int = 0
+    state: str = ""
+    result: str = ""
+
+    def on_line(self, text: str) -> None:
+        word, _, rest = text.partition(" ")
+        if word == "journal":
+            self.offset += len(rest.encode(errors="replace")) + 1
+            event = self.record.add(rest)
+            if event is not None and event.kind is not Kind.FINISHED:
+                self.line.emit(event)
+        elif word == "state":
+            self.state = rest
+        elif word == "result":
+            self.result = rest
+
+
+def _follow(host: Host, run_id: str, line: Line, record: Record) -> tuple[Status, str]:
+    """Follow a run to its end, over as many connections as it takes.
+
+    Raises:
+        LineLost: when the host stayed away longer than we look for it.
+    """
+    follower = _Follower(line, record)
+    away_since: float | None = None
+    while not follower.state:
+        variables = (("STATE_DIR", str(host.state_dir)), ("RUN_ID", run_id), ("OFFSET", str(follower.offset)))
+        try:
+            session = line.session()
+            away_since = None
+            done = session.visit(visit_script("follow.sh", variables), on_line=follower.on_line, silence=FOLLOW_SILENCE)
+            if done.status != 0:
+                raise RemoteFailed("the run could not be followed", status=done.status, tail=_tail(done.output))
+        except (LineLost, ConnectError) as error:
+            line.lose()
+            away_since = away_since or time.monotonic()
+            if line.connector.stopped or time.monotonic() - away_since > LONGEST_AWAY:
+                raise LineLost(str(error)) from error
+            line.tell(Kind.LINE_LOST, str(error))
+            threading.Event().wait(1.0)
+    return _outcome(follower)
+
+
+def _outcome(follower: _Follower) -> tuple[Status, str]:
+    if follower.state == "done":
+        word, _, reason = follower.result.partition(" ")
+        with suppress(ValueError):
+            return Status(word), reason
+        return Status.FAILED, f"the server wrote down no result that can be read: {follower.result}"
+    if follower.state == "interrupted":
+        return (
+            Status.FAILED,
+            "the server went down, or the run was killed there; run the same command again: it is undone first",
+        )
+    return Status.FAILED, f"the run is not on the server ({follower.state})"
+
+
+def _fetch_log(order: Order, line: Line) -> str | None:
+    """Keep the end of the server's log here; a report without it is still a report."""
+    host = order.case.host
+    name = f"{_file_name(host.name)}.log"
+    with suppress(ConnectError, LineLost, RemoteFailed, OSError):
+        text = _visit(line, "fetch_log.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", order.run_id)))
+        path = order.log_dir / name
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8", errors="replace")
+        return name
+    return None
+
+
+def _file_name(host: str) -> str:
+    """Return a name for a file that no inventory can turn into a path of its choosing."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in host).lstrip(".") or "host"
+
+
+def _report(order: Order, record: Record, status: Status, reason: str, log: str | None = None) -> HostReport:
+    case = order.case
+    to_version = case.target.tree_version if case.target and status is Status.UPGRADED else case.facts.disk_version
+    return HostReport(
+        name=case.host.name,
+        status=status,
+        reason=reason,
+        from_version=case.facts.disk_version or None,
+        to_version=to_version or None,
+        method=case.method.value,
+        problems=find_problems(case),
+        steps=record.steps,
+        window_seconds=record.window_seconds,
+        log=log,
+    )

@@ -1,0 +1,129 @@
+"""What a server writes down as it carries out a plan, read back into events and step reports.
+
+A line of `main.sh` is `seconds kind step detail`; `follow.sh` puts the word `journal` before it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from netpoint_remote.reporting.event import Event, Kind
+from netpoint_remote.reporting.report import PartReport, StepReport, StepStatus
+
+LONGEST_DETAIL = 2000  # characters; what a server writes is bounded before it is shown or kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of a journal; `at` is in seconds since the epoch, by the server's clock."""
+
+    at: float
+    kind: Kind
+    step: str
+    detail: str
+
+
+def parse_entry(line: str) -> Entry | None:
+    """Read one line of a journal; None for what is no such line (half of one, after a power cut)."""
+    words = line.split(" ", 3)
+    if len(words) < 3:  # noqa: PLR2004  seconds, kind, step
+        return None
+    try:
+        at, kind = float(words[0]), Kind(words[1])
+    except ValueError:
+        return None
+    step = "" if words[2] == "-" else words[2][:100]
+    return Entry(at=at, kind=kind, step=step, detail=(words[3] if len(words) > 3 else "")[:LONGEST_DETAIL])  # noqa: PLR2004
+
+
+@dataclass(slots=True)
+class Record:
+    """The story of one run on one host, built up entry by entry."""
+
+    host: str
+    total: int = 0
+    entries: list[Entry] = field(default_factory=list)
+
+    def add(self, line: str) -> Event | None:
+        """Take one more line; return the event for whoever watches, None where the line says nothing."""
+        entry = parse_entry(line)
+        if entry is None:
+            return None
+        self.entries.append(entry)
+        return Event(
+            at=entry.at,
+            host=self.host,
+            kind=entry.kind,
+            step=entry.step,
+            detail=entry.detail,
+            position=sum(1 for each in self.entries if each.kind is Kind.STEP_DONE),
+            total=self.total,
+        )
+
+    @property
+    def steps(self) -> tuple[StepReport, ...]:
+        """Every step that began, in order."""
+        return tuple(_step_reports(self.entries))
+
+    @property
+    def window_seconds(self) -> float | None:
+        """How long users were without NetPoint, None where no window was opened or it is still open."""
+        return _seconds_between(self.entries, Kind.WINDOW_OPEN, Kind.WINDOW_CLOSED)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(entry.detail for entry in self.entries if entry.kind is Kind.NOTE)
+
+
+def _seconds_between(entries: Iterable[Entry], first: Kind, last: Kind) -> float | None:
+    begun = next((entry.at for entry in entries if entry.kind is first), None)
+    ended = [entry.at for entry in entries if entry.kind is last]
+    return round(max(ended[-1] - begun, 0.0), 3) if begun is not None and ended else None
+
+
+def _step_reports(entries: Iterable[Entry]) -> Iterable[StepReport]:
+    reports: dict[str, StepReport] = {}
+    begun: dict[str, float] = {}
+    parts: dict[str, list[tuple[float, str]]] = {}
+    for entry in entries:
+        name = entry.step
+        if entry.kind is Kind.STEP:
+            begun[name] = entry.at
+            reports[name] = StepReport(name=name, status=StepStatus.RUNNING, seconds=0.0)
+        elif name in reports:
+            if entry.kind is Kind.PART:
+                parts.setdefault(name, []).append((entry.at, entry.detail))
+            elif entry.kind is Kind.ATTEMPT:
+                reports[name] = replace(reports[name], attempts=reports[name].attempts + 1)
+            elif entry.kind in ENDS:
+                reports[name] = _ended(reports[name], entry, begun[name], parts.get(name, []))
+    return reports.values()
+
+
+ENDS = {
+    Kind.STEP_DONE: StepStatus.DONE,
+    Kind.STEP_FAILED: StepStatus.FAILED,
+    Kind.UNDO_DONE: StepStatus.UNDONE,
+    Kind.UNDO_FAILED: StepStatus.UNDO_FAILED,
+}
+
+
+def _ended(report: StepReport, entry: Entry, begun: float, parts: list[tuple[float, str]]) -> StepReport:
+    status = ENDS[entry.kind]
+    if entry.kind in {Kind.UNDO_DONE, Kind.UNDO_FAILED}:
+        # The step that failed stays the one that failed; the others were done and are no more.
+        return (
+            report
+            if report.status is StepStatus.FAILED and status is StepStatus.UNDONE
+            else replace(report, status=status)
+        )
+    if status is StepStatus.DONE and entry.detail == "unchanged":
+        status = StepStatus.UNCHANGED
+    seconds = round(max(entry.at - begun, 0.0), 3)
+    return replace(report, status=status, seconds=seconds, parts=_timed(parts, entry.at))
+
+
+def _timed(parts: list[tuple[float, str]], ended: float) -> tuple[PartReport, ...]:
+    ends = [at for at, _ in parts[1:]] + [ended]
+    return tuple(
+        PartReport(name=name, seconds=round(max(end - at, 0.0), 3)) for (at, name), end in zip(parts, ends, strict=True)
+    )
