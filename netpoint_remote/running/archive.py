@@ -129,6 +129,8 @@ class _Reading:
 
     def add(self, entry: Entry) -> None:
         parts = _parts(entry.name)
+        if not parts and entry.kind is not Kind.FOLDER:
+            raise ReleaseError(f"{entry.name!r} would take the place of its folder")
         if not parts:
             self._plain = False  # the entry "./": counted as a level by tar --strip-components
             return

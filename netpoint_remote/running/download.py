@@ -55,7 +55,14 @@ def download(
         ReleaseError: when it cannot be had.
         OSError: when it cannot be written here.
     """
-    from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt  # noqa: PLC0415  costly
+    from tenacity import (  # noqa: PLC0415  costly
+        RetryCallState,
+        Retrying,
+        retry_if_exception_type,
+        stop_after_attempt,
+        wait_chain,
+        wait_fixed,
+    )
 
     patience = patience or Patience()
     pauses = patience.pauses
@@ -67,7 +74,7 @@ def download(
     attempts = Retrying(
         retry=retry_if_exception_type(_Passing),
         stop=stop_after_attempt(len(pauses) + 1),
-        wait=lambda state: pauses[state.attempt_number - 1],
+        wait=wait_chain(*map(wait_fixed, pauses or (0,))),
         before_sleep=note,
         reraise=True,
     )

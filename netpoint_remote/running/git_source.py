@@ -154,8 +154,8 @@ class _Repository:
                 timeout=self._timeout,
                 check=False,
             )
-        except FileNotFoundError:
-            raise ReleaseError("git is not installed here; it is needed for release.git") from None
+        except OSError as error:
+            raise ReleaseError(f"git, which release.git needs, cannot be started here: {error.strerror}") from error
         except subprocess.TimeoutExpired:
             raise ReleaseError(f"{self.name}: git {command[1]} took more than {self._timeout:g} s") from None
         if done.returncode:

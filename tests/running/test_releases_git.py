@@ -1,0 +1,111 @@
+"""Releases from git remotes."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+from release_builder import git, git_remote
+
+from netpoint_remote.errors import ReleaseError
+from netpoint_remote.planning.inventory import NETPOINT
+from netpoint_remote.running.git_source import (
+    GitRelease,
+    git_member_list,
+    git_release_notes,
+    make_bundle,
+    obtain_git,
+)
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = git_remote(tmp_path_factory.mktemp("remote") / "netpoint", ("3.4.9", "3.5.0"))
+    for odd in ("Solcon-2020-01-06", "1.6.1-2016-09-21", "v2.0-beta1", "v1.9.0-r1", "v3.6-beta1", "-evil"):
+        git(folder, "update-ref", f"refs/tags/{odd}", "HEAD")
+    return folder
+
+
+def found(remote: Path, cache: Path, version: str = "3.5.0") -> GitRelease:
+    return obtain_git(version, f"file://{remote}", NETPOINT, cache, timeout=20)
+
+
+def test_a_tag_is_found_and_its_tree_is_read(remote: Path, tmp_path: Path) -> None:
+    release = found(remote, tmp_path, "v3.5.0")
+
+    assert (release.version, release.tag, release.tree_version) == ("3.5.0", "v3.5.0", "3.5.0")
+    assert release.commit == git(remote, "rev-parse", "v3.5.0^{commit}")
+    assert release.requirements.postgresql_min == Version("11")
+    assert "upgrade.sh" in git_member_list(release)
+    assert git_release_notes(release, after=Version("3.5.0")) == (("docs/release-notes/version-3.5.md", "# 3.5\n"),)
+    assert pickle.loads(pickle.dumps(release)) == release
+
+
+def test_looking_twice_is_fine(remote: Path, tmp_path: Path) -> None:
+    assert found(remote, tmp_path) == found(remote, tmp_path)
+
+
+def test_an_unknown_tag_names_those_near_it(remote: Path, tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"no tag v3\.4\.10; near it there is .*v3\.4\.9, v3\.5\.0, v3\.6-beta1"):
+        found(remote, tmp_path, "3.4.10")
+
+
+def test_a_tag_with_another_version_inside_is_refused(remote: Path, tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"tag v3\.6-beta1: asked for 3\.6\.0b1, but inside it is 3\.5\.0"):
+        found(remote, tmp_path, "3.6.0b1")
+
+
+@pytest.mark.parametrize(
+    "remote", ["ext::sh -c touch% /tmp/x", "--upload-pack=x", "-x:y", "fd::1", "gopher://x/", "relative", "git://x/y"]
+)
+def test_remotes_that_could_run_something_are_refused(tmp_path: Path, remote: str) -> None:
+    with pytest.raises(ReleaseError, match=r"release\.git"):
+        obtain_git("3.5.0", remote, NETPOINT, tmp_path)
+
+
+def test_a_missing_remote_is_a_clear_error_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError) as caught:
+        obtain_git("3.5.0", "http://me:secret@127.0.0.1:1/x.git", NETPOINT, tmp_path, timeout=20)
+
+    assert "http://127.0.0.1:1/x.git" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_remote_that_is_silent_is_given_up(remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = tmp_path / "bin" / "git"
+    slow.parent.mkdir()
+    slow.write_text("#!/bin/sh\nexec sleep 20\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+
+    with pytest.raises(ReleaseError, match="took more than"):
+        obtain_git("3.5.0", f"file://{remote}", NETPOINT, tmp_path, timeout=0.2)
+
+
+def test_a_machine_without_git_says_so(remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+
+    with pytest.raises(ReleaseError, match="cannot be started here"):
+        found(remote, tmp_path)
+
+
+def test_being_inside_another_repository_changes_nothing(
+    remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
+
+    assert found(remote, tmp_path).tag == "v3.5.0"
+
+
+@pytest.mark.parametrize("depth", [[], ["--depth=1"]], ids=["full", "shallow"])
+def test_a_checkout_without_the_remote_fetches_from_a_bundle(remote: Path, tmp_path: Path, depth: list[str]) -> None:
+    checkout = tmp_path / "checkout"
+    git(tmp_path, "clone", "-q", "--single-branch", *depth, "--branch", "v3.4.9", f"file://{remote}", str(checkout))
+    release = found(remote, tmp_path / "cache")
+    have = (git(checkout, "rev-parse", "HEAD"), "0" * 40, "--all") if not depth else ()
+
+    bundle = make_bundle(release, tmp_path / "a.bundle", have=have)
+
+    git(checkout, "fetch", "-q", str(bundle), "refs/tags/v3.5.0:refs/tags/v3.5.0")
+    assert git(checkout, "show", "v3.5.0:netpoint/netpoint/settings.py") == "VERSION = '3.5.0'"
