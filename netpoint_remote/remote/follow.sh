@@ -5,7 +5,7 @@ run=$STATE_DIR/runs/$RUN_ID
 
 state() {
     if [ -f "$run/result" ]; then
-        say done
+        say "done"
     elif ! [ -d "$run" ]; then
         say absent
     elif flock -n -s "$STATE_DIR/lock" true; then
@@ -42,4 +42,4 @@ while :; do
     sleep 0.3
 done
 say "state $now"
-if [ "$now" = done ]; then say "result $(cat "$run/result")"; fi
+if [ "$now" = "done" ]; then say "result $(cat "$run/result")"; fi

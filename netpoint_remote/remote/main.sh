@@ -10,7 +10,9 @@
 #   result     the end: "status reason", written by rename; a run without it and without the lock was interrupted
 : "${RUN:?}"
 BUNDLE=$RUN/bundle
+# shellcheck source=/dev/null
 . "$BUNDLE/vars.sh"
+# shellcheck source=lib.sh
 . "$BUNDLE/lib.sh"
 
 # Run one verb of one step in a process group of its own, under its time limit (seconds).
@@ -50,7 +52,7 @@ run_step() {
     done
     say "== $STEP: check" >>"$RUN/log"
     if step_verb check "$limit"; then
-        journal step-done done
+        journal step-done "done"
         return 0
     fi
     [ -s "$RUN/reason" ] || say "it ended well, but what it should have brought about is not there" >"$RUN/reason"

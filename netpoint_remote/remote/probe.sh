@@ -8,12 +8,7 @@ probe_server() {
     fact host.uid "$(id -u)"
     fact host.boot_id "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null || :)"
     fact host.memory_mb "$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo 2>/dev/null || :)"
-    (
-        ID='' VERSION_ID=''
-        # shellcheck disable=SC1091 # the server's own file
-        [ ! -r /etc/os-release ] || . /etc/os-release
-        fact host.system "${ID} ${VERSION_ID}"
-    )
+    fact host.system "$(sed -n 's/^\(ID\|VERSION_ID\)=//p' /etc/os-release 2>/dev/null | tr -d '"' | sort -r | tr '\n' ' ')"
     if [ -d /run/systemd/system ]; then fact host.systemd yes; else fact host.systemd no; fi
     for tool in git wget curl tar gzip flock setsid timeout pg_dump pg_restore psql runuser systemctl; do
         if have "$tool"; then fact tool "$tool"; fi

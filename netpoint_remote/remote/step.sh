@@ -4,8 +4,11 @@
 STEP=$1
 BUNDLE=$RUN/bundle
 export RUN BUNDLE STEP
+# shellcheck source=/dev/null
 . "$BUNDLE/vars.sh"
+# shellcheck source=lib.sh
 . "$BUNDLE/lib.sh"
+# shellcheck source=/dev/null
 . "$BUNDLE/steps/$STEP.sh"
 case $2 in
     check) if check; then exit 0; else exit 1; fi ;;

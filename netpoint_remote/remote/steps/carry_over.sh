@@ -15,7 +15,7 @@ documented() {
 }
 
 others() (
-    cd -- "$OLD"
+    cd -- "$OLD" || exit 1
     for name in * .[!.]* "$PRODUCT"/* "$PRODUCT/$PRODUCT"/*; do
         case $name in
             venv | .git | *__pycache__ | *.pyc | "$PRODUCT/static" | "$PRODUCT/media" | "$PRODUCT/scripts" | "$PRODUCT/reports") continue ;;

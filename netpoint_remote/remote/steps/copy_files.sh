@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Copy media, scripts and reports to the new release while the old one serves (the upgrade document, step 3, option A).
-# shellcheck source-path=SCRIPTDIR
+# shellcheck source=../folders.sh
 . "${BUNDLE:?}/folders.sh"
 
 check() {

@@ -18,7 +18,7 @@ apply() {
     "${PYTHON:-python3}" -m venv "$RUN/scratch" || fail "${PYTHON:-python3} cannot make a virtual environment; install its venv package"
     set -- -r "$RUN/requirements.txt"
     if [ -f "$NEW/local_requirements.txt" ]; then set -- "$@" -r "$NEW/local_requirements.txt"; fi
-    cd -- "$NEW"
+    cd -- "$NEW" || exit 1
     with_environment "$RUN/scratch/bin/python3" -m pip wheel -q --wheel-dir "$wheels" "$@" pip wheel setuptools ||
         fail "pip could not get or build a package: $(grep -i -E '^ *(error|.*No matching|.*Could not)' "$RUN/log" | tail -n 2 | tr '\n' ' ')"
     rm -rf -- "$RUN/scratch"

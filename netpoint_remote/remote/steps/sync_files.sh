@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Bring what was added, changed or removed in media, scripts and reports since they were copied; nobody writes any more.
-# shellcheck source-path=SCRIPTDIR
+# shellcheck source=../folders.sh
 . "${BUNDLE:?}/folders.sh"
 
 check() {
