@@ -1,6 +1,6 @@
 """Install NetPoint into the folder of a practice server, as the installation guide would."""
 
-import getpass
+import contextlib
 import grp
 import os
 import pwd
@@ -178,8 +178,7 @@ def write_local_files(current: Path) -> None:
 
 def write_units(root: Path, current: Path) -> None:
     """Copy the units of contrib, as the guide says, with the paths and the user of this server; enable them."""
-    user = current_user()
-    group = grp.getgrgid(os.getgid()).gr_name
+    user, group = user_and_group()
     wants = root / "etc/systemd/system/multi-user.target.wants"
     wants.mkdir()
     for name in ("netpoint.service", "netpoint-rq.service"):
@@ -190,11 +189,14 @@ def write_units(root: Path, current: Path) -> None:
         (wants / name).symlink_to(f"../{name}")
 
 
-def current_user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return getpass.getuser()
+def user_and_group() -> tuple[str, str]:
+    """Return who we are; a container's user may have a number only."""
+    user, group = str(os.getuid()), str(os.getgid())
+    with contextlib.suppress(KeyError):
+        user = pwd.getpwuid(os.getuid()).pw_name
+    with contextlib.suppress(KeyError):
+        group = grp.getgrgid(os.getgid()).gr_name
+    return user, group
 
 
 def write_housekeeping(root: Path, current: Path) -> None:

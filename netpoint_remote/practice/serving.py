@@ -110,17 +110,17 @@ async def _run(shared: Shared, specs: tuple[ServerSpec, ...], ready: Callable[[s
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     servers: list[Server] = []
-    try:
-        async with contextlib.AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
             started = time.monotonic()
             await start_all(shared, specs, servers, stack, stop)
             if not stop.is_set():
                 seconds = time.monotonic() - started
                 ready(f"ready {len(servers)} servers in {seconds:.1f} s, hosts file {shared.directory / 'hosts.yaml'}")
                 await stop.wait()
-    finally:
-        await asyncio.gather(*(server.systemd.close() for server in servers))
-        end_children()
+        finally:
+            await asyncio.gather(*(server.systemd.close() for server in servers))
+            await end_children()
 
 
 async def start_all(
@@ -259,17 +259,22 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
 
 
-def end_children() -> None:
+async def end_children() -> None:
     """End every process that descends from this one, however it got away."""
     deadline = time.monotonic() + 5
     while (pids := descendants(os.getpid())) and time.monotonic() < deadline:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        time.sleep(0.02)
+        await asyncio.sleep(0.05)  # whoever waits for one of them learns its end
+        reap_orphans()
+
+
+def reap_orphans() -> None:
+    """Take the status of children that came to us by adoption; asyncio waits for its own."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def descendants(pid: int) -> list[int]:
