@@ -1,94 +1,136 @@
 """Carrying a request out on this terminal: display, question, Ctrl-C, report, exit code."""
 
+import difflib
 import sys
 from typing import TextIO
 
 from invoke.exceptions import Exit
 
 from netpoint_remote.cli.executor import CoreOptions
-from netpoint_remote.cli.exits import STOPPED, WRONG_REQUEST
+from netpoint_remote.cli.exits import STOPPED
 from netpoint_remote.cli.interrupts import LEFT, Interrupts
 from netpoint_remote.cli.options import CheckOptions, PlanOptions, UpgradeOptions
 from netpoint_remote.cli.prompt import counts_hosts, is_asked
 from netpoint_remote.cli.request import check_request, plan_request, upgrade_request
+from netpoint_remote.errors import RequestError, UsageError
+from netpoint_remote.planning.inventory import Host
 from netpoint_remote.reporting.json import to_json
 from netpoint_remote.reporting.plan_view import HostPlan, render_plan
-from netpoint_remote.reporting.report import FleetReport
 from netpoint_remote.reporting.stream import say
 from netpoint_remote.reporting.terminal import Display, terminal_width, wants_colour
 from netpoint_remote.reporting.text import render_check, render_report
-from netpoint_remote.running.fleet import Request, run
+from netpoint_remote.running.fleet import Outcome, Request, run
 
 WIDTH = 80
 
 
 def run_check(core: CoreOptions, options: CheckOptions) -> None:
     """Carry `check` out."""
-    _finish(*_carry_out(check_request(core, options), asking=False), as_json=options.json)
+    outcome = _carry_out(check_request(core, options))
+    _finish(outcome, to_json(outcome.report) if options.json else _checked(outcome))
 
 
 def run_plan(core: CoreOptions, options: PlanOptions) -> None:
-    """Carry `plan` out."""
-    _finish(*_carry_out(plan_request(core, options), asking=False), as_json=options.json)
+    """Carry `plan` out; with --show print one host's shell and nothing else."""
+    request = plan_request(core, options)
+    if options.show is not None:
+        _require_host(options.show, request.hosts)
+    outcome = _carry_out(request)
+    if options.show is not None:
+        _finish(outcome, dict(outcome.shells).get(options.show) or _nothing_to_show(options.show, outcome))
+    else:
+        _finish(outcome, to_json(outcome.report) if options.json else _planned(outcome))
 
 
 def run_upgrade(core: CoreOptions, options: UpgradeOptions) -> None:
     """Carry `upgrade` out, asking first where somebody can answer."""
     asking = not (options.yes or options.dry_run) and is_asked()
-    _finish(*_carry_out(upgrade_request(core, options), asking=asking), as_json=options.json)
+    outcome = _carry_out(upgrade_request(core, options), asking=asking)
+    shown = _planned if options.dry_run else _upgraded
+    _finish(outcome, to_json(outcome.report) if options.json else shown(outcome))
 
 
 class Question:
     """What the run asks before anything changes: shows the plans, takes the operator's word."""
 
-    def __init__(self, display: Display, interrupts: Interrupts, target: str | None, *, asking: bool) -> None:
+    def __init__(self, display: Display, interrupts: Interrupts, target: str | None) -> None:
         self._display = display
         self._interrupts = interrupts
         self._target = target
-        self._asking = asking
-        self.refusal: Exit | None = None
+        self.interrupted = False
 
     def __call__(self, plans: tuple[HostPlan, ...]) -> bool:
-        if not self._asking:
-            return True
+        deed = f"upgrade {'it' if len(plans) == 1 else 'them'} to {self._target}"
         try:
             with self._display.paused(), self._interrupts.at_once():
-                plan = render_plan(plans, colour=wants_colour(sys.stderr), width=_width(sys.stderr))
-                say(sys.stderr, plan + "\n")
-                agreed = counts_hosts(len(plans), f"upgrade to {self._target}", source=sys.stdin, screen=sys.stderr)
+                say(sys.stderr, render_plan(plans, colour=wants_colour(sys.stderr), width=_width(sys.stderr)))
+                return counts_hosts(len(plans), deed, source=sys.stdin, screen=sys.stderr)
         except KeyboardInterrupt:
-            self.refusal = Exit("stopped; nothing was changed", code=STOPPED)
-        else:
-            self.refusal = None if agreed else Exit("error: not confirmed; nothing was changed", code=WRONG_REQUEST)
-        return self.refusal is None
+            self.interrupted = True
+            return False
 
 
-def _carry_out(request: Request, *, asking: bool) -> tuple[Request, FleetReport]:
+def _carry_out(request: Request, *, asking: bool = False) -> Outcome:
     with (
         Display(sys.stderr, hosts=(host.name for host in request.hosts)) as display,
         Interrupts(display.say) as interrupts,
     ):
-        question = Question(display, interrupts, request.target, asking=asking)
+        question = Question(display, interrupts, request.target)
+        confirm = question if asking else _agree
         try:
-            report = run(request, display, question, stop=interrupts.stop)
-        except KeyboardInterrupt:
-            raise Exit(LEFT, code=STOPPED) from None
-    if question.refusal:
-        raise question.refusal
-    return request, report
+            outcome = run(request, display, confirm, stop=interrupts.stop)
+        except RequestError:
+            if question.interrupted:
+                raise Exit("\nstopped; nothing was changed", code=STOPPED) from None
+            raise
+    if interrupts.left:
+        say(sys.stderr, LEFT)
+    return outcome
 
 
-def _finish(request: Request, report: FleetReport, *, as_json: bool) -> None:
-    """Print the report, and leave with its code."""
-    if as_json:
-        say(sys.stdout, to_json(report))
-    else:
-        render = render_check if request.command == "check" else render_report
-        folder = str(request.report_dir / report.run_id)
-        say(sys.stdout, render(report, colour=wants_colour(sys.stdout), width=_width(sys.stdout), folder=folder))
-    if report.exit_code:
-        raise Exit(code=report.exit_code)
+def _agree(_plans: tuple[HostPlan, ...]) -> bool:
+    return True
+
+
+def _finish(outcome: Outcome, text: str) -> None:
+    """Print the result, and leave with the run's code."""
+    say(sys.stdout, text)
+    if outcome.report.exit_code:
+        raise Exit(code=outcome.report.exit_code)
+
+
+def _checked(outcome: Outcome) -> str:
+    colour, width = wants_colour(sys.stdout), _width(sys.stdout)
+    return render_check(outcome.report, colour=colour, width=width, folder=str(outcome.folder))
+
+
+def _planned(outcome: Outcome) -> str:
+    """Return the plans, and below them, where the eye is, how each host stands."""
+    if not outcome.plans:
+        return _checked(outcome)
+    plan = render_plan(outcome.plans, colour=wants_colour(sys.stdout), width=_width(sys.stdout))
+    return f"{plan}\n{_checked(outcome)}"
+
+
+def _upgraded(outcome: Outcome) -> str:
+    colour, width = wants_colour(sys.stdout), _width(sys.stdout)
+    return render_report(outcome.report, colour=colour, width=width, folder=str(outcome.folder))
 
 
 def _width(stream: TextIO) -> int:
     return terminal_width(stream) or WIDTH
+
+
+def _require_host(name: str, hosts: tuple[Host, ...]) -> None:
+    names = [host.name for host in hosts]
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"the first one is {names[0]}"
+        raise UsageError(f"--show {name!r} is no host of this run; {hint}")
+
+
+def _nothing_to_show(name: str, outcome: Outcome) -> str:
+    """Explain on standard error why there is no shell; standard output stays a script, an empty one."""
+    host = next(host for host in outcome.report.hosts if host.name == name)
+    say(sys.stderr, f"nothing would run on {name}: {host.status}{f', {host.reason}' if host.reason else ''}")
+    return ""

@@ -18,6 +18,7 @@ class Interrupts:
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self.stop = threading.Event()
+        self.left = False
         self._tell = tell
         self._before: dict[signal.Signals, object] = {}
         self._over = False
@@ -48,6 +49,7 @@ class Interrupts:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         if self.stop.is_set():
+            self.left = True
             raise KeyboardInterrupt
         self.stop.set()
 

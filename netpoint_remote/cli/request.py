@@ -74,21 +74,17 @@ def _request(command: str, core: CoreOptions, options: FleetOptions, *, jobs: in
         accept_new=options.accept_new,
         sudo_password=sudo_password(ask=options.ask_sudo_pass, known=core.sudo_password),
         operator=operator(),
-        dry_run=False,
-        skip_refused=False,
-        push=False,
-        constraints=True,
     )
 
 
-def existing_archive(typed: str) -> str:
+def existing_archive(typed: str) -> Path:
     """Return the path of an archive, or of a folder of archives.
 
     Raises:
         UsageError: when nothing is there.
     """
-    path = expand_home(typed)
-    if not typed or not Path(path).exists():
+    path = Path(expand_home(typed))
+    if not typed or not path.exists():
         raise UsageError(f"--archive {typed!r}: nothing is there; name a release archive or a folder of them")
     return path
 
