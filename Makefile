@@ -1,0 +1,53 @@
+# What a newcomer types. Everything Python goes into .venv; Debian packages are installed only by root, and only for tests.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := practice,test,check
+
+.PHONY: help demo test fast check bench lab clean packages install
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile
+
+# One stamp for each set of extras, so that `make demo` does not wait for the test tools.
+$(VENV)/.demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[practice]'
+	touch $@
+
+$(VENV)/.all: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$(EXTRAS)]'
+	touch $@ $(VENV)/.demo
+
+install: $(VENV)/.demo ## Install the programs fab and netpoint-remote into .venv
+
+demo: $(VENV)/.demo ## Upgrade three practice servers before your eyes; no root, nothing left behind
+	@$(BIN)/python -m netpoint_remote.practice.demo
+
+packages: ## Install the Debian packages that the tests want (root only)
+	@sh tests/install-debian-packages.sh
+
+test: $(VENV)/.all packages ## Run every ring of tests that this machine can run
+	$(BIN)/python -m pytest
+
+fast: $(VENV)/.all ## Run the ring that needs no sshd and no root
+	$(BIN)/python -m pytest -m 'not ssh and not lab'
+
+check: $(VENV)/.all ## Check format, lint, types, layers and shell
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/shellcheck netpoint_remote/remote/*.sh netpoint_remote/remote/steps/*.sh tests/*.sh .ci/run
+
+bench: $(VENV)/.all packages ## Measure a check against other ways of asking many hosts
+	$(BIN)/python -m bench.fanout
+
+lab: $(VENV)/.all packages ## Boot three real servers and leave them up to play with (root only)
+	$(BIN)/python -m tests.lab up --servers 3
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
