@@ -1,5 +1,7 @@
 """Which bounds which release gets."""
 
+from pathlib import Path
+
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -69,3 +71,9 @@ def test_every_row_is_an_upper_bound_that_pip_can_read(row: object) -> None:
     (specifier,) = Requirement(str(row)).specifier
 
     assert specifier.operator == "<"
+
+
+def test_the_documentation_has_every_bound_with_its_thread() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "releases.md").read_text()
+
+    assert [str(row) for row in CONSTRAINTS if f"| `{row}` |" not in text or row.thread not in text] == []
