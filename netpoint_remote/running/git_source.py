@@ -226,7 +226,8 @@ def _check_remote(remote: str) -> None:
     known = scheme in {"http", "https", "ssh", "file"} if colons else _is_path_or_scp(remote)
     if not known or not remote.isprintable():
         raise ReleaseError(
-            f"release.git: {remote!r} is neither http(s)://, ssh://, user@host:path nor an absolute path"
+            f"{remote!r} is no remote to fetch releases from; "
+            "release.git takes http(s)://, ssh://, file://, user@host:path or an absolute path"
         )
 
 
