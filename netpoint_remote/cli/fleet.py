@@ -63,7 +63,8 @@ class Question:
         deed = f"upgrade {'it' if len(plans) == 1 else 'them'} to {self._target}"
         try:
             with self._display.paused(), self._interrupts.at_once():
-                say(sys.stderr, render_plan(plans, colour=wants_colour(sys.stderr), width=_width(sys.stderr)))
+                plan = render_plan(plans, colour=wants_colour(sys.stderr), width=_width(sys.stderr))
+                say(sys.stderr, f"{plan}\n")
                 return counts_hosts(len(plans), deed, source=sys.stdin, screen=sys.stderr)
         except KeyboardInterrupt:
             self.interrupted = True
@@ -81,7 +82,7 @@ def _carry_out(request: Request, *, asking: bool = False) -> Outcome:
             outcome = run(request, display, confirm, stop=interrupts.stop)
         except RequestError:
             if question.interrupted:
-                raise Exit("\nstopped; nothing was changed", code=STOPPED) from None
+                raise Exit("stopped; nothing was changed", code=STOPPED) from None
             raise
     if interrupts.left:
         say(sys.stderr, LEFT)

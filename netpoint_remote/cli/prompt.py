@@ -21,9 +21,12 @@ def counts_hosts(hosts: int, deed: str, *, source: TextIO, screen: TextIO) -> bo
     """Ask for the number of hosts, which nobody types by accident, and tell whether it was given."""
     screen.write(f"Type the number of hosts ({hosts}) to {deed}; anything else stops here: ")
     screen.flush()
-    answer = source.readline()
-    if not answer.endswith("\n"):
-        screen.write("\n")
+    answer = ""
+    try:
+        answer = source.readline()
+    finally:  # also after Ctrl-C
+        if not answer.endswith("\n"):
+            screen.write("\n")
     return answer.strip() == str(hosts)
 
 

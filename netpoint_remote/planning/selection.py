@@ -11,6 +11,7 @@ from netpoint_remote.errors import UsageError
 from netpoint_remote.planning.inventory import Host, Inventory
 
 ALL = "all"
+SSH_PORT = 22
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _USER = re.compile(r"[^\s:,/-][^\s:,/]*")
 _WILD = frozenset("*?[]!")
@@ -110,21 +111,40 @@ def select(inventory: Inventory, names: Iterable[str] | None, limit: str | None)
 
 def _named(inventory: Inventory, names: Iterable[str]) -> tuple[Host, ...]:
     chosen: dict[str, Host] = {}
+    known = _Known(inventory)
     for name in names:
-        host = _host(inventory, name)
+        host = known.host(parse_place(name))
         if chosen.setdefault(host.name, host) != host:
             raise UsageError(f"-H names {host.name!r} twice in different ways; name it once")
     return tuple(chosen.values())
 
 
-def _host(inventory: Inventory, typed: str) -> Host:
-    """Find a typed host in the file, by its whole text first, or make it up from the defaults."""
-    place = parse_place(typed)
-    known = {host.name: host for host in inventory.hosts}
-    if any(place.name in host.groups for host in inventory.hosts):
-        raise UsageError(f"{place.name!r} is a group, not a host; choose it with --limit {place.name}")
-    host = known.get(place.name) or replace(inventory.defaults, name=place.label, address=place.name)
-    return replace(host, user=place.user or host.user, port=place.port or host.port)
+class _Known:
+    """The hosts of the file, found by name or by address."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._defaults = inventory.defaults
+        self._groups = {group for host in inventory.hosts for group in host.groups}
+        self._by_name = {host.name: host for host in inventory.hosts}
+        self._by_address: dict[str, list[Host]] = {}
+        for host in inventory.hosts:
+            self._by_address.setdefault(host.address.lower(), []).append(host)
+
+    def host(self, place: Place) -> Host:
+        """Return the host of the file that is meant, else one made up from the defaults."""
+        host = self._by_name.get(place.name)
+        if host is None and place.name in self._groups:
+            raise UsageError(f"{place.name!r} is a group, not a host; choose it with --limit {place.name}")
+        host = host or self._at(place) or replace(self._defaults, name=place.label, address=place.name)
+        return replace(host, user=place.user or host.user, port=place.port or host.port)
+
+    def _at(self, place: Place) -> Host | None:
+        """Return the one host of the file at this address, and at this port where one was typed."""
+        there = self._by_address.get(place.name.lower(), [])
+        meant = [host for host in there if place.port in (None, host.port or SSH_PORT)]
+        if len(meant) > 1:
+            raise UsageError(f"{place.name!r} is the address of {_some([host.name for host in meant])}; name one")
+        return meant[0] if meant else None
 
 
 def _limited(hosts: tuple[Host, ...], limit: str) -> tuple[Host, ...]:

@@ -101,6 +101,23 @@ def test_a_host_that_is_not_in_the_file_gets_its_defaults() -> None:
     assert host == Host(name="[::1]:2222", address="::1", port=2222, user="default", become=False)
 
 
+@pytest.mark.parametrize("typed", ["10.0.0.1", "10.0.0.1:22", "np1,10.0.0.1"])
+def test_a_host_of_the_file_is_known_by_its_address_too(typed: str) -> None:
+    assert names(typed) == ["np1"]
+
+
+def test_an_address_with_another_port_is_another_host() -> None:
+    assert names("np1,10.0.0.1:2222") == ["np1", "10.0.0.1:2222"]
+
+
+def test_an_address_of_several_hosts_is_refused() -> None:
+    fleet = Inventory(hosts=tuple(Host(name=f"np{n}", address="127.0.0.1", port=2200 + n) for n in (1, 2)))
+
+    with pytest.raises(UsageError, match="address of np1, np2"):
+        select(fleet, ("127.0.0.1",), None)
+    assert [host.name for host in select(fleet, ("127.0.0.1:2202",), None)] == ["np2"]
+
+
 def test_two_ports_of_one_address_are_two_hosts() -> None:
     assert names("127.0.0.1:2201,127.0.0.1:2202") == ["127.0.0.1:2201", "127.0.0.1:2202"]
 
