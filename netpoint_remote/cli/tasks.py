@@ -94,6 +94,5 @@ def _say_ready(line: str) -> None:
 
 
 namespace = Collection("netpoint-remote", check, plan, upgrade, practice)
-namespace.configure({"run": {"in_stream": False}})
 
 use_in_fab()
