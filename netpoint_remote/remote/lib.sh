@@ -35,6 +35,13 @@ load() {
     [ ! -f "$1" ] || . "$1"
 }
 
+# As fail, where trying again cannot help.
+give_up() {
+    printf '%s\n' "$*" >"${RUN:?}/reason"
+    say "error: $*"
+    exit 4
+}
+
 # Write standard input to a file, whole or not at all, keeping what was there until then.
 write_file() {
     cat >"$1.partial"

@@ -42,7 +42,8 @@ run_step() {
         status=0
         step_verb apply "$limit" || status=$?
         [ "$status" -ne 0 ] || break
-        if [ "$attempt" -ge "$tries" ]; then
+        # 4: the step knows that trying again cannot help (give_up)
+        if [ "$attempt" -ge "$tries" ] || [ "$status" -eq 4 ]; then
             explain_failure "$status" "$limit"
             return 1
         fi
@@ -64,7 +65,7 @@ explain_failure() {
     if [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
         say "it took longer than its limit of $2 seconds" >"$RUN/reason"
     elif ! [ -s "$RUN/reason" ]; then
-        say "it ended with status $1: $(tail -n 5 "$RUN/log" | tr -s '\n' ' ')" >"$RUN/reason"
+        say "it ended with status $1: $(sed '/^== /d' "$RUN/log" | tail -n 2 | tr -s '\n' ' ')" >"$RUN/reason"
     fi
     journal step-failed "$(cat "$RUN/reason")"
 }

@@ -23,7 +23,7 @@ probe_install() {
     if [ -e "$ROOT/.git" ]; then fact install.git yes; fi
     if [ -f "$ROOT/$PRODUCT/manage.py" ]; then fact install.tree yes; fi
     if [ -f "$ROOT/upgrade.sh" ]; then fact install.upgrade_script yes; fi
-    if [ -e /.dockerenv ] || [ -e "$ROOT/docker-compose.yml" ]; then fact install.docker yes; fi
+    if [ -e "$ROOT/docker-compose.yml" ]; then fact install.docker yes; fi
     for packaged in "$ROOT"/venv/lib/python3*/site-packages/"$PRODUCT"/; do
         if [ -d "$packaged" ]; then fact install.pip yes; fi
     done

@@ -11,10 +11,10 @@ apply() (
     umask 077
     mkdir -p -- "$STATE_DIR/archives"
     load "$BUNDLE/environment.sh"
-    [ -n "${ARCHIVE_URL-}" ] || fail "the archive was not pushed and there is no address to download it from"
+    [ -n "${ARCHIVE_URL-}" ] || give_up "the archive was not pushed and there is no address to download it from"
     download "$archive.partial"
     say "$ARCHIVE_SHA256  $archive.partial" | sha256sum -c --status - ||
-        fail "what was downloaded is not the archive that was verified (sha256 $(sha256sum "$archive.partial" | cut -c -64)); use --push to send the verified one"
+        give_up "what was downloaded is not the archive that was verified (sha256 $(sha256sum "$archive.partial" | cut -c -64)); use --push to send the verified one"
     mv -f -- "$archive.partial" "$archive"
 )
 
@@ -26,7 +26,7 @@ download() {
     elif have curl; then
         say "url = \"$ARCHIVE_URL\"" | curl -fsSL --connect-timeout 30 --speed-time 60 --speed-limit 100 -K - -o "$1" || fail "the download failed (curl status $?)"
     else
-        fail "neither wget nor curl is installed; use --push"
+        give_up "neither wget nor curl is installed; use --push"
     fi
 }
 

@@ -15,7 +15,7 @@ apply() (
         set -- --depth 1
     fi
     checkout fetch -q --no-tags "$@" -- "$source" "+refs/tags/$TAG:refs/tags/$TAG" || fail "git could not fetch $TAG"
-    check || fail "the tag $TAG is not the commit that was verified ($COMMIT)"
+    check || give_up "the tag $TAG is not the commit that was verified ($COMMIT)"
 )
 
 undo() {

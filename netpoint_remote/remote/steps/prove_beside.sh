@@ -33,19 +33,19 @@ prove_pages() {
     set -- --pythonpath "$NEW/$PRODUCT"
     if [ -f "$NEW/gunicorn.py" ]; then set -- "$@" --config "$NEW/gunicorn.py"; fi
     # Its own process group, so that the workers end with it.
-    as_service_user setsid "$NEW/venv/bin/gunicorn" "$@" --bind "127.0.0.1:$port" --workers 1 "$PRODUCT.wsgi" &
+    as_service_user setsid "$NEW/venv/bin/gunicorn" "$@" --bind "127.0.0.1:$port" --workers 1 "$PRODUCT.wsgi" >"$RUN/beside.log" 2>&1 &
     say $! >"$pid_file"
     why=''
-    waited=0
-    while [ "$waited" -lt 60 ]; do
-        waited=$((waited + 1))
-        sleep 1
+    begun=$(date +%s)
+    while [ "$(($(date +%s) - begun))" -lt 60 ]; do
+        sleep 0.3
         page_facts "$NEW" "http://127.0.0.1:$port" >"$RUN/page.beside" || :
         if why=$(page_is_well "$RUN/page.beside"); then break; fi
-        kill -0 "$(cat "$pid_file")" 2>/dev/null || { why="it ended by itself ($why)"; break; }
+        kill -0 "$(cat "$pid_file")" 2>/dev/null || { why="it ended by itself: $(grep -i error "$RUN/beside.log" | tail -n 1)"; break; }
         case $why in 'no answer'*) ;; *) break ;; esac
     done
     stop_beside
+    cat "$RUN/beside.log"
     [ -z "$why" ] || fail "the new release does not work, started beside: $why"
 }
 

@@ -15,7 +15,7 @@ apply() {
     else
         cp -- "$NEW/requirements.txt" "$RUN/requirements.txt"
     fi
-    "${PYTHON:-python3}" -m venv "$RUN/scratch" || fail "${PYTHON:-python3} cannot make a virtual environment; install its venv package"
+    "${PYTHON:-python3}" -m venv "$RUN/scratch" || give_up "${PYTHON:-python3} cannot make a virtual environment; install its venv package"
     set -- -r "$RUN/requirements.txt"
     if [ -f "$NEW/local_requirements.txt" ]; then set -- "$@" -r "$NEW/local_requirements.txt"; fi
     cd -- "$NEW" || exit 1
