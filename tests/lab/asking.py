@@ -33,14 +33,11 @@ class Page:
     text: str
 
 
-def page(
-    server: Server, path: str, *, headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None
-) -> Page:
-    """Return a page as a user gets it through the front web server; with a form, its answer to that."""
+def page(server: Server, path: str, *, headers: Mapping[str, str] | None = None, body: str | None = None) -> Page:
+    """Return a page as a user gets it through the front web server; with a body, its answer to that."""
     line = http.client.HTTPConnection(server.address, 80, timeout=20)
-    sent = {**(headers or {}), **({"Content-Type": "application/x-www-form-urlencoded"} if form else {})}
     try:
-        line.request("POST" if form else "GET", path, body=urlencode(form) if form else None, headers=sent)
+        line.request("GET" if body is None else "POST", path, body=body, headers=dict(headers or {}))
         answer = line.getresponse()
         cookies = "; ".join(value for name, value in answer.getheaders() if name == "Set-Cookie")
         found = {**dict(answer.getheaders()), "Set-Cookie": cookies}
@@ -56,8 +53,8 @@ def log_in(server: Server, *, base_path: str = "") -> str:
     answer = page(
         server,
         login,
-        headers={"Cookie": f"csrftoken={token}"},
-        form={"username": USER, "password": PASSWORD, "csrfmiddlewaretoken": token},
+        headers={"Cookie": f"csrftoken={token}", "Content-Type": "application/x-www-form-urlencoded"},
+        body=urlencode({"username": USER, "password": PASSWORD, "csrfmiddlewaretoken": token}),
     )
     if answer.status != http.HTTPStatus.FOUND:
         raise LabError(f"{server.name} let nobody in: {answer}")
@@ -78,7 +75,7 @@ def served_version(server: Server, *, base_path: str = "") -> str:
 def wait_until_serving(server: Server) -> None:
     """Wait until the web service answers and the worker has registered."""
     deadline = time.monotonic() + SERVING_TIMEOUT
-    ready = "curl -sf http://127.0.0.1:8001/login/ >/dev/null && redis-cli scard rq:workers | grep -qv '^0'"
+    ready = "curl -so /dev/null http://127.0.0.1:8001/login/ && redis-cli scard rq:workers | grep -qv '^0'"
     while server.run(ready, check=False).returncode != 0:
         if not _units(server):
             return
