@@ -79,7 +79,7 @@ def _carry_out(request: Request, *, asking: bool = False) -> Outcome:
         question = Question(display, interrupts, request.target)
         confirm = question if asking else _agree
         try:
-            outcome = run(request, display, confirm, stop=interrupts.stop)
+            outcome = run(request, display, confirm, note=display.say, stop=interrupts.stop)
         except RequestError:
             if question.interrupted:
                 raise Exit("stopped; nothing was changed", code=STOPPED) from None

@@ -30,7 +30,6 @@ class FleetOptions:
     """What `check`, `plan` and `upgrade` have in common."""
 
     version: str | None = text("Release to upgrade to. Example: --version 3.5.0")
-    via: str | None = text("Exact releases for the hops on the way, else the newest. Example: --via 2.11.12")
     hosts_file: str | None = text("The fleet and its settings; hosts.yaml unless said. Example: --hosts-file lab.yaml")
     limit: str | None = text(
         "Only these: names, patterns and groups, ! leaves out. Example: --limit 'edge,np*,!np3' (mind the quotes)"
@@ -104,18 +103,6 @@ def parse_release(typed: str, option: str = "--version") -> str:
     if len(version.release) != 3 or version.epoch or version.local:  # noqa: PLR2004  major, minor, patch
         raise UsageError(wanted)
     return typed.strip().removeprefix("v")
-
-
-def parse_releases(typed: str, option: str = "--via") -> tuple[str, ...]:
-    """Read releases that are separated by commas.
-
-    Raises:
-        UsageError: when one of them is none, or there is none at all.
-    """
-    items = [item for item in typed.split(",") if item.strip()]
-    if not items:
-        raise UsageError(f"{option} names no release; write it as {option} 2.11.12, or leave it out")
-    return tuple(parse_release(item, option) for item in items)
 
 
 def parse_jobs(typed: str) -> int:

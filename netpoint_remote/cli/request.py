@@ -16,7 +16,6 @@ from netpoint_remote.cli.options import (
     UpgradeOptions,
     parse_jobs,
     parse_release,
-    parse_releases,
 )
 from netpoint_remote.cli.prompt import sudo_password
 from netpoint_remote.errors import UsageError
@@ -58,7 +57,6 @@ def _require_version(command: str, options: FleetOptions) -> None:
 
 def _request(command: str, core: CoreOptions, options: FleetOptions, *, jobs: int) -> Request:
     target = None if options.version is None else parse_release(options.version)
-    via = () if options.via is None else parse_releases(options.via)
     jobs = jobs if options.jobs is None else parse_jobs(options.jobs)
     archive = None if options.archive is None else existing_archive(options.archive)
     inventory, hosts = choose_hosts(core, hosts_file=options.hosts_file, limit=options.limit)
@@ -67,7 +65,6 @@ def _request(command: str, core: CoreOptions, options: FleetOptions, *, jobs: in
         hosts=hosts,
         inventory=inventory,
         target=target,
-        via=via,
         jobs=jobs,
         report_dir=writable_folder(options.report_dir),
         archive=archive,

@@ -121,6 +121,7 @@ class Facts:
     local_requirements: tuple[str, ...] = ()
     commit: str = ""
     branch: str = ""
+    shallow: bool = False
     origin: str = ""
     dirty: tuple[str, ...] = ()
     interpreters: tuple[Interpreter, ...] = ()
@@ -212,6 +213,7 @@ def parse_facts(text: str) -> Facts:
         ldap=lines.yes("install.ldap"),
         local_requirements=tuple(name.lower().replace("_", "-") for name in lines.texts("local_requirement")),
         commit=lines.text("git.commit"),
+        shallow=lines.yes("git.shallow"),
         branch=lines.text("git.branch"),
         origin=lines.text("git.origin"),
         dirty=lines.texts("git.dirty"),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from packaging.version import Version
 
+from netpoint_remote.planning.constraints import Constraint
 from netpoint_remote.planning.requirements import Requirements
 
 
@@ -21,7 +22,7 @@ class Target:
     tree_version: str
     requirements: Requirements
     remarks: tuple[str, ...] = ()
-    constraints: tuple[str, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
     sha256: str = ""
     url: str | None = None
     archive_mb: int = 0

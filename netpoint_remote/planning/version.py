@@ -10,7 +10,7 @@ is a room with one door: whatever the release, one leaves it only from its last 
 `LAST_MINOR` is the list of those doors. Everything else follows from it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
@@ -62,16 +62,9 @@ def last_minor(major: int, extra: Mapping[int, int] | None = None) -> int | None
     return {**LAST_MINOR, **(extra or {})}.get(major)
 
 
-def path(
-    installed: Version,
-    target: Version,
-    *,
-    extra: Mapping[int, int] | None = None,
-    via: Iterable[Version] = (),
-) -> tuple[Hop, ...]:
+def path(installed: Version, target: Version, *, extra: Mapping[int, int] | None = None) -> tuple[Hop, ...]:
     """Return the hops from `installed` to `target`, none when there is nothing to climb.
 
-    A `via` release stands for the hop of its minor: `via=[2.11.12]` makes the hop `2.11.x` exact.
     An open major (one without a known last minor) that would have to be left has no path.
 
         >>> [str(hop) for hop in path(Version("2.10.10"), Version("3.5.0"))]
@@ -89,8 +82,7 @@ def path(
             hops.append(Hop(minor=f"{major}.{minor}"))
     if installed < target:
         hops.append(Hop(minor=f"{target.major}.{target.minor}", to=target))
-    exact = {f"{version.major}.{version.minor}": version for version in via}
-    return tuple(hop if hop.to else Hop(minor=hop.minor, to=exact.get(hop.minor)) for hop in hops)
+    return tuple(hops)
 
 
 def next_hop(installed: Version, target: Version, *, extra: Mapping[int, int] | None = None) -> Hop | None:

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import PurePosixPath
 
 from netpoint_remote.planning.checks import Case
-from netpoint_remote.planning.constraints import constraints_file, constraints_for
+from netpoint_remote.planning.constraints import constraints_file
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method
 from netpoint_remote.planning.plan import Plan
@@ -96,22 +96,10 @@ def bundle_files(case: Case, plan: Plan, *, run_id: str, operator: str, constrai
     named["bundle/plan"] = plan_lines(plan)
     named["bundle/vars.sh"] = assignments(variables)
     named["bundle/environment.sh"] = assignments(_environment(case, run, constraints=constraints), export=True)
-    if constraints:
-        named["bundle/constraints.txt"] = constraints_text(case)
-    named["about"] = f"{operator} from {case.facts.disk_version} to {plan_target(case)}\n"
+    if constraints and case.target is not None:
+        named["bundle/constraints.txt"] = constraints_file(case.target.constraints)
+    named["about"] = f"{operator} from {case.facts.disk_version} to {case.target.text if case.target else '?'}\n"
     return named
-
-
-def plan_target(case: Case) -> str:
-    """Return the version a plan leads to, as asked for."""
-    return case.target.text if case.target else ""
-
-
-def constraints_text(case: Case) -> str:
-    """Return the pip constraints file for the target of a case."""
-    if case.target is None:
-        return ""
-    return constraints_file(constraints_for(case.target.version, case.host.product))
 
 
 def database_print(case: Case) -> str:

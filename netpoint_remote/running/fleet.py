@@ -52,7 +52,6 @@ class Request:
     sudo_password: str | None = None
     archive: Path | None = None
     operator: str = ""
-    via: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +81,18 @@ def run(
     observer: Observer,
     confirm: Callable[[tuple[HostPlan, ...]], bool] = lambda _plans: True,
     *,
+    note: Callable[[str], None] = lambda _text: None,
     stop: threading.Event | None = None,
-    leave: threading.Event | None = None,
 ) -> Outcome:
-    """Carry out a request. `stop` admits no further host; `leave` hangs up at once (the servers go on).
+    """Carry out a request. Once `stop` is set no further host is begun; a KeyboardInterrupt leaves at once.
 
-    The report is written whatever happens, also when the operator interrupts.
+    Either way the servers go on with what they have begun, and the report is written. `note` is told
+    what concerns no single host, such as a download.
 
     Raises:
         RequestError: when the request itself is wrong; nothing was touched then.
     """
-    return _Run(request, observer, confirm, stop or threading.Event(), leave or threading.Event()).carry_out()
+    return _Run(request, observer, confirm, note, stop or threading.Event()).carry_out()
 
 
 class _Run:
@@ -101,20 +101,20 @@ class _Run:
         request: Request,
         observer: Observer,
         confirm: Callable[[tuple[HostPlan, ...]], bool],
+        note: Callable[[str], None],
         stop: threading.Event,
-        leave: threading.Event,
     ) -> None:
         self.request = request
         self.confirm = confirm
         self.stop = stop
-        self.leave = leave
+        self.leave = threading.Event()
         self.started = datetime.now(timezone.utc)
         self.begun = time.monotonic()
         self.run_id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self.folder = request.report_dir / self.run_id
         self.observer = observer
         self.targets = (
-            Targets(version=request.target, archive=request.archive, on_note=self._note) if request.target else None
+            Targets(version=request.target, archive=request.archive, on_note=note) if request.target else None
         )
         self.reports: dict[str, HostReport] = {}
         self.connector: Connector | None = None
@@ -154,13 +154,11 @@ class _Run:
             self.observer = _Recorder(self.observer, events.write, events.flush)
             try:
                 yield
-            except RequestError:
-                raise
             finally:
                 if self.reports:
                     self._write_report()
-        if not self.reports:
-            shutil.rmtree(self.folder, ignore_errors=True)
+                else:
+                    shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write_report(self) -> None:
         path = self.folder / "report.json"
@@ -179,11 +177,8 @@ class _Run:
             hosts=tuple(
                 self.reports.get(host.name) or _not_started(host, "the run ended before") for host in request.hosts
             ),
-            stopped=self.stop.is_set() or self.leave.is_set(),
+            stopped=self.stop.is_set(),
         )
-
-    def _note(self, note: str) -> None:
-        self.observer.on_event(Event(at=time.time(), host="", kind=Kind.NOTE, detail=note))
 
     # Looking
 
@@ -426,5 +421,7 @@ def _shown_plan(looked: _Looked, *, constraints: bool) -> HostPlan:
             for step in plan.steps
         ),
         method=case.method.value,
-        notes=tuple(f"held back: {note}" for note in case.target.constraints) if constraints and plan.steps else (),
+        notes=tuple(f"held back: {each}, {each.why}" for each in case.target.constraints)
+        if constraints and plan.steps
+        else (),
     )

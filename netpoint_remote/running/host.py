@@ -132,7 +132,6 @@ def _upgrade(order: Order, line: Line, record: Record) -> HostReport:
     record.total = len(plan.steps)
     named = bundle_files(order.case, plan, run_id=order.run_id, operator=order.operator, constraints=order.constraints)
     _start(order.case.host, order.run_id, to_tar(named), line)
-    line.tell(Kind.STARTED, str(len(plan.steps)))
     status, reason = _follow(order.case.host, order.run_id, line, record)
     log = _fetch_log(order, line)
     return _report(order, record, status, reason, log=log)

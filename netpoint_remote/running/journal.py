@@ -123,7 +123,7 @@ def _ended(report: StepReport, entry: Entry, begun: float, parts: list[tuple[flo
 
 
 def _timed(parts: list[tuple[float, str]], ended: float) -> tuple[PartReport, ...]:
-    ends = [at for at, _ in parts[1:]] + [ended]
+    ends = [at for at, _ in parts[1:]] + [ended] * bool(parts)
     return tuple(
         PartReport(name=name, seconds=round(max(end - at, 0.0), 3)) for (at, name), end in zip(parts, ends, strict=True)
     )

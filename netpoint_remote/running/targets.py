@@ -1,6 +1,5 @@
 """The verified release of each host, found before any host is touched."""
 
-import os
 import tempfile
 import threading
 from collections.abc import Callable
@@ -14,13 +13,9 @@ from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method, method_of
 from netpoint_remote.planning.target import Target
 from netpoint_remote.planning.version import parse_version
+from netpoint_remote.running.cache import default_cache
 from netpoint_remote.running.git_source import GitRelease, make_bundle, obtain_git
 from netpoint_remote.running.releases import Release, obtain
-
-
-def cache_folder() -> Path:
-    """Return where releases are kept on this machine."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "netpoint-remote"
 
 
 @dataclass(slots=True)
@@ -29,7 +24,7 @@ class Targets:
 
     version: str
     archive: Path | None = None
-    cache: Path = field(default_factory=cache_folder)
+    cache: Path = field(default_factory=default_cache)
     on_note: Callable[[str], None] = lambda _note: None
     _found: dict[tuple[object, ...], Release | GitRelease | ReleaseError] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -66,8 +61,10 @@ class Targets:
         if not push:
             return None
         release = self._git_of(host, host.release.git or facts.origin)
+        # a shallow checkout has its commit without what leads to it, so nothing can be left out for it
+        have = () if facts.shallow else (facts.commit,)
         with self._lock:
-            return make_bundle(release, folder / f"{release.commit}.bundle")
+            return make_bundle(release, folder / f"{facts.commit}-{release.commit}.bundle", have=have)
 
     def _archive_of(self, host: Host) -> Release:
         key = ("archive", host.product, host.release.url, host.release.archive, host.release.sha256)
@@ -106,7 +103,9 @@ class Targets:
             tree_version=release.tree_version,
             requirements=release.requirements,
             remarks=release.remarks,
-            constraints=self._constraints(host),
+            constraints=constraints_for(
+                parse_version(release.version), host.product, requirements=release.text("requirements.txt")
+            ),
             sha256=release.sha256,
             url=None if self.archive else release.url,
             archive_mb=release.size // 2**20 + 1,
@@ -120,16 +119,12 @@ class Targets:
             tree_version=release.tree_version,
             requirements=release.requirements,
             remarks=release.remarks,
-            constraints=self._constraints(host),
+            constraints=constraints_for(
+                parse_version(release.version), host.product, requirements=release.text("requirements.txt")
+            ),
             tag=release.tag,
             commit=release.commit,
             remote=host.release.git or "",
-        )
-
-    def _constraints(self, host: Host) -> tuple[str, ...]:
-        return tuple(
-            f"{constraint}: {constraint.why}"
-            for constraint in constraints_for(parse_version(self.version), host.product)
         )
 
 

@@ -124,8 +124,6 @@ def test_version_alone_prints_our_own(cli: CommandLine) -> None:
         (["-H", "np1", "upgrade", "--version", "3.5"], "'3.5' is not a release"),
         (["-H", "np1", "upgrade", "--version", "latest"], "'latest' is not a release"),
         (["-H", "np1", "upgrade", "--version", "-1"], "'-1' is not a release"),
-        (["-H", "np1", "check", "--version=3.5.0", "--via", "2.11"], "--via '2.11' is not a release"),
-        (["-H", "np1", "check", "--via", ","], "--via names no release"),
         (["-H", "np1", "check", "--jobs", "abc"], "--jobs 'abc' is not a number from 1 to"),
         (["-H", "np1", "check", "--jobs", "0"], "--jobs '0' is not a number"),
         (["-H", "np1", "check", "--jobs", "-4"], "--jobs '-4' is not a number"),
