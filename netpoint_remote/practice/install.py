@@ -17,7 +17,7 @@ from packaging.version import Version
 
 from netpoint_remote.practice import release
 from netpoint_remote.practice.spec import ServerSpec
-from netpoint_remote.practice.standins import venv
+from netpoint_remote.practice.standins import scripts, venv
 
 HERE = Path(__file__).parent
 PYTHON = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
@@ -75,8 +75,9 @@ def fill_database(path: Path) -> None:
         database.executemany("INSERT INTO dcim_site (name) VALUES (?)", sites)
         devices = [(f"switch-{number:03}", number % 40 + 1) for number in range(1, 121)]
         database.executemany("INSERT INTO dcim_device (name, site_id) VALUES (?, ?)", devices)
-        changes = [(name, "create") for name, in sites]
-        log = "INSERT INTO extras_objectchange (time, user_name, object_repr, action) VALUES ('2024-01-01', 'admin', ?, ?)"
+        changes = [(name, "create") for (name,) in sites]
+        columns = "(time, user_name, object_repr, action)"
+        log = f"INSERT INTO extras_objectchange {columns} VALUES ('2024-01-01', 'admin', ?, ?)"  # noqa: S608  ours
         database.executemany(log, changes)
         database.execute("INSERT INTO auth_user (username, password) VALUES ('admin', '!')")
         sessions = [("of-today", "admin", "2099-01-01"), ("of-long-ago", "admin", "2001-01-01")]
@@ -85,19 +86,28 @@ def fill_database(path: Path) -> None:
     database.close()
 
 
-def install(spec: ServerSpec, root: Path, prepared: Path, repository: Path, tree: Path, ports: Ports) -> Secrets:
-    """Install a server into its folder from the prepared one, by the method its spec asks for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a server is installed from: the prepared server, the tree and the repository of its release."""
+
+    prepared: Path
+    tree: Path
+    repository: Path
+
+
+def install(spec: ServerSpec, root: Path, source: Source, ports: Ports) -> Secrets:
+    """Install a server into its folder, by the method its spec asks for."""
     make_folders(root, spec.name)
     hidden = make_secrets()
     link = root / "opt/netpoint"
     current = link if spec.git else root / f"opt/netpoint-{spec.version}"
     if spec.git:
-        release.clone(repository, spec.version, current)
+        release.clone(source.repository, spec.version, current)
     else:
-        shutil.copytree(tree, current, copy_function=shutil.copy2)
+        shutil.copytree(source.tree, current, copy_function=shutil.copy2)
         link.symlink_to(f"{current}/")
-    copy_installed(prepared / "opt/netpoint", current)
-    shutil.copyfile(prepared / "run/postgresql/netpoint.db", root / "run/postgresql/netpoint.db")
+    copy_installed(source.prepared / "opt/netpoint", current)
+    shutil.copyfile(source.prepared / "run/postgresql/netpoint.db", root / "run/postgresql/netpoint.db")
     write_configuration(root, current, hidden, ports, spec.name)
     write_local_files(current)
     write_units(root, current)
@@ -141,14 +151,14 @@ def copy_installed(source: Path, target: Path) -> None:
             shutil.copytree(source / made, target / made, symlinks=True, copy_function=shutil.copy2)
     venv.make_environment(PYTHON, str(target / "venv"))
     for command in ("gunicorn", "mkdocs"):
-        venv.write_script(str(target / "venv"), command, command, "main")
+        scripts.write_script(str(target / "venv"), command, command, "main")
 
 
 def write_configuration(root: Path, current: Path, hidden: Secrets, ports: Ports, name: str) -> None:
     """Write configuration.py and gunicorn.py, and make the database's role known."""
     redis = {"HOST": "127.0.0.1", "PORT": ports.redis, "PASSWORD": hidden.redis, "SSL": False}
-    database = {"NAME": "netpoint", "USER": "netpoint", "PASSWORD": hidden.database, "HOST": str(root / "run/postgresql"),
-                "PORT": "5432", "CONN_MAX_AGE": 300}  # fmt: skip
+    database = {"NAME": "netpoint", "USER": "netpoint", "PASSWORD": hidden.database,
+                "HOST": str(root / "run/postgresql"), "PORT": "5432", "CONN_MAX_AGE": 300}  # fmt: skip
     settings = {
         "ALLOWED_HOSTS": [f"{name}.example.org", "127.0.0.1", "localhost"],
         "DATABASE": database,
@@ -159,8 +169,8 @@ def write_configuration(root: Path, current: Path, hidden: Secrets, ports: Ports
     configuration = current / "netpoint/netpoint/configuration.py"
     configuration.write_text("".join(f"{key} = {value!r}\n\n" for key, value in settings.items()), "utf-8")
     configuration.chmod(0o640)
-    text = f"bind = '127.0.0.1:{ports.http}'\nworkers = 5\nthreads = 3\ntimeout = 120\nmax_requests = 5000\n"
-    (current / "gunicorn.py").write_text(text, "utf-8")
+    workers = "workers = 5\nthreads = 3\ntimeout = 120\nmax_requests = 5000\n"
+    (current / "gunicorn.py").write_text(f"bind = '127.0.0.1:{ports.http}'\n{workers}", "utf-8")
     roles = root / "run/postgresql/roles"
     roles.write_text(f"netpoint:{hidden.database}\n", "utf-8")
     roles.chmod(0o600)
@@ -208,4 +218,6 @@ def write_housekeeping(root: Path, current: Path) -> None:
 
 def at_home(text: str, root: Path) -> str:
     """Return a text of contrib with the paths of this server."""
-    return text.replace("/opt/netpoint", f"{root}/opt/netpoint").replace("/var/tmp/", f"{root}/var/tmp/")
+    for place in ("/opt/netpoint", "/var/tmp/netpoint"):  # noqa: S108  as contrib's units have it
+        text = text.replace(place, f"{root}{place}")
+    return text

@@ -39,7 +39,7 @@ class Client:
     known: bool = False
     added: list[tuple[str, str]] = field(default_factory=list)
 
-    def answer(self, words: list[str]) -> bytes | None:
+    def answer(self, words: list[str]) -> bytes | None:  # noqa: PLR0911  one for each command
         name, arguments = words[0].upper(), words[1:]
         if name == "AUTH":
             return self._auth(arguments)

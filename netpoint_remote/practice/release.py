@@ -106,8 +106,7 @@ def write_archive(tree: Path, archive: Path, top: str) -> None:
     packed = BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         tar.add(tree, arcname=top, filter=plain)
-    with archive.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0, compresslevel=6) as file:
-        file.write(packed.getvalue())
+    archive.write_bytes(gzip.compress(packed.getvalue(), 6, mtime=0))
 
 
 def write_repository(trees: Mapping[str, Path], repository: Path) -> None:

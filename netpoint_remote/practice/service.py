@@ -48,7 +48,12 @@ class Service:
         await self._launch()
         if self.unit.get("Type") == "oneshot" and self._watch:
             await self._watch
-        return self.result in {"success"} or self.active == "activating"
+        return self.result == "success" or self.active == "activating"
+
+    async def wait(self) -> None:
+        """Wait until its process has ended."""
+        if self._watch:
+            await self._watch
 
     async def stop(self) -> None:
         """Ask its processes to end, then make them."""

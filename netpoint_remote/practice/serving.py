@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import random
 import re
@@ -17,12 +16,11 @@ from pathlib import Path
 import yaml
 
 from netpoint_remote.errors import UsageError
-from netpoint_remote.practice import install, release
+from netpoint_remote.practice import install, orphans, release
 from netpoint_remote.practice.redis import Redis
 from netpoint_remote.practice.spec import ServerSpec
 from netpoint_remote.practice.systemd import Systemd
 
-SUBREAPER = 36  # prctl(2), PR_SET_CHILD_SUBREAPER: orphans of our servers become our children, so that none is missed
 PORTS = range(20000, 32000)  # below those that the kernel gives to clients, which could take one while it is not in use
 PATIENCE = 20.0  # seconds until every server must answer
 SERVICES = ("netpoint", "netpoint-rq")
@@ -98,13 +96,14 @@ def new_folder(directory: Path) -> Path:
     except OSError as error:
         raise UsageError(f"{folder} cannot be used as --dir: {error.strerror}") from None
     if occupied:
-        raise UsageError(f"{folder} is not empty; practice begins in a new folder: choose another --dir or remove this one")
+        raise UsageError(f"{folder} is not empty; practice begins in a new folder: choose another --dir, or remove it")
     folder.chmod(0o700)
     return folder
 
 
 async def _run(shared: Shared, specs: tuple[ServerSpec, ...], ready: Callable[[str], None]) -> None:
-    adopt_orphans()
+    orphans.adopt()
+    reaping = asyncio.create_task(orphans.reap())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -120,7 +119,8 @@ async def _run(shared: Shared, specs: tuple[ServerSpec, ...], ready: Callable[[s
                 await stop.wait()
         finally:
             await asyncio.gather(*(server.systemd.close() for server in servers))
-            await end_children()
+            reaping.cancel()
+            await orphans.end_all()
 
 
 async def start_all(
@@ -143,7 +143,8 @@ async def start_all(
             if stop.is_set():
                 return
             prepared = Path(scratch) / f"prepared-{spec.version}"
-            servers.append(await start_server(shared, spec, prepared, trees[spec.version], port, stack))
+            source = install.Source(prepared=prepared, tree=trees[spec.version], repository=shared.repository)
+            servers.append(await start_server(shared, spec, source, port, stack))
             await asyncio.sleep(0)
     write_known_hosts(shared, servers)
     write_hosts_file(shared, servers)
@@ -167,7 +168,7 @@ def write_shared(shared: Shared, specs: tuple[ServerSpec, ...], scratch: Path) -
 
 
 async def start_server(
-    shared: Shared, spec: ServerSpec, prepared: Path, tree: Path, port: int, stack: contextlib.AsyncExitStack
+    shared: Shared, spec: ServerSpec, source: install.Source, port: int, stack: contextlib.AsyncExitStack
 ) -> Server:
     """Install one server and open its Redis, its systemd and its SSH."""
     import asyncssh  # noqa: PLC0415  the extra
@@ -177,9 +178,7 @@ async def start_server(
     root = shared.directory / spec.name
     redis = Redis(password="")
     redis_port = (await stack.enter_async_context(await redis.listen())).sockets[0].getsockname()[1]
-    hidden = install.install(
-        spec, root, prepared, shared.repository, tree, install.Ports(http=port, redis=redis_port)
-    )
+    hidden = install.install(spec, root, source, install.Ports(http=port, redis=redis_port))
     redis.password = hidden.redis
     environment = install.command_environment(root)
     server = Server(spec, root, port, Systemd(root, environment))
@@ -251,40 +250,3 @@ async def wait_for(server: Server, stop: asyncio.Event) -> None:
             log = server.root / "var/log/journal/netpoint.log"
             raise RuntimeError(f"NetPoint of {server.spec.name} does not answer; see {log}")
         await asyncio.sleep(0.05)
-
-
-def adopt_orphans() -> None:
-    """Become the parent of whatever our servers' commands leave behind, where the system offers it."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
-
-
-async def end_children() -> None:
-    """End every process that descends from this one, however it got away."""
-    deadline = time.monotonic() + 5
-    while (pids := descendants(os.getpid())) and time.monotonic() < deadline:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        await asyncio.sleep(0.05)  # whoever waits for one of them learns its end
-        reap_orphans()
-
-
-def reap_orphans() -> None:
-    """Take the status of children that came to us by adoption; asyncio waits for its own."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
-def descendants(pid: int) -> list[int]:
-    """Return the children of a process, and theirs."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError):
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-    found, level = [], [pid]
-    while level:
-        level = [child for child, parent in parents.items() if parent in level]
-        found += level
-    return found

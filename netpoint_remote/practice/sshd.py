@@ -62,19 +62,17 @@ async def listen(account: Account, host_key: asyncssh.SSHKey) -> asyncssh.SSHAcc
 async def run_command(process: "asyncssh.SSHServerProcess[bytes]", account: Account) -> None:
     """Run one command, or a shell, as sshd does: its output ends when all who hold it have closed it."""
     command = ["-c", process.command] if process.command is not None else []
+    pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
         "/bin/sh",
         *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
         cwd=account.home,
         env=dict(account.environment),
         start_new_session=True,
     )
-    assert child.stdin
-    assert child.stdout
-    assert child.stderr
     feeding = asyncio.create_task(_feed(process.stdin, child.stdin))
     try:
         await asyncio.gather(_drain(child.stdout, process.stdout), _drain(child.stderr, process.stderr))
@@ -87,7 +85,9 @@ async def run_command(process: "asyncssh.SSHServerProcess[bytes]", account: Acco
         process.exit(status)
 
 
-async def _feed(source: "asyncssh.SSHReader[bytes]", target: asyncio.StreamWriter) -> None:
+async def _feed(source: "asyncssh.SSHReader[bytes]", target: asyncio.StreamWriter | None) -> None:
+    if target is None:
+        return
     with contextlib.suppress(OSError, asyncssh.Error):
         while chunk := await source.read(CHUNK):
             target.write(chunk)
@@ -95,10 +95,10 @@ async def _feed(source: "asyncssh.SSHReader[bytes]", target: asyncio.StreamWrite
     target.close()
 
 
-async def _drain(source: asyncio.StreamReader, target: "asyncssh.SSHWriter[bytes]") -> None:
+async def _drain(source: asyncio.StreamReader | None, target: "asyncssh.SSHWriter[bytes]") -> None:
     """Pass output on; when nobody listens any more, read it and let it go."""
     listening = True
-    while chunk := await source.read(CHUNK):
+    while source and (chunk := await source.read(CHUNK)):
         if not listening:
             continue
         try:

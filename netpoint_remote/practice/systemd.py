@@ -1,5 +1,8 @@
 """A small systemd for one practice server: units from files, commands by a socket of its own."""
 
+# ruff: noqa: ARG002
+# Every command of systemctl takes the same two arguments, whether it needs them or not.
+
 import asyncio
 import contextlib
 import json
@@ -102,7 +105,7 @@ class Systemd:
             return Answer(error=f"Failed to start {name}: Unit {name} not found.\n", status=NO_SUCH_UNIT)
         if await service.start():
             return Answer()
-        why = f"Job for {name} failed.\nSee \"systemctl status {name}\" and \"journalctl -xeu {name}\" for details.\n"
+        why = f'Job for {name} failed.\nSee "systemctl status {name}" and "journalctl -xeu {name}" for details.\n'
         return Answer(error=why, status=1)
 
     async def _stop(self, names: list[str], options: dict[str, list[str]]) -> Answer:
@@ -269,7 +272,7 @@ class Systemd:
             return Answer(error="Command line to execute required.\n", status=1)
         name = full_name(name or f"run-{len(self.services)}")
         there = self.services.get(name)
-        if there and there.active not in {"inactive"}:
+        if there and there.active != "inactive":
             why = f"Failed to start transient service unit: Unit {name} was already loaded or has a fragment file.\n"
             return Answer(error=why, status=1)
         log = self.root / "var/log/journal" / f"{name.removesuffix('.service')}.log"
@@ -278,8 +281,7 @@ class Systemd:
         service = self.services[name] = Service(name, UnitFile(path=None, settings=settings), environment, log)
         await service.start()
         if "--wait" in arguments:
-            while service.main_pid:
-                await asyncio.sleep(0.02)
+            await service.wait()
             return Answer(error=f"Running as unit: {name}\n", status=max(service.status, 0))
         return Answer(error=f"Running as unit: {name}\n")
 
@@ -313,7 +315,8 @@ def parse_run(arguments: list[str]) -> tuple[list[tuple[str, str, str]], list[st
 def process_properties(service: Service) -> dict[str, str]:
     command = service.unit.command
     words = f"path={command[0]} ; argv[]={' '.join(command)} ; " if command else ""
-    shown = f"{{ {words}ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid={service.main_pid} ; " if words else ""
+    times = "start_time=[n/a] ; stop_time=[n/a]"
+    shown = f"{{ {words}ignore_errors=no ; {times} ; pid={service.main_pid} ; code=(null) ; status=0/0 }}"
     return {
         "NRestarts": str(service.restarts),
         "MainPID": str(service.main_pid),
@@ -323,13 +326,14 @@ def process_properties(service: Service) -> dict[str, str]:
         "ExecMainStartTimestampMonotonic": str(service.started),
         "ExecMainExitTimestampMonotonic": str(service.exited),
         "ActiveEnterTimestampMonotonic": str(service.started if service.active == "active" else 0),
-        "ExecStart": f"{shown}code=(null) ; status=0/0 }}" if shown else "",
+        "ExecStart": shown if command else "",
         "Result": service.result,
     }
 
 
 def setting_properties(unit: UnitFile) -> dict[str, str]:
-    files = [f"{value.removeprefix('-')} (ignore_errors={'yes' if value[0] == '-' else 'no'})" for value in unit.all("EnvironmentFile")]
+    names = unit.all("EnvironmentFile")
+    files = [f"{name.removeprefix('-')} (ignore_errors={'yes' if name[0] == '-' else 'no'})" for name in names]
     return {
         "Type": unit.get("Type", "simple"),
         "Restart": unit.get("Restart", "no"),

@@ -1,6 +1,5 @@
 """Practice servers, asked by the system's own `ssh` client."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -8,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +88,7 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practice]:
         yield served
 
 
-def eventually(condition: Any, seconds: float = 10) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -134,7 +133,8 @@ def test_servers_are_named_with_version_and_method(text: str, expected: list[Ser
 
 
 @pytest.mark.parametrize(
-    "text", ["", ",", "np1", "np1=", "np1=3.5", "np1=3.5.0:docker", "../x=3.5.0", "np1=3.5.0,np1=3.5.0", "np1=1.0.0", "=3.5.0"]
+    "text",
+    ["", ",", "np1", "np1=", "np1=3.5", "np1=3.5.0:docker", "../x=3.5.0", "a=3.5.0,a=3.5.0", "np1=1.0.0", "=3.5.0"],
 )
 def test_what_names_no_server_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
@@ -144,7 +144,8 @@ def test_what_names_no_server_is_refused(text: str) -> None:
 @pytest.mark.ssh
 def test_one_logs_in_with_the_key_and_becomes_root_by_sudo(practice: Practice) -> None:
     assert practice.run("np1", "hostname; sudo -n id -u; echo $PATH").splitlines()[:2] == ["np1", "0"]
-    assert practice.run("np2", "sudo GREETING='good day' sh -c 'echo $GREETING $HOME'") == f"good day {practice.root('np2')}/root\n"
+    greeting = practice.run("np2", "sudo GREETING='good day' sh -c 'echo $GREETING $HOME'")
+    assert greeting == f"good day {practice.root('np2')}/root\n"
 
 
 @pytest.mark.ssh
@@ -161,12 +162,12 @@ def test_a_command_gets_its_input_and_gives_its_output_errors_and_status(practic
 @pytest.mark.ssh
 def test_sudo_asks_for_a_password_where_the_server_has_one(practice: Practice) -> None:
     password = practice.root("np3") / "etc/sudo-password"
-    password.write_text("it's \"$1\" \\\n")
+    password.write_text('it\'s "$1" \\\n')
     try:
         assert "a password is required" in practice.ssh("np3", "sudo -n true").stderr
         wrong = practice.ssh("np3", "printf 'no\\n' | sudo -k -S -p '' true")
         assert (wrong.returncode, "1 incorrect password attempt" in wrong.stderr) == (1, True)
-        right = practice.ssh("np3", "sudo -S -p '' cat", text="it's \"$1\" \\\nthe rest\n")
+        right = practice.ssh("np3", "sudo -S -p '' cat", text='it\'s "$1" \\\nthe rest\n')
         assert (right.returncode, right.stdout) == (0, "the rest\n")
     finally:
         password.unlink()
@@ -215,7 +216,8 @@ def test_a_service_whose_program_is_missing_waits_in_vain(practice: Practice) ->
     unit.write_text("[Service]\nExecStart=/nowhere/program\nRestart=on-failure\nRestartSec=30\n")
     practice.run("np3", "sudo systemctl daemon-reload; sudo systemctl start broken")
     shown = practice.run("np3", "systemctl show -p ActiveState,SubState,ExecMainStatus,Result broken")
-    assert set(shown.split()) == {"ActiveState=activating", "SubState=auto-restart", "ExecMainStatus=203", "Result=exit-code"}
+    expected = {"ActiveState=activating", "SubState=auto-restart", "ExecMainStatus=203", "Result=exit-code"}
+    assert set(shown.split()) == expected
     practice.run("np3", "sudo systemctl stop broken")
 
 
@@ -259,7 +261,8 @@ def test_the_document_upgrades_a_release_by_hand(practice: Practice) -> None:
 @pytest.mark.ssh
 def test_the_document_upgrades_a_checkout_by_hand(practice: Practice) -> None:
     root = practice.root("np2")
-    assert practice.run("np2", f"cd {root}/opt/netpoint && git status --porcelain && git branch --show-current") == "master\n"
+    asked = f"cd {root}/opt/netpoint && git status --porcelain && git branch --show-current"
+    assert practice.run("np2", asked) == "master\n"
     pip = f"PIP_NO_INDEX=1 PIP_FIND_LINKS={practice.folder}/wheels"
     output = practice.run(
         "np2",
@@ -272,7 +275,7 @@ def test_the_document_upgrades_a_checkout_by_hand(practice: Practice) -> None:
 
 
 def by_archive(practice: Practice, host: str, old: str, new: str, *, flip: bool) -> str:
-    """The document's option A, word by word, but for where things are."""
+    """Return the document's option A, word by word, but for where things are."""
     opt = practice.root(host) / "opt"
     switch = f"sudo ln -sfn {opt}/netpoint-{new}/ {opt}/netpoint; sudo systemctl restart netpoint netpoint-rq"
     return f"""
@@ -319,7 +322,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "netpoint_remote.practice", "--dir", str(tmp_path), "--servers", "np1=3.5.0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, "is not empty" in done.stderr) == (1, True)
-    assert os.listdir(tmp_path) == ["mine"]
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 @pytest.mark.ssh
@@ -330,8 +333,8 @@ def test_redis_wants_its_password(practice: Practice) -> None:
     redis = names["REDIS"]["tasks"]
     with socket.create_connection((redis["HOST"], redis["PORT"]), timeout=10) as connection:
         for sent, expected in (
-            ("PING", b"-NOAUTH"), ("AUTH wrong", b"-WRONGPASS"), (f"AUTH {redis['PASSWORD']}", b"+OK"), ("PING", b"+PONG"),
-            ("INFO server", b"redis_version:7"),
+            ("PING", b"-NOAUTH"), ("AUTH wrong", b"-WRONGPASS"), (f"AUTH {redis['PASSWORD']}", b"+OK"),
+            ("PING", b"+PONG"), ("INFO server", b"redis_version:7"),
         ):  # fmt: skip
             connection.sendall(sent.encode() + b"\r\n")
             assert expected in connection.recv(4096)

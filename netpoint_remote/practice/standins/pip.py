@@ -1,4 +1,7 @@
-"""A pip of a few commands that takes pure wheels from a folder (PIP_FIND_LINKS or --find-links); no network, no solver."""
+"""A pip of a few commands: pure wheels from a folder (PIP_FIND_LINKS or --find-links), no network, no solver."""
+
+# ruff: noqa: ARG001
+# Every command takes the same two arguments, whether it needs them or not.
 
 import os
 import re
@@ -6,6 +9,8 @@ import shlex
 import shutil
 import sys
 import zipfile
+
+from pip.scripts import write_script  # type: ignore[import-not-found,unused-ignore]  # a copy of ours, beside this file in the environment
 
 VALUED = {"-r", "-c", "-f", "-w", "-d", "-i", "--requirement", "--constraint", "--find-links", "--wheel-dir", "--dest",
           "--index-url", "--extra-index-url", "--cache-dir", "--timeout", "--retries", "--log", "--proxy"}  # fmt: skip
@@ -29,7 +34,7 @@ def main() -> int:
 
 
 def parse(words: "list[str]") -> "tuple[dict[str, list[str]], list[str]]":
-    options: "dict[str, list[str]]" = {}
+    options: dict[str, list[str]] = {}
     rest = []
     pending = iter(words)
     for word in pending:
@@ -149,18 +154,7 @@ def unpack(wheel: str) -> None:
         points = [name for name in content.namelist() if name.endswith(".dist-info/entry_points.txt")]
         text = content.read(points[0]).decode() if points else ""
     for command, module, function in re.findall(r"^(\S+) = ([\w.]+):(\w+)$", text, re.MULTILINE):
-        script(command, module, function)
-
-
-def script(name: str, module: str, function: str) -> None:
-    python = os.path.join(sys.prefix, "bin", "python3")
-    first = f"#!{python}\n"
-    if len(first) > 127 or " " in python:
-        first = f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n"
-    path = os.path.join(sys.prefix, "bin", name)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(f"{first}import sys\nfrom {module} import {function}\nif __name__ == '__main__':\n    sys.exit({function}())\n")
-    os.chmod(path, 0o755)
+        write_script(sys.prefix, command, module, function)
 
 
 def installed() -> "dict[str, str]":

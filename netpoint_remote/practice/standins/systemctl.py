@@ -1,4 +1,4 @@
-"""Hand the arguments of systemctl or systemd-run to the process that serves the practice server, and print its answer."""
+"""Hand the arguments of systemctl or systemd-run to the process that serves us, and print its answer."""
 
 import json
 import os

@@ -4,6 +4,14 @@ import os
 import shutil
 import sys
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+if __name__ == "__main__":
+    sys.path.insert(0, HERE)
+    from scripts import write, write_script  # type: ignore[import-not-found,unused-ignore]
+else:
+    from netpoint_remote.practice.standins.scripts import write, write_script
+
 PIP_VERSION = "23.0.1"
 
 ACTIVATE = """\
@@ -54,29 +62,13 @@ def make_environment(python: str, folder: str, *, clear: bool = False, pip: bool
 def _give_pip(folder: str, packages: str) -> None:
     os.makedirs(os.path.join(packages, "pip"), exist_ok=True)
     write(os.path.join(packages, "pip", "__init__.py"), f'__version__ = "{PIP_VERSION}"\n')
-    here = os.path.dirname(os.path.abspath(__file__))
-    shutil.copyfile(os.path.join(here, "pip.py"), os.path.join(packages, "pip", "__main__.py"))
+    shutil.copyfile(os.path.join(HERE, "pip.py"), os.path.join(packages, "pip", "__main__.py"))
+    shutil.copyfile(os.path.join(HERE, "scripts.py"), os.path.join(packages, "pip", "scripts.py"))
     record = os.path.join(packages, f"pip-{PIP_VERSION}.dist-info")
     os.makedirs(record, exist_ok=True)
     write(os.path.join(record, "METADATA"), f"Metadata-Version: 2.1\nName: pip\nVersion: {PIP_VERSION}\n")
     for name in ("pip", "pip3"):
         write_script(folder, name, "pip.__main__", "main")
-
-
-def write_script(environment: str, name: str, module: str, function: str) -> None:
-    """Write a command into an environment, as pip does: bound to this place by its first line."""
-    python = os.path.join(environment, "bin", "python3")
-    first = f"#!{python}\n"
-    if len(first) > 127 or " " in python:
-        first = f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n"
-    path = os.path.join(environment, "bin", name)
-    write(path, f"{first}import sys\nfrom {module} import {function}\nif __name__ == '__main__':\n    sys.exit({function}())\n")
-    os.chmod(path, 0o755)
-
-
-def write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 if __name__ == "__main__":
