@@ -626,9 +626,12 @@ class _Transport(paramiko.Transport):
         "hmac-sha2-256",
         "hmac-sha2-512",
     )
-    # the groups of big primes cost twenty times the rest: for servers that have nothing else
+    # big primes cost twenty times the rest: they are for servers that have nothing else, the smallest first
     _preferred_kex = tuple(
-        sorted(paramiko.Transport._preferred_kex, key=lambda name: name.startswith("diffie-hellman"))  # type: ignore[attr-defined]  # noqa: SLF001
+        sorted(
+            paramiko.Transport._preferred_kex,  # type: ignore[attr-defined]  # noqa: SLF001  its own subclass
+            key=lambda name: (name.startswith("diffie-hellman"), "group14" not in name),
+        )
     )
 
     def __init__(self, connection: Any, algorithms: tuple[str, ...]) -> None:  # noqa: ANN401  see `_Link.socket`
