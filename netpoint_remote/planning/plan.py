@@ -7,7 +7,7 @@ last, so that `current` is never half-built; the end state is the document's.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from netpoint_remote.planning.checks import Case, is_repair, new_folder
+from netpoint_remote.planning.case import Case, is_repair, new_folder
 from netpoint_remote.planning.method import Method
 from netpoint_remote.planning.word import Word
 
@@ -118,7 +118,7 @@ REPAIR_STEPS = tuple(step for step in GIT_STEPS if step.name not in {"fetch_tag"
 
 def make_plan(case: Case) -> Plan:
     """Return what an upgrade of this host to its target does; the case has no blocking problem."""
-    if is_repair(case) and not (case.method is Method.GIT and case.target and case.target.commit != case.facts.commit):
+    if is_repair(case):
         steps = REPAIR_STEPS
     else:
         steps = GIT_STEPS if case.method is Method.GIT else ARCHIVE_STEPS

@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import PurePosixPath
 
-from netpoint_remote.planning.checks import Case
+from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.constraints import constraints_file
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method
@@ -109,7 +109,7 @@ def database_print(case: Case) -> str:
 
 
 def _environment(case: Case, run: PurePosixPath, *, constraints: bool) -> Variables:
-    """Return what upgrade.sh and pip get from the operator, the constraints table, and the addresses with credentials."""
+    """Return what upgrade.sh and pip get: the operator's, the constraints, and addresses that may hold credentials."""
     given = dict(case.host.environment)
     if constraints:
         ours = f"file://{urllib.parse.quote(str(run / 'bundle' / 'constraints.txt'))}"
@@ -134,7 +134,7 @@ def to_tar(named: Mapping[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def shown_shell(case: Case, plan: Plan) -> str:
+def shown_shell(plan: Plan) -> str:
     """Return the very shell that would run, for reading: the variables, then every step in order."""
     parts = [f"# ---- variables\n{assignments(plan.variables)}"]
     parts += [f"# ---- {step.name}\n{text_of(f'steps/{step.name}.sh')}" for step in plan.steps]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from netpoint_remote.errors import ConnectError, NetPointRemoteError, ReleaseError, RequestError
-from netpoint_remote.planning.checks import Case, find_problems, is_as_asked, shared_databases
+from netpoint_remote.planning.case import Case, is_as_asked
+from netpoint_remote.planning.checks import find_problems, shared_databases
 from netpoint_remote.planning.facts import Facts
 from netpoint_remote.planning.inventory import Host, Inventory
 from netpoint_remote.planning.method import method_of
@@ -240,7 +241,7 @@ class _Run:
     def _shells(self, looked: Mapping[str, _Looked]) -> Iterator[tuple[str, str]]:
         for name, each in looked.items():
             if each.may_go_on and each.case:
-                yield name, shown_shell(each.case, make_plan(each.case))
+                yield name, shown_shell(make_plan(each.case))
 
     # Upgrading
 

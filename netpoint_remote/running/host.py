@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netpoint_remote.errors import ConnectError, LineLost, RemoteFailed
-from netpoint_remote.planning.checks import Case, find_problems, is_as_asked
+from netpoint_remote.planning.case import Case, is_as_asked
+from netpoint_remote.planning.checks import find_problems
 from netpoint_remote.planning.facts import Facts, parse_facts
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method
 from netpoint_remote.planning.plan import make_plan
-from netpoint_remote.planning.target import Target
 from netpoint_remote.reporting.event import Event, Kind
 from netpoint_remote.reporting.report import HostReport, Status
 from netpoint_remote.running.bundle import bundle_files, probe_script, to_tar, visit_script
@@ -66,7 +66,7 @@ class Line:
     def _retry(self, attempt: int, error: Exception, pause: float) -> None:
         self.tell(Kind.RETRY, f"{attempt}: {error}; again in {pause:.0f} s")
 
-    def __enter__(self) -> "Line":
+    def __enter__(self) -> "Line":  # noqa: PYI034  typing.Self came with Python 3.11
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -60,6 +60,9 @@ undo() {
     rm -f -- "$RUN/upgrade.status"
     if [ -f "$RUN/migrating" ] || [ "$(applied_migrations)" != "$(cat "$RUN/before/migrations")" ]; then
         [ -f "$dump" ] || fail "there is no dump to put back"
+        # After a reboot in the window systemd may have started them.
+        # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
+        systemctl stop ${SERVICES:?}
         say "putting $dump back"
         restore_database "$dump" || fail "the dump $dump could not be put back"
         [ "$(applied_migrations)" = "$(cat "$RUN/before/migrations")" ] || fail "the dump was put back and the database is not as it was"

@@ -1,0 +1,67 @@
+"""The pre-flight: what stands in the way of an upgrade, each finding with its remedy and its source.
+
+A check is a function from a `Case` to problems. All run, whatever the others found: an operator at
+night wants the whole list, once. A new check is one function and its name in `CHECKS`.
+"""
+
+from collections.abc import Callable, Mapping
+
+from netpoint_remote.planning.case import Case
+from netpoint_remote.planning.checks import installation, needs, server
+from netpoint_remote.planning.checks.finding import Problems, error
+from netpoint_remote.planning.facts import Facts
+from netpoint_remote.planning.problem import Problem
+
+
+def find_problems(case: Case) -> tuple[Problem, ...]:
+    """Return every problem of one host, blocking ones first."""
+    found = [problem for check in CHECKS for problem in check(case)]
+    return tuple(sorted(found, key=lambda problem: not problem.blocks))
+
+
+def shared_databases(facts: Mapping[str, Facts]) -> dict[str, Problem]:
+    """Return a problem for each host whose database another host of the run has too (netbox-community/netbox#17136)."""
+    owners: dict[str, list[str]] = {}
+    for name, seen in facts.items():
+        identity = seen.database.identity
+        if identity:
+            owners.setdefault(identity, []).append(name)
+    return {
+        name: error(
+            "shared-database",
+            f"{' and '.join(other for other in names if other != name)} works on the same database",
+            "stop the services of all but one and upgrade that one alone (--limit); "
+            "a deployment of several servers is not handled yet",
+            "netbox-community/netbox#17136",
+        )
+        for names in owners.values()
+        if len(names) > 1
+        for name in names
+    }
+
+
+CHECKS: tuple[Callable[[Case], Problems], ...] = (
+    installation.probe_is_whole,
+    installation.places_are_writable,
+    installation.installation_is_known,
+    installation.version_is_known,
+    installation.path_is_allowed,
+    installation.database_is_at_the_door,
+    installation.release_remarks,
+    needs.python_is_right,
+    needs.postgresql_is_right,
+    needs.database_can_be_migrated,
+    needs.rows_fit_the_migrations,
+    needs.pg_dump_is_right,
+    needs.redis_is_right,
+    needs.configuration_is_right,
+    needs.local_packages_are_listed,
+    server.tools_are_there,
+    server.units_are_right,
+    server.paths_are_lasting,
+    server.folder_is_free,
+    server.checkout_is_clean,
+    server.disk_is_large_enough,
+    server.nobody_else_is_at_it,
+    server.release_is_in_service,
+)

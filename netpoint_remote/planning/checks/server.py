@@ -1,0 +1,159 @@
+"""Whether the server can carry an upgrade: tools, units, folders, disks, locks, and whether NetPoint is well."""
+
+from netpoint_remote.planning.case import Case, ailments, is_repair, new_folder
+from netpoint_remote.planning.checks.finding import DOCUMENT, Problems, error, warning
+from netpoint_remote.planning.facts import Disk, Unit
+from netpoint_remote.planning.method import Method
+
+
+def tools_are_there(case: Case) -> Problems:
+    needed = ["tar", "gzip", "flock", "setsid", "timeout", "systemctl"] + (["git"] if case.method is Method.GIT else [])
+    missing = [tool for tool in needed if tool not in case.facts.tools]
+    if missing:
+        yield error("tools", f"{', '.join(missing)} not found on the server", "install them")
+
+
+def units_are_right(case: Case) -> Problems:
+    if case.method is Method.FOREIGN:
+        return
+    for service in case.host.services:
+        unit = case.facts.unit(service)
+        if unit is None or unit.load == "not-found":
+            yield error(
+                "service",
+                f"there is no unit {service}",
+                "name the units in the hosts file: `services`",
+                f"{DOCUMENT}, step 5",
+            )
+            continue
+        if not unit.runs:
+            yield warning(
+                "service", f"{service} is {unit.active or 'not running'}", f"look at it: journalctl -eu {service}"
+            )
+        if unit.enabled not in {"enabled", "static", "alias", "generated", "linked", "indirect"}:
+            yield warning(
+                "service",
+                f"{service} is not enabled: it will not come back after a reboot",
+                f"systemctl enable {service}",
+            )
+        yield from _command_is_right(case, service, unit)
+
+
+def _command_is_right(case: Case, service: str, unit: Unit) -> Problems:
+    real, root = case.facts.real, str(case.host.root)
+    if case.method is Method.ARCHIVE and real != root and f"{real}/" in unit.command:
+        yield error(
+            "service",
+            f"{service} runs {real} itself, not {root}: it would go on running the old release",
+            f"let {unit.file or 'its unit file'} name {root} only, then systemctl daemon-reload",
+            "netbox-community/netbox#508",
+        )
+    elif unit.command and f"{root}/venv/" not in unit.command:
+        yield warning(
+            "service",
+            f"{service} does not run the virtual environment in {root}/venv",
+            "its unit file will be replaced by the release's example; check it afterwards",
+            f"{DOCUMENT}, step 5",
+        )
+
+
+def paths_are_lasting(case: Case) -> Problems:
+    if case.method is not Method.ARCHIVE:
+        return
+    named = [key for key, value in case.facts.configuration.items() if _within(str(value), case.facts.real)]
+    if named:
+        yield warning(
+            "configuration",
+            f"{', '.join(named)} in configuration.py name the folder of the old release ({case.facts.real})",
+            f"name {case.host.root} instead, or a folder outside; the old release must not be removed before",
+            "netbox-community/netbox#338",
+        )
+
+
+def _within(path: str, folder: str) -> bool:
+    return bool(folder) and (path == folder or path.startswith(f"{folder}/"))
+
+
+def folder_is_free(case: Case) -> Problems:
+    if case.method is not Method.ARCHIVE or case.target is None or is_repair(case):
+        return
+    for tree in case.facts.beside:
+        if tree.path == str(new_folder(case)) and not tree.ours:
+            yield error(
+                "leftover",
+                f"{tree.path} is there already (it holds {tree.version or 'no release'})",
+                "it may be half of an earlier attempt: move it aside",
+            )
+
+
+def checkout_is_clean(case: Case) -> Problems:
+    if case.method is Method.GIT and case.facts.dirty:
+        shown = ", ".join(line.strip() for line in case.facts.dirty[:3])
+        yield error(
+            "checkout",
+            f"the checkout has local changes: {shown}{' ...' if len(case.facts.dirty) > 3 else ''}",  # noqa: PLR2004 as many as shown
+            "commit them elsewhere, move them away or `git stash` them; they are never reset by this program",
+            "netbox-community/netbox#18384",
+        )
+
+
+def disk_is_large_enough(case: Case) -> Problems:
+    """Sum up, for each disk: release, environment, copies of uploaded files, packages, dump."""
+    if case.target is None or case.method is Method.FOREIGN:
+        return
+    for device, (disk, needed) in _space_needed(case).items():
+        if disk.free_mb < needed:
+            yield error(
+                "disk",
+                f"{disk.free_mb} MB are free where {disk.path} lies ({device}), and about {needed} MB are needed",
+                "make room: remove old releases and dumps that nobody needs, or set `backup_dir` elsewhere",
+            )
+
+
+WHEELS_MB = 150
+SLACK_MB = 100
+
+
+def _space_needed(case: Case) -> dict[str, tuple[Disk, int]]:
+    sizes = dict(case.facts.sizes_mb)
+    target = case.target
+    assert target is not None  # noqa: S101  the caller asked
+    copies = sum(sizes.get(name, 0) for name in ("media", "scripts", "reports")) if case.method is Method.ARCHIVE else 0
+    wanted = (
+        target.unpacked_mb + max(sizes.get("venv", 0), WHEELS_MB) + copies + SLACK_MB,
+        target.archive_mb + WHEELS_MB,
+        case.facts.database.size_mb + SLACK_MB,
+    )
+    needed: dict[str, tuple[Disk, int]] = {}
+    for disk, megabytes in zip(case.facts.disks, wanted, strict=False):
+        before = needed.get(disk.device)
+        needed[disk.device] = (disk, megabytes + (before[1] if before else 0))
+    return needed
+
+
+def nobody_else_is_at_it(case: Case) -> Problems:
+    facts = case.facts
+    if facts.lock_held:
+        yield error(
+            "lock",
+            f"an upgrade is running on this host: {facts.run_about or facts.run_id or 'by somebody'}",
+            "wait for its end; it goes on by itself whether or not somebody watches",
+        )
+    elif facts.interrupted:
+        yield warning(
+            "interrupted",
+            f"the last run here was interrupted: {facts.run_about or facts.run_id}",
+            "an upgrade undoes first what it left behind",
+        )
+
+
+def release_is_in_service(case: Case) -> Problems:
+    """Disk, running service and database must tell the same story; where they do not, say so."""
+    if case.method is Method.FOREIGN or case.facts.database.error:
+        return
+    for ailment in (each for each in ailments(case) if not each.startswith("the service")):
+        yield warning(
+            "half-upgraded" if is_repair(case) else "health",
+            ailment,
+            "upgrade.sh is run again by an upgrade, or look at the log",
+        )
