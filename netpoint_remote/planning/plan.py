@@ -118,10 +118,8 @@ REPAIR_STEPS = tuple(step for step in GIT_STEPS if step.name not in {"fetch_tag"
 
 def make_plan(case: Case) -> Plan:
     """Return what an upgrade of this host to its target does; the case has no blocking problem."""
-    if is_repair(case):
-        steps = REPAIR_STEPS
-    else:
-        steps = GIT_STEPS if case.method is Method.GIT else ARCHIVE_STEPS
+    in_full = GIT_STEPS if case.method is Method.GIT else ARCHIVE_STEPS
+    steps = REPAIR_STEPS if is_repair(case) else in_full
     return Plan(steps=steps, variables=tuple(_variables(case)))
 
 
