@@ -1,8 +1,8 @@
 """Releases of a small NetPoint of our own: trees, archives, a git repository, and the wheels they ask for.
 
-The tree comes from the folder `netpoint`. Its files end in `-tpl`, hold `@WORDS@` that depend on the
-version, and lines (or, in the first two lines, whole files) that end in `#@ LOW-HIGH` are there only
-in releases from LOW on and before HIGH.
+The tree comes from the folder `netpoint`. Its files end in `-tpl`, `dot.` stands for a leading dot,
+`@WORDS@` depend on the version, and lines (or, in the first two lines, whole files) that end in
+`#@ LOW-HIGH` are there only in releases from LOW on and before HIGH.
 """
 
 import gzip
@@ -40,7 +40,8 @@ def write_release(version: str, folder: Path) -> None:
     """Write the tree of a release into a new folder."""
     words = _words(version)
     for source in sorted((HERE / "netpoint").rglob("*-tpl")):
-        name = str(source.relative_to(HERE / "netpoint")).removesuffix("-tpl").replace("@MINOR@", words["@MINOR@"])
+        name = str(source.relative_to(HERE / "netpoint")).removesuffix("-tpl")
+        name = name.replace("dot.", ".").replace("@MINOR@", words["@MINOR@"])
         text = _render(source.read_text("utf-8"), Version(version), words)
         if text is not None:
             target = folder / name

@@ -109,7 +109,7 @@ async def _run(shared: Shared, specs: tuple[ServerSpec, ...], ready: Callable[[s
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     servers: list[Server] = []
-    async with contextlib.AsyncExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         try:
             started = time.monotonic()
             await start_all(shared, specs, servers, stack, stop)
@@ -127,7 +127,7 @@ async def start_all(
     shared: Shared,
     specs: tuple[ServerSpec, ...],
     servers: list[Server],
-    stack: contextlib.AsyncExitStack,
+    stack: contextlib.ExitStack,
     stop: asyncio.Event,
 ) -> None:
     """Install and start every server; `servers` fills as they come, `stop` ends it early."""
@@ -168,7 +168,7 @@ def write_shared(shared: Shared, specs: tuple[ServerSpec, ...], scratch: Path) -
 
 
 async def start_server(
-    shared: Shared, spec: ServerSpec, source: install.Source, port: int, stack: contextlib.AsyncExitStack
+    shared: Shared, spec: ServerSpec, source: install.Source, port: int, stack: contextlib.ExitStack
 ) -> Server:
     """Install one server and open its Redis, its systemd and its SSH."""
     import asyncssh  # noqa: PLC0415  the extra
@@ -177,17 +177,20 @@ async def start_server(
 
     root = shared.directory / spec.name
     redis = Redis(password="")
-    redis_port = (await stack.enter_async_context(await redis.listen())).sockets[0].getsockname()[1]
+    redis_server = await redis.listen()
+    stack.callback(redis_server.close)
+    redis_port = redis_server.sockets[0].getsockname()[1]
     hidden = install.install(spec, root, source, install.Ports(http=port, redis=redis_port))
     redis.password = hidden.redis
     environment = install.command_environment(root)
     server = Server(spec, root, port, Systemd(root, environment))
-    await stack.enter_async_context(await server.systemd.listen())
+    stack.callback((await server.systemd.listen()).close)
     host_key = asyncssh.generate_private_key("ssh-ed25519", comment=spec.name)
     account = sshd.Account(
         user="admin", authorized_keys=shared.authorized_keys, home=root / "home/admin", environment=environment
     )
-    acceptor = await stack.enter_async_context(await sshd.listen(account, host_key))
+    acceptor = await sshd.listen(account, host_key)
+    stack.callback(acceptor.close)
     server.ssh_port = acceptor.get_port()
     server.host_key = host_key.export_public_key().decode().strip()
     return server

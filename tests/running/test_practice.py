@@ -1,5 +1,6 @@
 """Practice servers, asked by the system's own `ssh` client."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -16,8 +17,11 @@ from typing import Any
 import pytest
 import yaml
 
+import netpoint_remote
 from netpoint_remote.errors import UsageError
+from netpoint_remote.planning.hosts_file import parse_hosts_file
 from netpoint_remote.practice import ServerSpec, parse_servers
+from netpoint_remote.running.ssh import open_session
 
 pytest.importorskip("asyncssh")
 
@@ -35,14 +39,19 @@ class Practice:
         return hosts
 
     def ssh(self, host: str, command: str, *, text: str = "", user: str = "admin") -> subprocess.CompletedProcess[str]:
+        line = self.command_line(host, command, user=user)
+        return subprocess.run(line, input=text, capture_output=True, text=True, timeout=60, check=False)
+
+    def start(self, host: str, command: str) -> "subprocess.Popen[str]":
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self.command_line(host, command), stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+    def command_line(self, host: str, command: str, *, user: str = "admin") -> list[str]:
         options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "IdentityAgent=none",
                    f"UserKnownHostsFile={self.folder}/known_hosts", "GlobalKnownHostsFile=/dev/null"]  # fmt: skip
         flags = [word for option in options for word in ("-o", option)]
         place = ["-F", "none", "-i", str(self.folder / "key"), "-p", str(self.hosts[host]["port"])]
-        return subprocess.run(
-            ["ssh", *place, *flags, f"{user}@127.0.0.1", command],
-            input=text, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        return ["ssh", *place, *flags, f"{user}@127.0.0.1", command]
 
     def run(self, host: str, command: str) -> str:
         """Run a command that has to go well; returns what it printed."""
@@ -146,6 +155,15 @@ def test_one_logs_in_with_the_key_and_becomes_root_by_sudo(practice: Practice) -
     assert practice.run("np1", "hostname; sudo -n id -u; echo $PATH").splitlines()[:2] == ["np1", "0"]
     greeting = practice.run("np2", "sudo GREETING='good day' sh -c 'echo $GREETING $HOME'")
     assert greeting == f"good day {practice.root('np2')}/root\n"
+
+
+@pytest.mark.ssh
+def test_our_own_ssh_reaches_a_server_by_its_hosts_file(practice: Practice) -> None:
+    hosts = parse_hosts_file((practice.folder / "hosts.yaml").read_text(), "hosts.yaml").hosts
+    host = next(host for host in hosts if host.name == "np2")
+    with open_session(host) as session:
+        visited = session.visit("id -u; systemctl is-active netpoint; cat; exit 5", payload=b"payload")
+    assert (visited.status, visited.output) == (5, "0\nactive\npayload")
 
 
 @pytest.mark.ssh
@@ -314,6 +332,36 @@ def test_the_end_leaves_nothing_running(tmp_path: Path) -> None:
         served.run("np1", f"setsid sh -c 'sleep 4321; : {tmp_path}' </dev/null >/dev/null 2>&1 &")
         assert len(of_folder(tmp_path)) >= 5
     assert eventually(lambda: of_folder(tmp_path) == [], 5)
+
+
+@pytest.mark.ssh
+def test_a_client_that_stays_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with serve(tmp_path / "dir", "np1=3.5.0") as served, served.start("np1", "echo there; exec cat") as client:
+        assert client.stdout
+        assert client.stdout.readline() == "there\n"
+        os.kill(served.pid, signal.SIGTERM)
+        assert client.wait(10) == 255
+
+
+@pytest.mark.ssh
+def test_the_demo_keeps_its_word_and_only_its_report(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "TMPDIR": str(tmp_path / "scratch"),
+        "PYTHONPATH": str(Path(netpoint_remote.__file__).parents[1]),
+    }
+    (tmp_path / "scratch").mkdir()
+    command = [sys.executable, "-m", "netpoint_remote.practice.demo"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = tmp_path / done.stdout.splitlines()[-1]
+    assert report.is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "scratch"]
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert list((tmp_path / "runs").iterdir()) == [report.parent]
+    assert of_folder(tmp_path) == []
 
 
 @pytest.mark.ssh
