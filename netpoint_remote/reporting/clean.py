@@ -72,6 +72,7 @@ def _clean_host(host: HostReport) -> HostReport:
         from_version=_clean_optional(host.from_version, WORD),
         to_version=_clean_optional(host.to_version, WORD),
         method=_clean_optional(host.method, WORD),
+        facts=tuple((clean(label, limit=WORD), clean(text, limit=NAME)) for label, text in host.facts),
         problems=tuple(_clean_problem(problem) for problem in host.problems),
         steps=tuple(_clean_step(step) for step in host.steps),
         window_seconds=None if host.window_seconds is None else clean_seconds(host.window_seconds),

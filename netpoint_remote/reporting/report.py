@@ -56,7 +56,7 @@ class HostReport:
     """What became of one host and why.
 
     `from_version` is what was installed when we looked, `to_version` what is installed now (or, for
-    a check, what was asked for). `window_seconds` is how long users were without NetPoint, None
+    a check, what was asked for). `facts` are what the server was seen to be, label by label, for people. `window_seconds` is how long users were without NetPoint, None
     where no window was opened. `log` is the path of the host's log, relative to the run's folder.
     """
 
@@ -66,6 +66,7 @@ class HostReport:
     from_version: str | None = None
     to_version: str | None = None
     method: str | None = None
+    facts: tuple[tuple[str, str], ...] = ()
     problems: tuple[Problem, ...] = ()
     steps: tuple[StepReport, ...] = ()
     window_seconds: float | None = None

@@ -64,14 +64,18 @@ def render_report(report: FleetReport, *, colour: bool = False, width: int = 80,
 def render_check(report: FleetReport, *, colour: bool = False, width: int = 80, folder: str | None = None) -> str:
     """Return the report of a check; `folder` as for `render_report`."""
     headers = ("HOST", "STATUS", "FROM → TO", "METHOD")
-    return _render(report, headers, page=_Page(width=max(width, NARROWEST), colour=colour), folder=folder)
+    page = _Page(width=max(width, NARROWEST), colour=colour)
+    return _render(report, headers, page=page, folder=folder, facts=True)
 
 
-def _render(report: FleetReport, headers: tuple[str, ...], *, page: _Page, folder: str | None) -> str:
+def _render(
+    report: FleetReport, headers: tuple[str, ...], *, page: _Page, folder: str | None, facts: bool = False
+) -> str:
     report = clean_report(report)
     blocks = [
         [page.paint(line, "bold") for line in _title(report, page.width)],
         _table(headers, _rows(report.hosts, headers, folder), page),
+        _facts(report.hosts, page) if facts else [],
         *_problems(fold_problems(report.hosts), page),
         _ending(report, page, folder),
     ]
@@ -155,6 +159,17 @@ def _table_width(widths: Iterable[int]) -> int:
 
 def _cell(text: str, header: str, width: int) -> str:
     return pad(text, width, right=header in ("WINDOW", "TIME"))
+
+
+def _facts(hosts: Sequence[HostReport], page: _Page) -> list[str]:
+    """Return what the servers were seen to be; a fleet's facts are in report.json."""
+    if len(hosts) > MANY:
+        return []
+    lines = []
+    for host in (host for host in hosts if host.facts):
+        told = join([f"{label} {text}" for label, text in host.facts], page.width - 4, " · ")
+        lines += [page.paint(f"  {host.name}", "bold"), *(page.paint(f"    {line}", "dim") for line in told)]
+    return lines
 
 
 def _beside(line: str, row: _Row, page: _Page, room: int) -> list[str]:

@@ -16,6 +16,7 @@ from netpoint_remote.errors import ConnectError, NetPointRemoteError, ReleaseErr
 from netpoint_remote.planning.case import Case, is_as_asked
 from netpoint_remote.planning.checks import find_problems, shared_databases
 from netpoint_remote.planning.facts import Facts
+from netpoint_remote.planning.told import told_facts
 from netpoint_remote.planning.inventory import Host, Inventory
 from netpoint_remote.planning.method import method_of
 from netpoint_remote.planning.plan import Plan, make_plan
@@ -390,6 +391,7 @@ def _looked_report(case: Case, problems: tuple[Problem, ...], request: Request) 
         from_version=case.facts.disk_version or None,
         to_version=case.target.text if case.target else None,
         method=method_of(case.facts).value,
+        facts=tuple(told_facts(case)),
         problems=problems,
     )
 

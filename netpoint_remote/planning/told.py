@@ -1,0 +1,54 @@
+"""What a check tells people about a server: label and text, the most asked for first."""
+
+from collections.abc import Iterator
+
+from netpoint_remote.planning.case import Case
+from netpoint_remote.planning.method import Method
+
+
+def told_facts(case: Case) -> Iterator[tuple[str, str]]:
+    """Yield what is known; what the probe could not see is left out."""
+    return ((label, text) for label, text in _all(case) if text)
+
+
+def _all(case: Case) -> Iterator[tuple[str, str]]:
+    facts, database = case.facts, case.facts.database
+    yield "system", facts.system.strip()
+    yield "tree", _tree(case)
+    yield (
+        "runs",
+        ", ".join(sorted({version for source, version in facts.page.versions if source in {"page", "status"}})),
+    )
+    yield (
+        "units",
+        ", ".join(f"{unit.name.removesuffix('.service')} {unit.active}" for unit in facts.units if unit.active),
+    )
+    yield "Python", next((found.version for found in facts.interpreters), "")
+    yield "PostgreSQL", _postgresql(database.server_version_num)
+    yield "database", f"{database.size_mb} MB, {database.applied_count} migrations" if database.applied_count else ""
+    yield "Redis", ", ".join(sorted({answer for _, answer in facts.redis}))
+    yield "uploads", _uploads(case)
+    yield "free", ", ".join(dict.fromkeys(f"{disk.free_mb} MB at {disk.path}" for disk in facts.disks))
+    yield "plugins", _plugins(facts.configuration.get("PLUGINS"))
+    yield "housekeeping", facts.housekeeping
+    yield "last run", f"{facts.run_about} ({facts.run_result.split(' ')[0]})" if facts.run_result else ""
+
+
+def _tree(case: Case) -> str:
+    facts = case.facts
+    if case.method is Method.GIT:
+        return f"{facts.real} at {facts.commit[:12]}{f' ({facts.branch})' if facts.branch else ''}"
+    return facts.real
+
+
+def _postgresql(number: int) -> str:
+    return f"{number // 10000}.{number % 10000}" if number else ""
+
+
+def _uploads(case: Case) -> str:
+    sizes = dict(case.facts.sizes_mb)
+    return ", ".join(f"{name} {sizes[name]} MB" for name in ("media", "scripts", "reports") if sizes.get(name))
+
+
+def _plugins(plugins: object) -> str:
+    return ", ".join(map(str, plugins)) if isinstance(plugins, list) else ""
