@@ -1,0 +1,43 @@
+"""Hypothesis' profiles, and the rings' account at the end of a run (CONTRIBUTING, "Tests")."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.rings import RINGS, Ring, plain_reason, ring_of
+
+# A busy machine is no failure; `--hypothesis-profile` wins over the variable.
+settings.register_profile("fast", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+ACCOUNT = pytest.StashKey[dict[str, Ring]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ACCOUNT] = {name: Ring(name=name) for name in RINGS}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> object:
+    report: pytest.TestReport = yield
+    # A test counts once: by its call, or by what kept it from being called.
+    if report.when == "call" or (report.when == "setup" and not report.passed):
+        reason = plain_reason(report.longrepr[2]) if report.skipped and isinstance(report.longrepr, tuple) else ""
+        ring = ring_of(mark.name for mark in item.iter_markers())
+        item.config.stash[ACCOUNT][ring].count(report.outcome, reason)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    account = session.config.stash[ACCOUNT].values()
+    if os.environ.get("CI") and exitstatus == pytest.ExitCode.OK and any(ring.could_not_run for ring in account):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.section("rings")
+    for ring in config.stash[ACCOUNT].values():
+        for line in ring.lines():
+            terminalreporter.write_line(line, yellow=ring.could_not_run, bold=ring.could_not_run)
