@@ -19,19 +19,30 @@ def _all(case: Case) -> Iterator[tuple[str, str]]:
         "runs",
         ", ".join(sorted({version for source, version in facts.page.versions if source in {"page", "status"}})),
     )
-    yield (
-        "units",
-        ", ".join(f"{unit.name.removesuffix('.service')} {unit.active}" for unit in facts.units if unit.active),
-    )
+    yield "units", ", ".join(_unit(case, service) for service in case.host.services)
     yield "Python", next((found.version for found in facts.interpreters), "")
     yield "PostgreSQL", _postgresql(database.server_version_num)
     yield "database", f"{database.size_mb} MB, {database.applied_count} migrations" if database.applied_count else ""
     yield "Redis", ", ".join(sorted({answer for _, answer in facts.redis}))
     yield "uploads", _uploads(case)
-    yield "free", ", ".join(dict.fromkeys(f"{disk.free_mb} MB at {disk.path}" for disk in facts.disks))
+    yield "free", ", ".join(_free(case))
     yield "plugins", _plugins(facts.configuration.get("PLUGINS"))
     yield "housekeeping", facts.housekeeping
     yield "last run", f"{facts.run_about} ({facts.run_result.split(' ')[0]})" if facts.run_result else ""
+
+
+def _unit(case: Case, service: str) -> str:
+    unit = case.facts.unit(service)
+    return f"{service} {unit.active if unit and unit.active else 'unknown'}"
+
+
+def _free(case: Case) -> Iterator[str]:
+    """Yield the free space of each disk once, named by the first place that needs it."""
+    seen = set()
+    for disk in case.facts.disks:
+        if disk.device not in seen:
+            seen.add(disk.device)
+            yield f"{disk.free_mb} MB at {disk.path}"
 
 
 def _tree(case: Case) -> str:

@@ -229,13 +229,15 @@ def request_headers(configuration, given):
 
 def page_facts(root, product, configuration, url, given):
     """Tell what users get: the login page, one static file of it, and the version that answers."""
-    base = "/" + str(getattr(configuration, "BASE_PATH", "") or "").strip("/") + "/"
-    base = base.replace("//", "/")
     headers = request_headers(configuration, given)
     address = address_of(root, url)
+    base = getattr(configuration, "BASE_PATH", "") or ""
     if not address.startswith("unix:"):
-        prefix = urllib.parse.urlsplit(address)
-        address = "{}://{}".format(prefix.scheme, prefix.netloc)
+        parts = urllib.parse.urlsplit(address)
+        address = "{}://{}".format(parts.scheme, parts.netloc)
+        # a proxy may serve it below another path than NetPoint's own
+        base = re.sub(r"login/?$", "", parts.path).strip("/") or base
+    base = "/{}/".format(str(base).strip("/")).replace("//", "/")
     yield "page.address", address
     try:
         status, _, text = get(address, base + "login/", headers)

@@ -27,7 +27,8 @@ upgrade() (
         if ! grep -q -s -E '(://|^[[:space:]]*(-e|--editable|[./]))' "$NEW/local_requirements.txt"; then export PIP_NO_INDEX=1; fi
     fi
     if [ -n "$PYTHON" ]; then export PYTHON; else unset PYTHON; fi
-    unset VIRTUAL_ENV
+    unset VIRTUAL_ENV ARCHIVE_URL GIT_REMOTE LC_ALL
+    export LANG="${LANG:-C.UTF-8}"
     status=0
     "$NEW/upgrade.sh" || status=$?
     say "$status" >"$RUN/upgrade.status"
