@@ -26,7 +26,7 @@ def resolve(hostname: str, port: int, *, seconds: float) -> list[Address]:
     Raises:
         Unreachable: transient unless the name does not exist.
     """
-    with suppress(socket.gaierror):
+    with suppress(socket.gaierror, UnicodeError):
         return _look_up(hostname, port, socket.AI_NUMERICHOST)
     answer: list[list[Address] | socket.gaierror] = []
     looking = threading.Thread(target=_answer, args=(hostname, port, answer), daemon=True)

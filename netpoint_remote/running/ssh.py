@@ -408,6 +408,7 @@ class _Link:
         self._sockets: list[Any] = []
         self._transport: _Transport | None = None
         self._command: ProxyCommand | None = None
+        self._greeted = threading.Event()
 
     @property
     def socket(self) -> Any:  # noqa: ANN401  a socket, or a channel of a gateway, which is no socket
@@ -439,14 +440,13 @@ class _Link:
 
     def start(self, algorithms: tuple[str, ...]) -> threading.Event:
         """Begin to speak SSH; the event comes with the first keys, or with the end."""
-        greeted = threading.Event()
         transport = _Transport(self.socket, algorithms)
         with self._lock:
             if self.closed:
                 raise Unreachable(STOPPED, transient=False)
             self._transport = transport
-        transport.start_client(event=greeted)
-        return greeted
+        transport.start_client(event=self._greeted)
+        return self._greeted
 
     def tunnel(self, route: Route, seconds: float) -> paramiko.Channel:
         """Return a channel that this server connects to another.
@@ -494,6 +494,7 @@ class _Link:
         if self._transport:
             with suppress(OSError, EOFError, paramiko.SSHException):
                 self._transport.close()
+        self._greeted.set()  # Paramiko does so only for an end that comes from the other side
         for each in sockets:
             with suppress(OSError, EOFError, paramiko.SSHException):
                 each.close()

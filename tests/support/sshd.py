@@ -113,7 +113,7 @@ def _write_config(folder: Path, kinds: tuple[str, ...], address: str, port: int,
         *(f"HostKey {folder}/host_{kind}" for kind in kinds),
         f"AuthorizedKeysFile {folder}/authorized_keys",
         f"PidFile {folder}/sshd.pid",
-        f"SetEnv PATH={folder}/bin:/usr/local/bin:/usr/bin:/bin",
+        f"SetEnv PATH={folder}/bin:/usr/local/bin:/usr/bin:/bin SHLVL=9",  # bash reads no .bashrc of yours that deep
         "StrictModes no",
         "UsePAM no",
         "PasswordAuthentication no",
