@@ -13,7 +13,7 @@ is a room with one door: whatever the release, one leaves it only from its last 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 # major: its last minor, and where that is said
 LAST_MINOR: Mapping[int, int] = {
@@ -53,7 +53,7 @@ def parse_version(text: str) -> Version:
     plain = text.strip().removeprefix("v").split("-Docker", 1)[0]
     try:
         return Version(plain)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number that is longer than Python reads
         raise NotAVersion(f"{text!r} is not a version such as 3.5.0") from None
 
 
