@@ -108,6 +108,7 @@ class _Run:
     ) -> None:
         self.request = request
         self.confirm = confirm
+        self.note = note
         self.stop = stop
         self.leave = threading.Event()
         self.started = datetime.now(timezone.utc)
@@ -163,10 +164,14 @@ class _Run:
                     shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write_report(self) -> None:
+        """Write the report whole or not at all; what a full disk here loses is still shown on the terminal."""
         path = self.folder / "report.json"
         beside = path.with_suffix(".partial")
-        beside.write_text(to_json(self._report()), encoding="utf-8")
-        beside.replace(path)
+        try:
+            beside.write_text(to_json(self._report()), encoding="utf-8")
+            beside.replace(path)
+        except OSError as error:
+            self.note(f"the report could not be written to {path}: {error.strerror}; this screen is all there is")
 
     def _report(self) -> FleetReport:
         request = self.request

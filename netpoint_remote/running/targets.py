@@ -32,17 +32,18 @@ class Targets:
     def prepare(self, hosts: tuple[Host, ...]) -> None:
         """Find what can be found before connecting: a release that nobody has stops the run here.
 
-        A host whose hosts file names a git remote may do without an archive; its install method is known
-        only when it was looked at.
+        Which install method a host has is known only when it was looked at. So every source that the hosts
+        file names must have the release; the default address counts only where no other source is named.
 
         Raises:
             ReleaseError: saying what is wrong and what to do.
         """
         for host in hosts:
-            if host.release.git is None:
+            source = host.release
+            if self.archive or source.archive or source.url or source.git is None:
                 self._archive_of(host)
-            else:
-                self._git_of(host, host.release.git)
+            if source.git is not None:
+                self._git_of(host, source.git)
 
     def of(self, host: Host, facts: Facts) -> Target:
         """Return the target for the method a host was installed by.
