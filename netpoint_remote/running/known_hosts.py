@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import hmac
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from functools import lru_cache
 from pathlib import Path
 from re import Pattern
 from re import compile as compile_pattern
+from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -283,6 +285,23 @@ def fingerprint(key: bytes) -> str:
 def without_certificate(key: bytes) -> bytes:
     """Return the plain key of a host certificate."""
     return _public(_certificate(key).public_key())
+
+
+def is_revoked_by(file: str, key: bytes) -> bool:
+    """Say whether a RevokedHostKeys file, a list of keys or a KRL, has the key; one that cannot be read has all."""
+    path = Path(file).expanduser()
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return True
+    encoded = base64.b64encode(key)
+    if not content.startswith(b"SSHKRL\n\0"):
+        return any(encoded in line.split() for line in content.splitlines() if not line.startswith(b"#"))
+    with NamedTemporaryFile() as shown:
+        shown.write(key_kind(key).encode() + b" " + encoded + b"\n")
+        shown.flush()
+        asked = ["ssh-keygen", "-Q", "-f", str(path), shown.name]
+        return subprocess.run(asked, capture_output=True, check=False).returncode != 0
 
 
 def refusal(name: HostName, key: bytes, verdict: Verdict) -> str:

@@ -51,6 +51,7 @@ from netpoint_remote.running.known_hosts import (
     HostName,
     KnownHosts,
     Standing,
+    is_revoked_by,
     key_kind,
     refusal,
     without_certificate,
@@ -263,6 +264,8 @@ class Connector:
         name, known = _name(route), self._known(route)
         if route.trust_loopback and link.is_loopback():
             return
+        if route.revoked_host_keys and is_revoked_by(route.revoked_host_keys, key):
+            raise HostKeyRefused(f"the host key of {name.written} is revoked by {route.revoked_host_keys}")
         verdict = known.judge(name, key, now=int(time.time()))
         if verdict.standing is Standing.KNOWN:
             return

@@ -28,6 +28,7 @@ SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 DEFAULT_KEYS = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
 # what OpenSSH takes for a host name: nothing that means something to a shell, for a ProxyCommand may hold it
 NAME = re.compile(r"[^-\s\x00-\x20'`\"$\\;&<>|(){}][^\s\x00-\x20'`\"$\\;&<>|(){}]*")
+USER = re.compile(r"[^-\s\x00-\x20'`\";&<>|(){}][^\x00-\x1f'`\";&<>|(){}]*")
 Settings = Mapping[str, tuple[str, ...]]
 
 
@@ -110,6 +111,8 @@ class SshConfig:
     def _resolve(self, question: _Question) -> Route:
         if not NAME.fullmatch(question.name):
             raise RequestError(f"{question.name!r} is not the name or address of a host")
+        if question.user and not USER.fullmatch(question.user):
+            raise RequestError(f"{question.user!r} is not the name of a user")
         return _route(question, self._settings(question))
 
     def _settings(self, question: _Question) -> Settings:
@@ -142,7 +145,7 @@ class SshConfig:
         except OSError:
             return self._do_without_ssh()
         if done.returncode:
-            raise RequestError(f"ssh_config does not say how to reach {question.name}: {_complaint(done.stderr)}")
+            raise RequestError(f"ssh cannot make sense of its configuration: {_complaint(done.stderr)}")
         return _parse(done.stdout)
 
     def _do_without_ssh(self) -> Settings:

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import multiprocessing
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -219,6 +220,20 @@ def test_a_changed_key_is_refused_even_where_new_ones_are_accepted(strict: str, 
 
     assert not we_accept(place.plain, config)
     assert known_hosts.read_text() == f"{place.plain.name} {place.other()}\n"
+
+
+@pytest.mark.ssh
+@pytest.mark.parametrize("form", ["list", "krl", "of others", "krl of others", "missing"])
+def test_a_file_of_revoked_keys_is_heeded_as_by_openssh(form: str, place: Place, tmp_path: Path) -> None:
+    revoked = tmp_path / "revoked"
+    if form != "missing":
+        revoked.write_text(f"# gone\n{place.other() if 'others' in form else place.key()}\n")
+    if form.startswith("krl"):
+        subprocess.run(["ssh-keygen", "-q", "-k", "-f", revoked, shutil.copy(revoked, tmp_path / "list")], check=True)
+    _, config = configure(tmp_path, f"{place.plain.name} {place.key()}\n", more=f"RevokedHostKeys {revoked}")
+
+    expected = "others" in form
+    assert (we_accept(place.plain, config), openssh_accepts(place.plain, config)) == (expected, expected)
 
 
 @pytest.mark.ssh
