@@ -85,8 +85,8 @@ def ailments(case: Case) -> Iterator[str]:
         yield f"migrations are not applied: {facts.database.unapplied}"
     if facts.page.error or facts.page.login != "200":
         yield f"the login page does not answer: {facts.page.error or facts.page.login or 'nothing'}"
-    for source, version in facts.page.versions:
-        if source in {"page", "status"} and not _same_release(version, facts.disk_version):
+    for version in dict.fromkeys(said for source, said in facts.page.versions if source in {"page", "status"}):
+        if not _same_release(version, facts.disk_version):
             yield f"version {version} is running, {facts.disk_version} is installed"
     if facts.page.static.startswith("missing"):
         yield "a static file is missing"

@@ -4,6 +4,7 @@ Everything here was printed by a server and is untrusted: what is not understood
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -160,7 +161,7 @@ class _Lines:
 
     def __init__(self, text: str) -> None:
         self._values: dict[str, list[str]] = {}
-        for line in text[:LONGEST].splitlines():
+        for line in text[:LONGEST].split("\n"):
             name, equals, value = line.partition("=")
             if equals:
                 self._values.setdefault(name, []).append(value)
@@ -249,7 +250,7 @@ def _interpreters(values: Iterable[str]) -> Iterator[Interpreter]:
     for value in values:
         path, _, rest = value.partition(" ")
         version, _, able = rest.partition(" ")
-        if version and path not in seen:
+        if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){1,2}", version) and path not in seen:
             seen.add(path)
             yield Interpreter(path=path, version=version, makes_venv=able == "venv")
 

@@ -1,5 +1,6 @@
 """What the release needs of its server: Python, PostgreSQL, Redis, configuration, packages, rows it can migrate."""
 
+import re
 from collections.abc import Iterable
 
 from packaging.version import Version
@@ -157,11 +158,11 @@ def pg_dump_is_right(case: Case) -> Problems:
             DOCUMENT,
         )
     elif number and case.facts.pg_dump_version:
-        words = [word for word in case.facts.pg_dump_version.split() if word[0].isdigit()]
-        if words and int(words[0].split(".")[0]) < number // 10000:
+        client = re.search(r"\) ([0-9]{1,3})\S*", case.facts.pg_dump_version)  # pg_dump (PostgreSQL) 16beta1
+        if client and int(client[1]) < number // 10000:
             yield error(
                 "pg_dump",
-                f"pg_dump {words[0]} cannot dump PostgreSQL {number // 10000}",
+                f"pg_dump {client[0][2:]} cannot dump PostgreSQL {number // 10000}",
                 f"install the client of PostgreSQL {number // 10000} or newer",
                 "pg_dump refuses newer servers",
             )

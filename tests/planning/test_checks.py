@@ -1,0 +1,302 @@
+"""The pre-flight: each check finds what it is for and keeps quiet about what is just right."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from netpoint_remote.planning.case import Case
+from netpoint_remote.planning.checks import CHECKS, find_problems, installation, needs, server, shared_databases
+from netpoint_remote.planning.facts import Facts, Interpreter, Tree, parse_facts
+from netpoint_remote.planning.inventory import Host, Product
+from netpoint_remote.planning.problem import Problem
+from tests.builders import TOOLS, case, database, disk, facts, host, page, target, unit
+
+Check = Callable[[Case], object]
+LEFTOVER = Tree(path="/opt/netpoint-3.5.0", version="", ours=False)
+OLD_PYTHON = Interpreter(path="/usr/bin/python3", version="3.7.3", makes_venv=True)
+NEW_PYTHON = Interpreter(path="/usr/bin/python3.11", version="3.11.2", makes_venv=True)
+
+
+def without(*tools: str) -> tuple[str, ...]:
+    return tuple(tool for tool in TOOLS if tool not in tools)
+
+
+def units(**changes: object) -> tuple[object, ...]:
+    return (unit("netpoint", **changes), unit("netpoint-rq"))
+
+
+def requirements(**changes: object) -> object:
+    return target(requirements=replace(target().requirements, **changes))
+
+
+def runs(command: str) -> Facts:
+    return facts(units=units(command=f"{{ path={command} ; argv[]={command} }}"))
+
+
+# check, what it finds, its code, where it is found, and a case that is just right
+ERRORS: tuple[tuple[Check, str, str, Case, Case], ...] = (
+    (installation.probe_is_whole, "a probe that was cut off", "probe", case(facts(complete=False)), case()),
+    (installation.places_are_writable, "a place that may not be written to", "permission",
+     case(facts(unwritable=("/var/lib",))), case(facts(unwritable=()))),
+    (installation.installation_is_known, "nothing at the root", "install-method",
+     case(facts(link=None, folder=False, tree=False)), case()),
+    (installation.installation_is_known, "a container", "install-method",
+     case(facts("3.4.9-Docker-2.5")), case(facts("3.4.9"))),
+    (installation.installation_is_known, "a compose folder", "install-method", case(facts(docker=True)), case()),
+    (installation.installation_is_known, "a Python package", "install-method",
+     case(facts(pip=True, tree=False)), case()),
+    (installation.installation_is_known, "a link to a git checkout", "install-method",
+     case(facts(git=True, link="/srv/checkout", real="/srv/checkout")), case(facts(git=True))),
+    (installation.installation_is_known, "a plain folder", "install-method",
+     case(facts(link=None, real="/opt/netpoint")), case()),
+    (installation.installation_is_known, "a folder without a release", "install-method",
+     case(facts(upgrade_script=False)), case()),
+    (installation.version_is_known, "a version that cannot be read", "version",
+     case(facts(disk_version="")), case()),
+    (installation.version_is_known, "an installed pre-release", "version",
+     case(facts(disk_version="3.5-beta2")), case(facts("3.4.9"))),
+    (installation.path_is_allowed, "a skipped last minor", "version-path",
+     case(facts("2.10.10"), to="3.5.0"), case(facts("2.11.12"), to="3.5.0")),
+    (installation.path_is_allowed, "a major whose door nobody knows", "version-path",
+     case(facts("4.6.8"), to="5.0.0"), case(facts("4.5.0"), to="4.6.8")),
+    (installation.path_is_allowed, "a downgrade", "downgrade",
+     case(facts("3.5.0"), to="3.4.9"), case(facts("3.5.0"), to="3.5.0")),
+    (installation.path_is_allowed, "a pre-release that is asked for", "version",
+     case(to="3.5-beta1"), case(to=target("3.7.2", tree_version="3.7.3-dev"))),
+    (installation.database_is_at_the_door, "a database that lags behind its tree", "version-path",
+     case(facts("2.11.12", database=database("2.10.10")), to="3.5.0"), case(facts("2.11.12"), to="3.5.0")),
+    (needs.python_is_right, "no Python", "python", case(facts(interpreters=())), case()),
+    (needs.python_is_right, "not the Python that was asked for", "python",
+     case(on=host(python="/usr/bin/python3.9")), case(on=host(python="/usr/bin/python3"))),
+    (needs.python_is_right, "an old Python", "python", case(facts(python="3.7.9")), case(facts(python="3.8.0"))),
+    (needs.python_is_right, "a Python without venv", "venv",
+     case(facts(interpreters=(replace(NEW_PYTHON, path="/usr/bin/python3", makes_venv=False),))), case()),
+    (needs.postgresql_is_right, "a database that does not answer", "database",
+     case(facts(database=database(error="connection refused"))), case()),
+    (needs.postgresql_is_right, "an old PostgreSQL", "postgresql",
+     case(facts(database=database(server_version_num=100023))),
+     case(facts(database=database(server_version_num=110022)))),
+    (needs.postgresql_is_right, "a PostgreSQL from before 10", "postgresql",
+     case(facts("2.10.10", database=database("2.10.10", server_version_num=90524)), to="2.11.12"),
+     case(facts("2.10.10", database=database("2.10.10", server_version_num=90624)), to="2.11.12")),
+    (needs.database_can_be_migrated, "a role that may not create", "database",
+     case(facts(database=database(can_create=False))), case()),
+    (needs.database_can_be_migrated, "tables of another role", "database",
+     case(facts(database=database(foreign_owned=3))), case()),
+    (needs.database_can_be_migrated, "a replica", "database",
+     case(facts(database=database(in_recovery=True))), case()),
+    (needs.database_can_be_migrated, "a database that is ahead", "database",
+     case(facts(database=database(ahead="dcim.0172_new"))),
+     case(facts(database=database(ahead="dcim.0172_new"), run_id="r1"))),
+    (needs.rows_fit_the_migrations, "names that differ only in case", "data",
+     case(facts("3.3.4", database=database("3.3.4", duplicate_devices=1, duplicate_vms=1)), to="3.4.9"),
+     case(facts("3.4.0", database=database("3.4.0", duplicate_devices=1)), to="3.4.9")),
+    (needs.rows_fit_the_migrations, "contacts of sites", "data",
+     case(facts("3.1.11", database=database("3.1.11", legacy_sites=2)), to="3.2.0"),
+     case(facts("3.1.11", database=database("3.1.11", legacy_sites=2)), to="3.2.0",
+          on=host(environment=(("NETPOINT_DELETE_LEGACY_DATA", "1"),)))),
+    (needs.rows_fit_the_migrations, "contacts of providers", "data",
+     case(facts("3.3.4", database=database("3.3.4", legacy_providers=2)), to="3.4.9"),
+     case(facts("3.1.11", database=database("3.1.11", legacy_providers=2)), to="3.3.4")),
+    (needs.pg_dump_is_right, "no PostgreSQL client", "pg_dump", case(facts(tools=without("pg_restore"))), case()),
+    (needs.pg_dump_is_right, "a pg_dump that is older than its server", "pg_dump",
+     case(facts(pg_dump_version="pg_dump (PostgreSQL) 14.9")),
+     case(facts(pg_dump_version="pg_dump (PostgreSQL) 16beta1"))),
+    (needs.redis_is_right, "a Redis that does not answer", "redis",
+     case(facts(redis=(("tasks", "error: timed out"),))), case(facts(redis=(("tasks", "unknown (sentinels)"),)))),
+    (needs.redis_is_right, "an old Redis", "redis",
+     case(facts(redis=(("tasks", "3.2.12"),))), case(facts(redis=(("tasks", "4.0.0"),)))),
+    (needs.configuration_is_right, "a configuration that cannot be read", "configuration",
+     case(facts(configuration_error="SyntaxError")), case()),
+    (needs.configuration_is_right, "a configuration that lacks keys", "configuration",
+     case(facts(missing_keys=("REDIS",))), case()),
+    (needs.configuration_is_right, "a short SECRET_KEY", "configuration",
+     case(facts(secret_key_length=49)), case(facts("3.5.0", secret_key_length=49), to="3.5.1")),
+    (needs.local_packages_are_listed, "LDAP that will be gone", "packages",
+     case(facts(ldap=True, configuration={"REMOTE_AUTH_BACKEND": "netpoint.authentication.LDAPBackend"})),
+     case(facts(ldap=True, local_requirements=("django-auth-ldap",)))),
+    (server.tools_are_there, "a missing tool", "tools", case(facts(tools=without("flock"))), case()),
+    (server.tools_are_there, "no git for a checkout", "tools",
+     case(facts(git=True, tools=without("git"))), case(facts(tools=without("git")))),
+    (server.units_are_right, "a unit that is not there", "service",
+     case(facts(units=(unit("netpoint"),))), case()),
+    (server.units_are_right, "a unit that systemd does not find", "service",
+     case(facts(units=units(load="not-found"))), case()),
+    (server.units_are_right, "a unit that runs a release's own folder", "service",
+     case(runs("/opt/netpoint-3.4.9/venv/bin/gunicorn")), case(runs("/opt/netpoint/venv/bin/gunicorn"))),
+    (server.folder_is_free, "somebody's folder in the way", "leftover",
+     case(facts(beside=(LEFTOVER,))),
+     case(facts(beside=(replace(LEFTOVER, ours=True), replace(LEFTOVER, path="/opt/x-3.5.0"))))),
+    (server.checkout_is_clean, "local changes", "checkout",
+     case(facts(git=True, dirty=(" M upgrade.sh",))), case(facts(git=True))),
+    (server.disk_is_large_enough, "a full disk", "disk",
+     case(facts(disks=(disk("/opt", free_mb=271),))), case(facts(disks=(disk("/opt", free_mb=272),)))),
+    (server.disk_is_large_enough, "uploads that will not fit twice", "disk",
+     case(facts(disks=(disk("/opt", free_mb=5000),), sizes_mb=(("media", 6000),))),
+     case(facts(git=True, disks=(disk("/opt", free_mb=5000),), sizes_mb=(("media", 6000),)))),
+    (server.disk_is_large_enough, "one disk for all of it", "disk",
+     case(facts(disks=(disk("/opt", free_mb=300), disk("/var", free_mb=300)))),
+     case(facts(disks=(disk("/opt", "a", free_mb=300), disk("/var", "b", free_mb=300))))),
+    (server.nobody_else_is_at_it, "an upgrade that is running", "lock", case(facts(lock_held=True)), case()),
+)  # fmt: skip
+
+WARNINGS: tuple[tuple[Check, str, str, Case, Case], ...] = (
+    (installation.version_is_known, "the release that calls itself a development version", "version",
+     case(facts(disk_version="3.7.3-dev"), to="4.0.0"), case(facts("3.7.2"), to="4.0.0")),
+    (installation.release_remarks, "what is odd about the release", "release",
+     case(to=target(remarks=("release 3.7.2 calls itself 3.7.3-dev",))), case()),
+    (needs.python_is_right, "a Python that is newer than the release", "python",
+     case(facts(python="3.12.1")), case(facts(python="3.11.9"))),
+    (needs.local_packages_are_listed, "ldap_config.py that nobody seems to use", "packages",
+     case(facts(ldap=True)), case(facts(ldap=False))),
+    (needs.local_packages_are_listed, "a plugin that nobody lists", "packages",
+     case(facts(configuration={"PLUGINS": ["netbox_bgp"]})),
+     case(facts(configuration={"PLUGINS": ["netbox_bgp"]}, local_requirements=("netbox-bgp",)))),
+    (server.units_are_right, "a service that is down", "service",
+     case(facts(units=units(active="failed"))), case()),
+    (server.units_are_right, "a service that will not survive a reboot", "service",
+     case(facts(units=units(enabled="disabled"))), case(facts(units=units(enabled="linked")))),
+    (server.units_are_right, "a unit from before virtual environments", "service",
+     case(runs("/usr/local/bin/gunicorn")), case(runs("/opt/netpoint/venv/bin/gunicorn"))),
+    (server.paths_are_lasting, "a path into the old release", "configuration",
+     case(facts(configuration={"MEDIA_ROOT": "/opt/netpoint-3.4.9/netpoint/media"})),
+     case(facts(configuration={"MEDIA_ROOT": "/opt/netpoint/netpoint/media"}))),
+    (server.nobody_else_is_at_it, "a run that was interrupted", "interrupted",
+     case(facts(run_id="r1")), case(facts(run_id="r1", run_result="upgraded"))),
+    (server.release_is_in_service, "a login page that does not answer", "health",
+     case(facts(page=page(login="502"))), case()),
+    (server.release_is_in_service, "a process that still runs the release before", "half-upgraded",
+     case(facts("3.5.0", page=page("3.4.9"))), case(facts("3.5.0"))),
+    (server.release_is_in_service, "migrations that were not applied", "health",
+     case(facts(database=database(unapplied="dcim.0172_new"))), case()),
+)  # fmt: skip
+
+
+def names(table: tuple[tuple[Check, str, str, Case, Case], ...]) -> list[str]:
+    return [row[1] for row in table]
+
+
+@pytest.mark.parametrize(("check", "_what", "code", "bad", "good"), ERRORS, ids=names(ERRORS))
+def test_it_stops_a_host(check: Check, _what: str, code: str, bad: Case, good: Case) -> None:
+    assert ([(found.code, found.blocks) for found in check(bad)], list(check(good))) == ([(code, True)], [])
+
+
+@pytest.mark.parametrize(("check", "_what", "code", "bad", "good"), WARNINGS, ids=names(WARNINGS))
+def test_it_is_told_and_stops_nobody(check: Check, _what: str, code: str, bad: Case, good: Case) -> None:
+    assert ([(found.code, found.blocks) for found in check(bad)], list(check(good))) == ([(code, False)], [])
+
+
+@pytest.mark.parametrize("row", [*ERRORS, *WARNINGS], ids=names((*ERRORS, *WARNINGS)))
+def test_every_finding_says_what_to_do(row: tuple[Check, str, str, Case, Case]) -> None:
+    assert all(found.message and found.remedy for found in find_problems(row[3]))
+
+
+def test_every_check_was_tried() -> None:
+    assert {row[0] for row in (*ERRORS, *WARNINGS)} == set(CHECKS)
+
+
+def test_a_healthy_server_has_no_problems() -> None:
+    assert [find_problems(case(seen)) for seen in (facts(), facts(git=True), facts("2.11.12"))] == [(), (), ()]
+
+
+def test_a_healthy_netbox_has_no_problems() -> None:
+    product = Product(name="netbox")
+    on = host(product=product, root=PurePosixPath("/opt/netbox"), services=product.services)
+    both = tuple(replace(unit(name), command=f"/opt/netbox/venv/bin/{name}") for name in product.services)
+
+    assert find_problems(case(facts(real="/opt/netbox-3.4.9", link="/opt/netbox-3.4.9", units=both), on=on)) == ()
+
+
+def test_all_problems_are_shown_at_once_and_errors_first() -> None:
+    seen = facts("2.10.10", python="3.5.3", complete=False, units=units(enabled="disabled"), redis=(("tasks", "3.2"),))
+
+    found = find_problems(case(seen))
+
+    assert [problem.code for problem in found] == ["probe", "version-path", "python", "redis", "service"]
+    assert [problem.blocks for problem in found] == sorted((problem.blocks for problem in found), reverse=True)
+
+
+def test_a_violated_path_names_the_one_that_would_work() -> None:
+    (problem,) = installation.path_is_allowed(case(facts("2.10.10"), to="3.5.0"))
+
+    assert "2.10.10 → 2.11.x → 3.5.0" in problem.remedy
+
+
+def test_a_fitting_python_beside_the_old_one_is_named() -> None:
+    (problem,) = needs.python_is_right(case(facts(interpreters=(OLD_PYTHON, NEW_PYTHON))))
+
+    assert "python: /usr/bin/python3.11" in problem.remedy
+
+
+def test_what_the_release_itself_asks_for_counts() -> None:
+    asking = requirements(python_min=Version("3.12"), redis_min=Version("8"), postgresql_min=Version("16"))
+
+    assert {problem.code for problem in find_problems(case(to=asking))} == {"python", "postgresql", "redis"}
+
+
+def test_a_host_that_is_only_looked_at_is_not_judged_by_a_release() -> None:
+    seen = facts("2.10.10", python="2.7.18", database=database("2.10.10", server_version_num=80000))
+
+    assert find_problems(case(seen, to=None)) == ()
+
+
+def test_hosts_on_one_database_are_told_of_each_other() -> None:
+    seen = {"np1": facts(), "np2": facts(), "np3": facts(database=database(identity="another"))}
+
+    found = shared_databases(seen)
+
+    assert {name: problem.message for name, problem in found.items()} == {
+        "np1": "np2 works on the same database",
+        "np2": "np1 works on the same database",
+    }
+
+
+def test_hosts_whose_databases_are_unknown_share_none() -> None:
+    unknown = facts(database=database(identity=""))
+
+    assert shared_databases({"np1": unknown, "np2": unknown}) == {}
+
+
+# ---- whatever a server says
+
+FACT_NAMES = (
+    "probe.complete", "host.uid", "install.link", "install.real", "install.folder", "install.git", "install.tree",
+    "install.upgrade_script", "version.disk", "beside", "git.commit", "git.dirty", "python", "tool", "pg_dump.version",
+    "unit.netpoint.service.Id", "unit.netpoint.service.ActiveState", "unit..", "unit.netpoint.service.NRestarts",
+    "disk", "size", "run.id", "configuration", "configuration.secret_key_length", "db.server_version_num",
+    "db.applied_count", "db.ahead", "redis.tasks", "page.login", "page.version.page", "housekeeping", "unwritable",
+)  # fmt: skip
+values = (
+    st.text(st.characters(), max_size=20)
+    | st.sampled_from(
+        (
+            "yes",
+            "3.4.9",
+            "3.4.9-dev",
+            "2.10",
+            "0",
+            "/opt/netpoint-3.4.9",
+            "²",
+            "15beta1 3",
+            "[1, {}]",
+            "/usr/bin/python3 3.x venv",
+            "/usr/bin/python3 3.11.2 venv",
+            "pg_dump (PostgreSQL) x",
+        )
+    )
+    | st.integers().map(str)
+    | st.just('{"PLUGINS": [1, null], "MEDIA_ROOT": 7, "REMOTE_AUTH_BACKEND": ["x"]}')
+)
+hosts = st.sampled_from((host(), host(python="python3.11"), host(services=("netpoint.service", "x@1"))))
+
+
+@given(st.lists(st.tuples(st.sampled_from(FACT_NAMES), values), max_size=30), hosts)
+def test_no_answer_of_a_server_breaks_the_pre_flight(said: list[tuple[str, str]], on: Host) -> None:
+    seen = parse_facts("".join(f"{name}={value}\n" for name, value in said))
+
+    assert all(isinstance(found, Problem) for found in find_problems(case(seen, on=on)))
