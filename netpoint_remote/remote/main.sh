@@ -35,7 +35,12 @@ run_step() {
         journal step-done unchanged
         return 0
     fi
-    say "$STEP" >>"$RUN/changed"
+    # Written down before it changes anything; what cannot be written down (a full disk) is not begun.
+    if ! say "$STEP" >>"$RUN/changed"; then
+        say "its beginning could not be written down in $RUN" >"$RUN/reason" || :
+        journal step-failed "its beginning could not be written down"
+        return 1
+    fi
     attempt=1
     while :; do
         say "== $STEP: apply" >>"$RUN/log"
@@ -74,29 +79,24 @@ limit_of() {
     awk -v name="$1" '$1 == name { print $3 }' "$BUNDLE/plan"
 }
 
-# Undo what changed, newest first. A step that may not be undone (status 3: rows would be lost) ends the way back.
+# Undo what changed, newest first. The first undo that fails ends the way back: what lies before it was built on by
+# what could not be undone, and a half-known state is better left than stirred. Status 3: rows would be lost.
 undo_changed() {
     [ -f "$RUN/changed" ] || return 0
     awk '{ line[NR] = $0 } END { for (i = NR; i; i--) print line[i] }' "$RUN/changed" >"$RUN/undo"
-    undone=0
     while read -r STEP <&7; do
         rm -f -- "$RUN/reason"
         journal undo ''
         say "== $STEP: undo" >>"$RUN/log"
         status=0
         step_verb undo "$(limit_of "$STEP")" || status=$?
-        if [ "$status" -eq 3 ]; then
-            journal undo-failed "$(cat "$RUN/reason" 2>/dev/null || :)"
-            return 3
-        elif [ "$status" -ne 0 ]; then
-            journal undo-failed "$(cat "$RUN/reason" 2>/dev/null || say "it ended with status $status")"
-            undone=1
-        else
-            journal undo-done ''
+        if [ "$status" -ne 0 ]; then
+            [ -s "$RUN/reason" ] || say "it ended with status $status" >"$RUN/reason"
+            journal undo-failed "$(cat "$RUN/reason")"
+            return "$status"
         fi
+        journal undo-done ''
     done 7<"$RUN/undo"
-    STEP=-
-    return "$undone"
 }
 
 # Take back what was done and say how that ended. The reason of the failure comes first: it is what the operator looks for.
@@ -104,11 +104,10 @@ go_back() {
     why=$1
     status=0
     undo_changed || status=$?
-    STEP=-
     case $status in
         0) finish rolled-back "$why" ;;
         3) finish failed "$why. It was not undone: $(cat "$RUN/reason")" ;;
-        *) finish failed "$why. Going back failed too: $(cat "$RUN/reason" 2>/dev/null || :) See $RUN/log; the dump and the old release are kept." ;;
+        *) finish failed "$why. Going back failed at $STEP: $(cat "$RUN/reason"). What was done before $STEP is left as it is; the log is $RUN/log" ;;
     esac
 }
 

@@ -65,7 +65,8 @@ undo() {
         # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
         systemctl stop ${SERVICES:?}
         say "putting $dump back"
-        restore_database "$dump" || fail "the dump $dump could not be put back"
+        restore_database "$dump" ||
+            fail "the dump could not be put back, so NetPoint is left stopped; the database is as the migration left it, the dump is $dump"
         [ "$(applied_migrations)" = "$(cat "$RUN/before/migrations")" ] || fail "the dump was put back and the database is not as it was"
         rm -f -- "$RUN/migrating"
     fi
