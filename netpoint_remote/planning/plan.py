@@ -4,8 +4,10 @@ The order is the design's, not the document's: the new release is built beside a
 last, so that `current` is never half-built; the end state is the document's.
 """
 
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from netpoint_remote.planning.case import Case, is_repair, new_folder
 from netpoint_remote.planning.method import Method
@@ -172,7 +174,8 @@ def folders_to_copy(case: Case) -> tuple[str, ...]:
 
 
 def _inside(case: Case, configured: str) -> str | None:
-    for tree in (str(case.host.root), case.facts.real):
-        if configured.startswith(f"{tree}/") and ".." not in configured:
-            return configured.removeprefix(f"{tree}/").strip("/")
+    path = PurePosixPath(posixpath.normpath(case.host.root / configured))
+    for tree in (case.host.root, PurePosixPath(case.facts.real)):
+        if tree in path.parents:
+            return str(path.relative_to(tree))
     return None
