@@ -6,6 +6,7 @@ look up: after each command it asks the servers themselves, and it ends with 0 o
 
 import contextlib
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -52,7 +53,7 @@ def show(folder: Path) -> Path:
     directory = folder / "servers"
     say("Four NetPoint servers on this machine: real SSH on loopback, no root, nothing installed.")
     with serving(["practice", "--dir", str(directory), "--servers", servers]):
-        stage = Stage(directory, folder / "reports")
+        stage = Stage(directory, folder / "reports", folder / "cache")
         say("What is there? Looking changes nothing.")
         stage.run("check", status=0)
         say(f"All four to {NEW}? np4 is on {OLD['np4']}, and 3.x is entered from 2.11 only. So nobody is touched.")
@@ -69,10 +70,11 @@ def show(folder: Path) -> Path:
 
 @dataclass(slots=True)
 class Stage:
-    """The servers' folder, and where the reports of the commands go."""
+    """The servers' folder, and where the reports of the commands and the releases they fetch go."""
 
     directory: Path
     reports: Path
+    cache: Path
 
     def run(self, task: str, *options: str, status: int) -> None:
         """Run a task over the servers.
@@ -82,7 +84,8 @@ class Stage:
         """
         place = ["--hosts-file", str(self.directory / "hosts.yaml"), "--report-dir", str(self.reports)]
         command = announce([task, *options, *place])
-        ended = subprocess.run(command, check=False).returncode
+        environment = {**os.environ, "XDG_CACHE_HOME": str(self.cache)}  # these releases are not the real ones
+        ended = subprocess.run(command, env=environment, check=False).returncode
         if ended != status:
             raise Surprise(f"{task} ended with {ended}, not with {status}")
 

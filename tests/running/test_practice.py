@@ -348,6 +348,7 @@ def test_the_demo_keeps_its_word_and_only_its_report(tmp_path: Path) -> None:
     environment = {
         **os.environ,
         "TMPDIR": str(tmp_path / "scratch"),
+        "HOME": str(tmp_path / "home"),
         "PYTHONPATH": str(Path(netpoint_remote.__file__).parents[1]),
     }
     (tmp_path / "scratch").mkdir()

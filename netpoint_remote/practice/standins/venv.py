@@ -7,7 +7,6 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 if __name__ == "__main__":
-    sys.path.insert(0, HERE)
     from scripts import write, write_script  # type: ignore[import-not-found,unused-ignore]
 else:
     from netpoint_remote.practice.standins.scripts import write, write_script
