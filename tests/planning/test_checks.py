@@ -73,6 +73,9 @@ ERRORS: tuple[tuple[Check, str, str, Case, Case], ...] = (
     (needs.python_is_right, "no Python", "python", case(facts(interpreters=())), case()),
     (needs.python_is_right, "not the Python that was asked for", "python",
      case(on=host(python="/usr/bin/python3.9")), case(on=host(python="/usr/bin/python3"))),
+    (needs.python_is_right, "another Python of that name", "python",
+     case(facts(interpreters=(NEW_PYTHON,)), on=host(python="/opt/bin/python3.11")),
+     case(facts(interpreters=(NEW_PYTHON,)), on=host(python="/usr/bin/python3.11"))),
     (needs.python_is_right, "an old Python", "python", case(facts(python="3.7.9")), case(facts(python="3.8.0"))),
     (needs.python_is_right, "a Python without venv", "venv",
      case(facts(interpreters=(replace(NEW_PYTHON, path="/usr/bin/python3", makes_venv=False),))), case()),
@@ -292,7 +295,7 @@ values = (
     | st.integers().map(str)
     | st.just('{"PLUGINS": [1, null], "MEDIA_ROOT": 7, "REMOTE_AUTH_BACKEND": ["x"]}')
 )
-hosts = st.sampled_from((host(), host(python="python3.11"), host(services=("netpoint.service", "x@1"))))
+hosts = st.sampled_from((host(), host(python="/usr/bin/python3.11"), host(services=("netpoint.service", "x@1"))))
 
 
 @given(st.lists(st.tuples(st.sampled_from(FACT_NAMES), values), max_size=30), hosts)

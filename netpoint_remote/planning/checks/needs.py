@@ -59,8 +59,10 @@ def python_is_right(case: Case) -> Problems:
 def _chosen_python(case: Case) -> Interpreter | None:
     """Return the interpreter that upgrade.sh would be given: the probe lists it first, when it exists at all."""
     first = next(iter(case.facts.interpreters), None)
-    wanted = (case.host.python or "python3").rsplit("/", 1)[-1]
-    return first if first and first.path.rsplit("/", 1)[-1] == wanted else None
+    if first is None:
+        return None
+    is_it = first.path == case.host.python if case.host.python else first.path.endswith("/python3")
+    return first if is_it else None
 
 
 def postgresql_is_right(case: Case) -> Problems:
