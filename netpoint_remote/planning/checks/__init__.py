@@ -23,7 +23,8 @@ def shared_databases(facts: Mapping[str, Facts]) -> dict[str, Problem]:
     """Return a problem for each host whose database another host of the run has too (netbox-community/netbox#17136)."""
     owners: dict[str, list[str]] = {}
     for name, seen in facts.items():
-        identity = seen.database.identity
+        # Servers of one deployment share their SECRET_KEY; a database service may not tell who it is.
+        identity = seen.database.identity or seen.secret_key_print
         if identity:
             owners.setdefault(identity, []).append(name)
     return {
