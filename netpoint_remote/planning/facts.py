@@ -60,13 +60,17 @@ class Tree:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """What PostgreSQL said; `error` when it said nothing. `unapplied` and `ahead` compare its record with the tree."""
+    """What PostgreSQL said; `error` when it said nothing. `unapplied` and `ahead` compare its record with the tree.
+
+    `identity` names the database, `instance` the running server too: clones of one image share the former.
+    """
 
     host: str = ""
     port: str = ""
     name: str = ""
     error: str = ""
     identity: str = ""
+    instance: str = ""
     server_version_num: int = 0
     size_mb: int = 0
     can_create: bool = True
@@ -308,6 +312,7 @@ def _database(lines: _Lines) -> Database:
         port=lines.text("database.port"),
         name=lines.text("database.name"),
         error=lines.text("db.error"),
+        instance=lines.text("db.instance"),
         identity=lines.text("db.identity"),
         server_version_num=lines.number("db.server_version_num"),
         size_mb=lines.number("db.size_mb"),

@@ -2,6 +2,7 @@
 SELECT 'db.server_version_num=' || current_setting('server_version_num');
 SELECT 'db.size_mb=' || pg_database_size(current_database()) / 1048576;
 SELECT 'db.identity=' || system_identifier || '/' || current_database() FROM pg_control_system();
+SELECT 'db.instance=' || extract(epoch FROM pg_postmaster_start_time()) || '/' || system_identifier || '/' || current_database() FROM pg_control_system();
 SELECT 'db.can_create=' || has_schema_privilege(current_schema(), 'CREATE');
 SELECT 'db.foreign_owned=' || count(*) FROM pg_tables WHERE schemaname = current_schema() AND tableowner <> current_user;
 SELECT 'db.in_recovery=' || pg_is_in_recovery();

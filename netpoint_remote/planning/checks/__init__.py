@@ -24,9 +24,9 @@ def shared_databases(facts: Mapping[str, Facts]) -> dict[str, Problem]:
     owners: dict[str, list[str]] = {}
     for name, seen in facts.items():
         # Servers of one deployment share their SECRET_KEY; a database service may not tell who it is.
-        identity = seen.database.identity or seen.secret_key_print
-        if identity:
-            owners.setdefault(identity, []).append(name)
+        shared = seen.database.instance or seen.database.identity or seen.secret_key_print
+        if shared:
+            owners.setdefault(shared, []).append(name)
     return {
         name: error(
             "shared-database",
