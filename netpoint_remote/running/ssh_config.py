@@ -84,6 +84,7 @@ class SshConfig:
         self._heads: _Heads | None = None
         self._answers: dict[_Question, Settings] = {}
         self._asking: dict[_Question, threading.Lock] = {}
+        self._routes: dict[Host, Route] = {}
         self._without_ssh = False
 
     def route(self, host: Host) -> Route:
@@ -92,6 +93,12 @@ class SshConfig:
         Raises:
             RequestError: when ssh cannot make sense of its configuration.
         """
+        route = self._routes.get(host)  # asked for before the run, and again for each connection
+        if route is None:
+            route = self._routes[host] = self._read_route(host)
+        return route
+
+    def _read_route(self, host: Host) -> Route:
         route = self._resolve(_Question(host.address, host.user, host.port))
         if host.identity:
             keys = tuple(str(Path(each).expanduser()) for each in host.identity)
@@ -262,7 +269,12 @@ def _parse(text: str) -> Settings:
 
 
 def _substitute(settings: Settings, stand_in: str, name: str) -> Settings:
-    return {keyword: tuple(value.replace(stand_in, name) for value in values) for keyword, values in settings.items()}
+    named = {
+        keyword: tuple(value.replace(stand_in, name) for value in values)
+        for keyword, values in settings.items()
+        if stand_in in " ".join(values)
+    }
+    return {**settings, **named}
 
 
 def _complaint(text: str) -> str:
@@ -335,9 +347,12 @@ def expand(text: str, tokens: Mapping[str, str]) -> str:
 
 
 def _path(text: str, tokens: Mapping[str, str]) -> str:
-    path = expand(text, tokens)
-    path = re.sub(r"\$\{(\w+)\}", lambda found: os.environ.get(found[1], ""), path)
-    return str(_home()) + path[1:] if path == "~" or path.startswith("~/") else str(Path(path).expanduser())
+    path = expand(text, tokens) if "%" in text else text
+    if "${" in path:
+        path = re.sub(r"\$\{(\w+)\}", lambda found: os.environ.get(found[1], ""), path)
+    if not path.startswith("~"):
+        return path
+    return tokens["d"] + path[1:] if path == "~" or path.startswith("~/") else str(Path(path).expanduser())
 
 
 def _agent(word: str, tokens: Mapping[str, str]) -> str | None:
