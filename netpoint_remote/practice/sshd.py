@@ -2,7 +2,11 @@
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import signal
+import struct
+import termios
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,11 +65,21 @@ async def listen(account: Account, host_key: asyncssh.SSHKey) -> asyncssh.SSHAcc
 
 async def run_command(process: "asyncssh.SSHServerProcess[bytes]", account: Account) -> None:
     """Run one command, or a shell, as sshd does: its output ends when all who hold it have closed it."""
-    command = ["-c", process.command] if process.command is not None else []
+    shell = ["/bin/sh"] if process.command is None else ["/bin/sh", "-c", process.command]
+    if process.get_terminal_type() is None:
+        status = await _run_on_pipes(process, account, shell)
+    else:
+        status = await _run_on_terminal(process, account, shell)
+    if status < 0:
+        process.exit_with_signal(SIGNALS.get(status, "TERM"))
+    else:
+        process.exit(status)
+
+
+async def _run_on_pipes(process: "asyncssh.SSHServerProcess[bytes]", account: Account, shell: list[str]) -> int:
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
-        "/bin/sh",
-        *command,
+        *shell,
         stdin=pipe,
         stdout=pipe,
         stderr=pipe,
@@ -76,20 +90,64 @@ async def run_command(process: "asyncssh.SSHServerProcess[bytes]", account: Acco
     feeding = asyncio.create_task(_feed(process.stdin, child.stdin))
     try:
         await asyncio.gather(_drain(child.stdout, process.stdout), _drain(child.stderr, process.stderr))
-        status = await child.wait()
+        return await child.wait()
     finally:
         feeding.cancel()
-    if status < 0:
-        process.exit_with_signal(SIGNALS.get(status, "TERM"))
-    else:
-        process.exit(status)
+
+
+async def _run_on_terminal(process: "asyncssh.SSHServerProcess[bytes]", account: Account, shell: list[str]) -> int:
+    """Give an admin who looks around by hand a terminal; setsid(1) makes it the shell's own."""
+    ours, theirs = os.openpty()
+    _resize(ours, process.get_terminal_size())
+    environment = {**account.environment, "TERM": process.get_terminal_type() or "dumb"}
+    command = ["/usr/bin/setsid", "--ctty", *shell]
+    with os.fdopen(theirs, "rb", 0) as terminal:
+        child = await asyncio.create_subprocess_exec(
+            *command, stdin=terminal, stdout=terminal, stderr=terminal, cwd=account.home, env=environment
+        )
+    output = asyncio.StreamReader()
+    opened = os.fdopen(ours, "rb", 0)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(output), opened)
+    typing = asyncio.create_task(_type(process.stdin, ours))
+    with contextlib.suppress(OSError):  # the terminal goes with the last who has it open
+        await _drain(output, process.stdout)
+    typing.cancel()
+    return await child.wait()
+
+
+async def _type(source: "asyncssh.SSHReader[bytes]", terminal: int) -> None:
+    """Pass on what is typed, and the size of the window."""
+    with contextlib.suppress(OSError, asyncssh.Error):
+        while True:
+            try:
+                typed = await source.read(CHUNK)
+            except asyncssh.TerminalSizeChanged as change:
+                _resize(terminal, (change.width, change.height, change.pixwidth, change.pixheight))
+                continue
+            except (asyncssh.BreakReceived, asyncssh.SignalReceived):
+                continue
+            if not typed:
+                return
+            os.write(terminal, typed)
+
+
+def _resize(terminal: int, size: tuple[int, int, int, int]) -> None:
+    width, height, pixel_width, pixel_height = size
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, pixel_width, pixel_height))
 
 
 async def _feed(source: "asyncssh.SSHReader[bytes]", target: asyncio.StreamWriter | None) -> None:
+    """Pass input on until its end; a signal that a client asks for goes nowhere, as with most sshd."""
     if target is None:
         return
     with contextlib.suppress(OSError, asyncssh.Error):
-        while chunk := await source.read(CHUNK):
+        while True:
+            try:
+                chunk = await source.read(CHUNK)
+            except (asyncssh.BreakReceived, asyncssh.SignalReceived):
+                continue
+            if not chunk:
+                break
             target.write(chunk)
             await target.drain()
     target.close()

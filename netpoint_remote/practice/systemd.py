@@ -272,7 +272,7 @@ class Systemd:
             return Answer(error="Command line to execute required.\n", status=1)
         name = full_name(name or f"run-{len(self.services)}")
         there = self.services.get(name)
-        if there and there.active != "inactive":
+        if there and not is_collected(there):
             why = f"Failed to start transient service unit: Unit {name} was already loaded or has a fragment file.\n"
             return Answer(error=why, status=1)
         log = self.root / "var/log/journal" / f"{name.removesuffix('.service')}.log"
@@ -282,8 +282,8 @@ class Systemd:
         await service.start()
         if "--wait" in arguments:
             await service.wait()
-            return Answer(error=f"Running as unit: {name}\n", status=max(service.status, 0))
-        return Answer(error=f"Running as unit: {name}\n")
+        said = "" if {"-q", "--quiet"} & set(arguments) else f"Running as unit: {name}\n"
+        return Answer(error=said, status=max(service.status, 0) if "--wait" in arguments else 0)
 
 
 def parse_run(arguments: list[str]) -> tuple[list[tuple[str, str, str]], list[str], str]:
@@ -299,6 +299,8 @@ def parse_run(arguments: list[str]) -> tuple[list[tuple[str, str, str]], list[st
             value = value if equals else words.pop(0)
         if option in {"-u", "--unit"}:
             name = value
+        elif option in {"-G", "--collect"}:
+            settings.append(("Unit", "CollectMode", "inactive-or-failed"))
         elif option in {"-p", "--property"}:
             key, _, text = value.partition("=")
             settings.append(("Service", key, text))
@@ -310,6 +312,11 @@ def parse_run(arguments: list[str]) -> tuple[list[tuple[str, str, str]], list[st
         elif option == "--service-type":
             settings.append(("Service", "Type", value))
     return settings, words, name
+
+
+def is_collected(service: Service) -> bool:
+    """Tell whether systemd would have forgotten a transient unit by now."""
+    return service.active == "inactive" or (service.active == "failed" and bool(service.unit.get("CollectMode")))
 
 
 def process_properties(service: Service) -> dict[str, str]:

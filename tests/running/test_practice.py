@@ -178,6 +178,18 @@ def test_a_command_gets_its_input_and_gives_its_output_errors_and_status(practic
 
 
 @pytest.mark.ssh
+def test_one_looks_around_on_a_terminal(practice: Practice) -> None:
+    line = practice.command_line("np1", "")
+    typed = "stty rows 33 cols 99; tty; hostname; stty size; exit 3\n"
+    done = subprocess.run(
+        ["ssh", "-tt", *line[1:-1]], input=typed, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 3, done.stderr
+    assert "/dev/pts/" in done.stdout
+    assert "\nnp1\n33 99\n" in done.stdout.replace("\r\n", "\n")
+
+
+@pytest.mark.ssh
 def test_sudo_asks_for_a_password_where_the_server_has_one(practice: Practice) -> None:
     password = practice.root("np3") / "etc/sudo-password"
     password.write_text('it\'s "$1" \\\n')
