@@ -120,12 +120,27 @@ def migration_facts(tree, applied):
     missing = [app + "." + name for app, names in on_disk.items() for name in names if (app, name) not in done]
     ahead = [
         app + "." + name
-        for app, name in sorted(done)
+        for app, name in sorted(done - replaced_migrations(tree, on_disk))
         if on_disk.get(app) and name[:4].isdigit() and name[:4] > on_disk[app][-1][:4]
     ]
     yield "db.applied_count", len(done)
     yield "db.unapplied", " ".join(missing[:5] + ["..."] * (len(missing) > 5))
     yield "db.ahead", " ".join(ahead[:5])
+
+
+def replaced_migrations(tree, on_disk):
+    """Return what squashed migrations stand for: a database keeps the record, and their numbers may exceed the files'.
+
+    NetBox 3.4 ends at tenancy.0009 and has tenancy.0001_squashed_0012.
+    """
+    replaced = set()
+    for app, names in on_disk.items():
+        for name in names:
+            if "squashed" in name:
+                with io.open(os.path.join(tree, app, "migrations", name + ".py"), encoding="utf-8") as text:
+                    block = re.search(r"replaces = \[(.*?)\]", text.read(), re.DOTALL)
+                replaced.update(re.findall(r"""['"](\w+)['"], *['"](\w+)['"]""", block.group(1) if block else ""))
+    return replaced
 
 
 def redis_facts(configuration):
