@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A release that squashed twelve migrations into its first and has only reached number two since."""
+    """Give a release that squashed twelve migrations into its first and has only reached number two since."""
     folder = tmp_path / "tenancy/migrations"
     folder.mkdir(parents=True)
     (folder / "0001_squashed_0012.py").write_text(SQUASHED)
