@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -18,14 +19,31 @@ from netpoint_remote.running.ssh import Connector, Deadlines, Patience
 from netpoint_remote.running.ssh_config import Route, SshConfig
 from tests.support.sshd import Sshd, make_key, start_sshd
 
+# kind, and what ssh-keygen calls the format
 FORMS = {
-    "ed25519": ("ed25519", ()),
-    "rsa": ("rsa", ()),
-    "ecdsa": ("ecdsa", ()),
-    "rsa in PEM": ("rsa", ("-m", "PEM")),
-    "ecdsa in PEM": ("ecdsa", ("-m", "PEM")),
-    "rsa in PKCS8": ("rsa", ("-m", "PKCS8")),
+    "ed25519": ("ed25519", "RFC4716"),
+    "rsa": ("rsa", "RFC4716"),
+    "ecdsa": ("ecdsa", "RFC4716"),
+    "rsa in PEM": ("rsa", "PEM"),
+    "ecdsa in PEM": ("ecdsa", "PEM"),
+    "rsa in PKCS8": ("rsa", "PKCS8"),
 }
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Make one key of each kind: an RSA key may take a second."""
+    folder = tmp_path_factory.mktemp("keys")
+    return {kind: make_key(folder / kind, kind) for kind in ("ed25519", "rsa", "ecdsa")}
+
+
+def copied(key: Path, folder: Path, *, form: str = "RFC4716", passphrase: str = "") -> Path:
+    """Copy a key into another format, locked where a passphrase is given."""
+    copy = Path(shutil.copy(key, folder / "key"))
+    shutil.copy(f"{key}.pub", f"{copy}.pub")
+    change = ["ssh-keygen", "-q", "-p", "-a", "1", "-m", form, "-P", "", "-N", passphrase, "-f", copy]
+    subprocess.run(change, check=True, capture_output=True)
+    return copy
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +107,9 @@ def route(**options: object) -> Route:
 
 @pytest.mark.ssh
 @pytest.mark.parametrize("form", FORMS)
-def test_a_key_of_every_form_opens_the_door(form: str, server: Sshd, tmp_path: Path) -> None:
-    kind, options = FORMS[form]
-    key = make_key(tmp_path / "key", kind, "", *options)
+def test_a_key_of_every_form_opens_the_door(form: str, server: Sshd, made: dict[str, Path], tmp_path: Path) -> None:
+    kind, written = FORMS[form]
+    key = copied(made[kind], tmp_path, form=written)
     let_in(server, key)
 
     log_in(server, key)
@@ -99,9 +117,11 @@ def test_a_key_of_every_form_opens_the_door(form: str, server: Sshd, tmp_path: P
 
 @pytest.mark.ssh
 @pytest.mark.parametrize("form", FORMS)
-def test_a_locked_key_is_unlocked_once_for_all_hosts(form: str, server: Sshd, tmp_path: Path) -> None:
-    kind, options = FORMS[form]
-    key = make_key(tmp_path / "key", kind, "open sesame", *options)
+def test_a_locked_key_is_unlocked_once_for_all_hosts(
+    form: str, server: Sshd, made: dict[str, Path], tmp_path: Path
+) -> None:
+    kind, written = FORMS[form]
+    key = copied(made[kind], tmp_path, form=written, passphrase="open sesame")
     let_in(server, key)
     asked: list[str] = []
 
@@ -172,8 +192,8 @@ def test_a_certificate_beside_the_key_opens_the_door(server: Sshd, tmp_path: Pat
 
 
 @pytest.mark.ssh
-def test_a_certificate_named_apart_goes_with_its_key(server: Sshd, tmp_path: Path) -> None:
-    key = make_key(tmp_path / "key", "rsa")
+def test_a_certificate_named_apart_goes_with_its_key(server: Sshd, made: dict[str, Path], tmp_path: Path) -> None:
+    key = copied(made["rsa"], tmp_path)
     sign(server, key, "root")
     elsewhere = (tmp_path / "key-cert.pub").rename(tmp_path / "elsewhere.pub")
     let_in(server)
@@ -205,8 +225,10 @@ def sign(server: Sshd, key: Path, *principals: str) -> None:
 
 @pytest.mark.ssh
 @pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
-def test_sixteen_threads_share_one_agent(kind: str, server: Sshd, tmp_path: Path, agent: Path) -> None:
-    key = make_key(tmp_path / "key", kind)
+def test_sixteen_threads_share_one_agent(
+    kind: str, server: Sshd, made: dict[str, Path], tmp_path: Path, agent: Path
+) -> None:
+    key = copied(made[kind], tmp_path)
     add_to_agent(key)
     assert agent.exists()
     let_in(server, key)
