@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := practice,test,check
+# Debian keeps the module in a package of its own.
+VENV_OR_ADVICE = @$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments; as root: apt-get install python3-venv" >&2; exit 1; }
 
 .PHONY: help demo test fast check bench lab clean packages install
 
@@ -12,12 +14,12 @@ help:
 
 # One stamp for each set of extras, so that `make demo` does not wait for the test tools.
 $(VENV)/.demo: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	$(VENV_OR_ADVICE)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[practice]'
 	touch $@
 
 $(VENV)/.all: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	$(VENV_OR_ADVICE)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$(EXTRAS)]'
 	touch $@ $(VENV)/.demo
 

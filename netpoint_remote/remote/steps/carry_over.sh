@@ -68,7 +68,21 @@ apply() {
     done <"$RUN/carried.partial"
     mv -f -- "$RUN/carried.partial" "$RUN/carried"
     journal note "carried over: $(tr '\n' ' ' <"$RUN/carried")"
+    left=$(left_behind | head -n 10 | tr '\n' ' ')
+    [ -z "$left" ] || journal note "local files deeper in the old tree are not carried over: $left"
 }
+
+# Files deeper in the old tree that look local and that the new one lacks. Whether they belong into the new release is
+# for their owner to say; where the old archive's times were not kept (a copied tree) nothing can be told.
+left_behind() (
+    cd -- "$OLD" || exit 1
+    came=$(stat -c %Y -- upgrade.sh)
+    [ "$(stat -c %Y -- requirements.txt)" = "$came" ] && [ "$(stat -c %Y -- "$PRODUCT/manage.py")" = "$came" ] || exit 0
+    find . \( -name __pycache__ -o -path ./venv -o -path ./.git -o -path "./$PRODUCT/static" -o -path "./$PRODUCT/media" \
+        -o -path "./$PRODUCT/scripts" -o -path "./$PRODUCT/reports" -o -path "./$PRODUCT/local" -o -path "./$PRODUCT/project-static" \) -prune \
+        -o -type f \( -newer upgrade.sh -o ! -newermt "@$((came - 1))" \) -print |
+        while IFS= read -r name; do [ -e "$NEW/$name" ] || say "${name#./}"; done
+)
 
 undo() {
     rm -f -- "$RUN/carried" "$RUN/carried.partial"
