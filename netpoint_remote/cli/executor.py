@@ -30,7 +30,7 @@ REFUSED: Mapping[str, str] = {
     "connect-timeout": "-t is not used here; set ConnectTimeout in ~/.ssh/config",
     "command-timeout": "-T is not used here; each step of an upgrade has its own time limit",
     "prompt-for-login-password": "logging in with a password is not supported; use a key or the agent",
-    "prompt-for-passphrase": "passphrases of keys are not asked for here; add the key to your agent with ssh-add",
+    "prompt-for-passphrase": "leave it out: the passphrase of a locked key is asked for when it is needed",
 }
 
 

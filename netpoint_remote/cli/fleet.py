@@ -2,6 +2,7 @@
 
 import difflib
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 from invoke.exceptions import Exit
@@ -10,7 +11,7 @@ from netpoint_remote.cli.executor import CoreOptions
 from netpoint_remote.cli.exits import STOPPED
 from netpoint_remote.cli.interrupts import LEFT, Interrupts
 from netpoint_remote.cli.options import CheckOptions, PlanOptions, UpgradeOptions
-from netpoint_remote.cli.prompt import counts_hosts, is_asked
+from netpoint_remote.cli.prompt import counts_hosts, is_asked, passphrase
 from netpoint_remote.cli.request import check_request, plan_request, upgrade_request
 from netpoint_remote.errors import RequestError, UsageError
 from netpoint_remote.planning.inventory import Host
@@ -79,7 +80,9 @@ def _carry_out(request: Request, *, asking: bool = False) -> Outcome:
         question = Question(display, interrupts, request.target)
         confirm = question if asking else _agree
         try:
-            outcome = run(request, display, confirm, note=display.say, stop=interrupts.stop)
+            outcome = run(
+                request, display, confirm, note=display.say, passphrase=_passphrase(display), stop=interrupts.stop
+            )
         except RequestError:
             if question.interrupted:
                 raise Exit("stopped; nothing was changed", code=STOPPED) from None
@@ -87,6 +90,14 @@ def _carry_out(request: Request, *, asking: bool = False) -> Outcome:
     if interrupts.left:
         say(sys.stderr, LEFT)
     return outcome
+
+
+def _passphrase(display: Display) -> Callable[[str], str | None]:
+    def ask(path: str) -> str | None:
+        with display.paused():
+            return passphrase(path)
+
+    return ask
 
 
 def _agree(_plans: tuple[HostPlan, ...]) -> bool:

@@ -30,6 +30,11 @@ def counts_hosts(hosts: int, deed: str, *, source: TextIO, screen: TextIO) -> bo
     return answer.strip() == str(hosts)
 
 
+def passphrase(path: str) -> str | None:
+    """Return the passphrase of a locked key, None where nobody is there to give it."""
+    return _secret(f"passphrase of {path}: ") if is_asked() else None
+
+
 def sudo_password(*, ask: bool, known: str | None, environ: Mapping[str, str] = os.environ) -> str | None:
     """Return the sudo password: asked for, else from the environment, else what Fabric knows, else None.
 
@@ -43,9 +48,17 @@ def sudo_password(*, ask: bool, known: str | None, environ: Mapping[str, str] = 
 
 
 def _asked() -> str:
+    typed = _secret("sudo password: ")
+    if typed is None:
+        raise UsageError(f"--ask-sudo-pass needs a terminal; without one set {PASSWORD_VARIABLE}")
+    return typed
+
+
+def _secret(prompt: str) -> str | None:
+    """Return what is typed without being shown, None where it cannot be hidden."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
-            return getpass.getpass("sudo password: ", stream=sys.stderr)
+            return getpass.getpass(prompt, stream=sys.stderr)
         except (getpass.GetPassWarning, EOFError):
-            raise UsageError(f"--ask-sudo-pass needs a terminal; without one set {PASSWORD_VARIABLE}") from None
+            return None

@@ -27,17 +27,39 @@ import urllib.parse
 
 TIMEOUT = 10  # seconds for every single question
 SHOWN = (
-    "ALLOWED_HOSTS", "BASE_PATH", "LOGIN_REQUIRED", "SECURE_SSL_REDIRECT", "CSRF_TRUSTED_ORIGINS", "MEDIA_ROOT", "SCRIPTS_ROOT",
-    "REPORTS_ROOT", "DOCS_ROOT", "PLUGINS", "STORAGE_BACKEND", "REMOTE_AUTH_BACKEND", "MAINTENANCE_MODE", "CENSUS_REPORTING_ENABLED",
-)  # fmt: skip
+    "ALLOWED_HOSTS",
+    "BASE_PATH",
+    "LOGIN_REQUIRED",
+    "SECURE_SSL_REDIRECT",
+    "CSRF_TRUSTED_ORIGINS",
+    "MEDIA_ROOT",
+    "SCRIPTS_ROOT",
+    "REPORTS_ROOT",
+    "DOCS_ROOT",
+    "PLUGINS",
+    "STORAGE_BACKEND",
+    "REMOTE_AUTH_BACKEND",
+    "MAINTENANCE_MODE",
+    "CENSUS_REPORTING_ENABLED",
+)
 REQUIRED = ("ALLOWED_HOSTS", "DATABASE", "REDIS", "SECRET_KEY")
 # DATABASE.OPTIONS -> the environment variable libpq reads it from
 LIBPQ = {
-    "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY", "sslcrl": "PGSSLCRL",
-    "service": "PGSERVICE", "passfile": "PGPASSFILE", "options": "PGOPTIONS", "connect_timeout": "PGCONNECT_TIMEOUT",
-    "target_session_attrs": "PGTARGETSESSIONATTRS", "channel_binding": "PGCHANNELBINDING", "gssencmode": "PGGSSENCMODE",
-    "requirepeer": "PGREQUIREPEER", "krbsrvname": "PGKRBSRVNAME",
-}  # fmt: skip
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslcrl": "PGSSLCRL",
+    "service": "PGSERVICE",
+    "passfile": "PGPASSFILE",
+    "options": "PGOPTIONS",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+    "channel_binding": "PGCHANNELBINDING",
+    "gssencmode": "PGGSSENCMODE",
+    "requirepeer": "PGREQUIREPEER",
+    "krbsrvname": "PGKRBSRVNAME",
+}
 
 
 def read_configuration(root, product):
@@ -61,11 +83,18 @@ def libpq_environment(database):
     found = {names[key]: database[key] for key in names if database.get(key)}
     options = database.get("OPTIONS") or {}
     found.update({LIBPQ[key]: options[key] for key in LIBPQ if options.get(key)})
-    return {"PGCONNECT_TIMEOUT": str(TIMEOUT), "PGAPPNAME": "netpoint-remote", **{key: str(value) for key, value in found.items()}}
+    return {
+        "PGCONNECT_TIMEOUT": str(TIMEOUT),
+        "PGAPPNAME": "netpoint-remote",
+        **{key: str(value) for key, value in found.items()},
+    }
 
 
 def configuration_facts(configuration):
-    yield "configuration", json.dumps({key: getattr(configuration, key) for key in SHOWN if hasattr(configuration, key)}, default=str)
+    yield (
+        "configuration",
+        json.dumps({key: getattr(configuration, key) for key in SHOWN if hasattr(configuration, key)}, default=str),
+    )
     missing = [key for key in REQUIRED if not getattr(configuration, key, None)]
     if "DATABASE" in missing and database_of(configuration):
         missing.remove("DATABASE")
@@ -88,7 +117,12 @@ def database_facts(root, product, configuration, sql):
     command = ["psql", "-X", "-q", "-A", "-t", "-w", "-f", "-"]
     try:
         done = subprocess.run(
-            command, input=sql.encode(), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3 * TIMEOUT
+            command,
+            input=sql.encode(),
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=3 * TIMEOUT,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         yield "db.error", error
@@ -161,7 +195,9 @@ def redis_version(settings):
         plain.settimeout(TIMEOUT)
         plain.connect(settings["UNIX_SOCKET_PATH"])
     else:
-        plain = socket.create_connection((settings.get("HOST") or "localhost", int(settings.get("PORT") or 6379)), TIMEOUT)
+        plain = socket.create_connection(
+            (settings.get("HOST") or "localhost", int(settings.get("PORT") or 6379)), TIMEOUT
+        )
     if settings.get("SSL"):
         context = ssl.create_default_context(cafile=settings.get("CA_CERT_PATH") or None)
         if settings.get("INSECURE_SKIP_TLS_VERIFY"):
@@ -278,18 +314,26 @@ def known_trouble(status, text):
 
 
 def static_answer(root, product, address, link, headers):
-    """A static file is served by the proxy in front; gunicorn alone answers 404, and then its place on disk counts."""
+    """Ask for a static file: the proxy in front serves it; gunicorn alone answers 404, and its place on disk counts."""
     path = urllib.parse.urlsplit(link).path
     status = get(address, path, headers)[0]
     on_disk = os.path.join(root, product, "static", urllib.parse.unquote(path.split("/static/", 1)[1]))
     if status == 200:
         return "200"
-    return "on-disk" if os.path.isfile(on_disk) and os.stat(on_disk).st_mode & 0o004 else "missing ({} {})".format(status, path)
+    return (
+        "on-disk"
+        if os.path.isfile(on_disk) and os.stat(on_disk).st_mode & 0o004
+        else "missing ({} {})".format(status, path)
+    )
 
 
 def api_versions(address, base, product, headers):
-    """The version by /api/status/ (since 2.10) and by the API-Version header, sent only for JSON requests."""
-    status, answered, text = get(address, base + "api/status/", dict(headers, **{"Content-Type": "application/json", "Accept": "application/json"}))
+    """Return the versions of /api/status/ (since 2.10) and of the API-Version header, sent only for JSON requests."""
+    status, answered, text = get(
+        address,
+        base + "api/status/",
+        dict(headers, **{"Content-Type": "application/json", "Accept": "application/json"}),
+    )
     found = []
     if status == 200:
         with contextlib.suppress(ValueError):

@@ -56,8 +56,9 @@ class HostReport:
     """What became of one host and why.
 
     `from_version` is what was installed when we looked, `to_version` what is installed now (or, for
-    a check, what was asked for). `facts` are what the server was seen to be, label by label, for people. `window_seconds` is how long users were without NetPoint, None
-    where no window was opened. `log` is the path of the host's log, relative to the run's folder.
+    a check, what was asked for). `facts` are what the server was seen to be, label by label, for
+    people. `window_seconds` is how long users were without NetPoint, None where no window was
+    opened. `log` is the path of the host's log, relative to the run's folder.
     """
 
     name: str

@@ -16,11 +16,11 @@ from netpoint_remote.errors import ConnectError, NetPointRemoteError, ReleaseErr
 from netpoint_remote.planning.case import Case, is_as_asked
 from netpoint_remote.planning.checks import find_problems, shared_databases
 from netpoint_remote.planning.facts import Facts
-from netpoint_remote.planning.told import told_facts
 from netpoint_remote.planning.inventory import Host, Inventory
 from netpoint_remote.planning.method import method_of
 from netpoint_remote.planning.plan import Plan, make_plan
 from netpoint_remote.planning.problem import Problem, Severity
+from netpoint_remote.planning.told import told_facts
 from netpoint_remote.planning.version import path
 from netpoint_remote.reporting.event import Event, Kind, Observer
 from netpoint_remote.reporting.json import event_to_json, to_json
@@ -28,6 +28,7 @@ from netpoint_remote.reporting.plan_view import HostPlan, PlanStep
 from netpoint_remote.reporting.plan_view import Phase as ShownPhase
 from netpoint_remote.reporting.report import FleetReport, HostReport, Status
 from netpoint_remote.running.bundle import shown_shell
+from netpoint_remote.running.credentials import Credentials
 from netpoint_remote.running.host import Line, Order, look, upgrade_host
 from netpoint_remote.running.ssh import Connector, ensure_open_files
 from netpoint_remote.running.targets import Targets, bundle_folder
@@ -84,17 +85,25 @@ def run(
     confirm: Callable[[tuple[HostPlan, ...]], bool] = lambda _plans: True,
     *,
     note: Callable[[str], None] = lambda _text: None,
+    passphrase: Callable[[str], str | None] | None = None,
     stop: threading.Event | None = None,
 ) -> Outcome:
     """Carry out a request. Once `stop` is set no further host is begun; a KeyboardInterrupt leaves at once.
 
     Either way the servers go on with what they have begun, and the report is written. `note` is told
-    what concerns no single host, such as a download.
+    what concerns no single host, such as a download; `passphrase` is given the path of a locked key.
 
     Raises:
         RequestError: when the request itself is wrong; nothing was touched then.
     """
-    return _Run(request, observer, confirm, note, stop or threading.Event()).carry_out()
+    return _Run(
+        request,
+        observer,
+        confirm=confirm,
+        note=note,
+        credentials=Credentials(passphrase=passphrase),
+        stop=stop or threading.Event(),
+    ).carry_out()
 
 
 class _Run:
@@ -102,13 +111,16 @@ class _Run:
         self,
         request: Request,
         observer: Observer,
+        *,
         confirm: Callable[[tuple[HostPlan, ...]], bool],
         note: Callable[[str], None],
+        credentials: Credentials,
         stop: threading.Event,
     ) -> None:
         self.request = request
         self.confirm = confirm
         self.note = note
+        self.credentials = credentials
         self.stop = stop
         self.leave = threading.Event()
         self.started = datetime.now(timezone.utc)
@@ -137,7 +149,12 @@ class _Run:
     def _connected(self) -> Iterator[Connector]:
         request = self.request
         ensure_open_files(len(request.hosts))
-        connector = Connector(accept_new=request.accept_new, sudo_password=request.sudo_password, stop=self.leave)
+        connector = Connector(
+            credentials=self.credentials,
+            accept_new=request.accept_new,
+            sudo_password=request.sudo_password,
+            stop=self.leave,
+        )
         with connector:
             self.connector = connector
             connector.prepare(request.hosts)

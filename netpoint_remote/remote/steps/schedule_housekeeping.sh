@@ -39,5 +39,5 @@ use_timer() {
 }
 
 undo() {
-    [ ! -f "$RUN/before/housekeeping" ] || while IFS= read -r made; do rm -f -- "$made"; done <"$RUN/before/housekeeping"
+    [ ! -f "$RUN/before/housekeeping" ] || while IFS= read -r made; do rm -f -- "$made" "$made.partial"; done <"$RUN/before/housekeeping"
 }

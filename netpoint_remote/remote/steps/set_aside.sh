@@ -27,4 +27,5 @@ undo() {
         fi
     done
     rm -rf -- "$ASIDE"
+    rmdir -- "$(dirname -- "$ASIDE")" 2>/dev/null || :
 }

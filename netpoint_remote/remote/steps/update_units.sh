@@ -39,7 +39,11 @@ apply() {
 
 undo() {
     for kept in "$RUN/before/units"/*.path; do
-        if [ -f "$kept" ]; then cp -a -- "${kept%.path}" "$(cat "$kept")"; fi
+        if [ -f "$kept" ]; then
+            path=$(cat "$kept")
+            cp -a -- "${kept%.path}" "$path"
+            rm -f -- "$path.partial"
+        fi
     done
     systemctl daemon-reload
 }
