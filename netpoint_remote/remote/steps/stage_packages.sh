@@ -19,10 +19,16 @@ apply() {
     set -- -r "$RUN/requirements.txt"
     if [ -f "$NEW/local_requirements.txt" ]; then set -- "$@" -r "$NEW/local_requirements.txt"; fi
     cd -- "$NEW" || exit 1
-    with_environment "$RUN/scratch/bin/python3" -m pip wheel -q --wheel-dir "$wheels" "$@" pip wheel setuptools ||
-        fail "pip could not get or build a package: $(grep -i -E '^ *(error|.*No matching|.*Could not)' "$RUN/log" | tail -n 2 | tr '\n' ' ')"
+    # As upgrade.sh does first: what venv brings cannot build every package (Debian 12's pip has no bdist_wheel).
+    scratch_pip install -q --upgrade pip wheel
+    scratch_pip wheel -q --wheel-dir "$wheels" "$@" pip wheel setuptools
     rm -rf -- "$RUN/scratch"
     : >"$wheels/complete"
+}
+
+scratch_pip() {
+    with_environment "$RUN/scratch/bin/python3" -m pip "$@" ||
+        fail "pip could not get or build a package: $(grep -i -E '^ *(error|.*No matching|.*Could not)' "$RUN/log" | tail -n 2 | tr '\n' ' ')"
 }
 
 undo() {
