@@ -8,7 +8,10 @@ check() {
 }
 
 apply() {
-    [ -f "$RUN/rows" ] || rows_written >"$RUN/rows"
+    if ! [ -f "$RUN/rows" ]; then
+        rows=$(rows_written)
+        say "$rows" | write_file "$RUN/rows"
+    fi
     systemctl daemon-reload
     # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
     systemctl start $SERVICES || fail "systemctl could not start $SERVICES"
@@ -24,11 +27,14 @@ undo() {
     systemctl stop $SERVICES
     if [ -f "$RUN/rows" ]; then
         sleep 1
-        written=$(($(rows_written) - $(cat "$RUN/rows")))
+        rows=$(rows_written) || rows=0
+        written=$((rows - $(cat "$RUN/rows")))
         if [ "$written" -ne 0 ]; then
             # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
             systemctl start $SERVICES || :
-            say "going back would lose $written rows written since the new release was started" >"$RUN/reason"
+            # PostgreSQL counts anew after a crash.
+            if [ "$written" -gt 0 ]; then written="$written rows"; else written="rows, nobody knows how many,"; fi
+            say "going back would lose $written written since the new release was started" >"$RUN/reason"
             exit 3
         fi
     fi
