@@ -22,7 +22,9 @@ apply() (
 download() {
     rm -f -- "$1"
     if have wget; then
-        say "$ARCHIVE_URL" | wget -nv --timeout=60 --tries=1 -i - -O "$1" || fail "the download failed (wget status $?)"
+        # What wget says names the address.
+        said=$(say "$ARCHIVE_URL" | wget -nv --timeout=60 --tries=1 -i - -O "$1" 2>&1) ||
+            fail "the download failed (wget status $?): $(say "$said" | sed 's|[a-z]*://[^ ]*|...|g' | tail -n 1)"
     elif have curl; then
         say "url = \"$ARCHIVE_URL\"" | curl -fsSL --connect-timeout 30 --speed-time 60 --speed-limit 100 -K - -o "$1" || fail "the download failed (curl status $?)"
     else
