@@ -2,14 +2,37 @@
 # Check the release out in place (the upgrade document, step 3, option B, "checking out an older release").
 : "${ROOT:?}" "${TAG:?}" "${COMMIT:?}" "${RUN:?}"
 
+begun=$RUN/checkout.begun
+
+clean() {
+    [ -z "$(checkout status --porcelain --untracked-files=no)" ]
+}
+
 check() {
-    [ "$(checkout rev-parse HEAD)" = "$COMMIT" ] && [ -z "$(checkout status --porcelain --untracked-files=no)" ]
+    [ "$(checkout rev-parse HEAD)" = "$COMMIT" ] && clean
 }
 
 apply() {
-    checkout -c advice.detachedHead=false checkout -q "$TAG" -- || fail "git could not check $TAG out"
+    clean || give_up "the checkout has local changes that it had not when it was looked at"
+    : >"$begun"
+    if ! check_out "$TAG"; then
+        # Git refuses before it begins; what it began is undone.
+        if clean; then rm -f -- "$begun"; fi
+        fail "git could not check $TAG out"
+    fi
+    rm -f -- "$begun"
 }
 
+check_out() {
+    checkout -c advice.detachedHead=false checkout -q "$@" --
+}
+
+# What was cut off in its middle is first completed: then git knows every file that it has written. The tree was clean.
 undo() {
-    checkout -c advice.detachedHead=false checkout -q "$(cat "$RUN/before/ref")" --
+    if [ -f "$begun" ]; then
+        rm -f -- "$ROOT/.git/index.lock"
+        check_out -f "$TAG"
+    fi
+    check_out "$(cat "$RUN/before/ref")"
+    rm -f -- "$begun"
 }

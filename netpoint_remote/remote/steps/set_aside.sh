@@ -12,7 +12,11 @@ apply() {
     [ ! -f "$ASIDE/complete" ] || rm -rf -- "$ASIDE"
     mkdir -p -- "$ASIDE/$PRODUCT/project-static"
     # The folder of the documentation holds a file that git tracks, so it is copied and not moved.
-    if [ -d "$NEW/$docs" ] && ! [ -e "$ASIDE/$docs" ]; then cp -a -- "$NEW/$docs" "$ASIDE/$docs"; fi
+    if [ -d "$NEW/$docs" ] && ! [ -e "$ASIDE/$docs" ]; then
+        rm -rf -- "$ASIDE/$docs.partial"
+        cp -a -- "$NEW/$docs" "$ASIDE/$docs.partial"
+        mv -T -- "$ASIDE/$docs.partial" "$ASIDE/$docs"
+    fi
     for part in venv "$PRODUCT/static"; do
         if [ -e "$NEW/$part" ] && ! [ -e "$ASIDE/$part" ]; then mv -T -- "$NEW/$part" "$ASIDE/$part"; fi
     done
