@@ -9,8 +9,7 @@ check() {
 apply() {
     case $(cat "$RUN/before/link") in
         /*) point_to "$NEW/" ;;
-        */*) point_to "$(dirname -- "$(cat "$RUN/before/link")")/$(basename -- "$NEW")/" ;;
-        *) point_to "$(basename -- "$NEW")/" ;;
+        *) point_to "$(realpath --relative-to="$(dirname -- "$ROOT")" -- "$NEW")/" ;;
     esac
 }
 
