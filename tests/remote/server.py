@@ -241,6 +241,11 @@ class Server:
         return self.folder / "opt/netpoint"
 
     @property
+    def link(self) -> str:
+        """What the root points to, with the slash at its end that a Path would not show."""
+        return os.readlink(self.root)  # noqa: PTH115
+
+    @property
     def old(self) -> Path:
         return self.root if self.git else self.folder / "opt/netpoint-3.4.9"
 
@@ -364,6 +369,10 @@ class Server:
         (self.run / "journal").touch()
         (self.run / "log").touch()
 
+    def set_environment(self, variables: Iterable[tuple[str, str]]) -> None:
+        """Give upgrade.sh and the downloads other variables than usual."""
+        write_files(self.run, {"bundle/environment.sh": assignments(variables, export=True)})
+
     @property
     def environment(self) -> dict[str, str]:
         return {
@@ -381,11 +390,11 @@ class Server:
             "before/user": f"{getpass.getuser()}\n",
             "before/active": "".join(f"{name}\n" for name in self.active),
             "before/migrations": "".join(f"{line}\n" for line in self.migrations),
-            "before/link": "" if self.git else f"{self.root.readlink()}/\n",
+            "before/link": "" if self.git else f"{self.link}\n",
             "before/ref": "master\n",
             "before/complete": "",
         })  # fmt: skip
-        (self.run / "before/units").mkdir()
+        (self.run / "before/units").mkdir(exist_ok=True)
 
     def step(self, name: str, verb: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run one verb of one step, as main.sh does but for its limit."""

@@ -1,0 +1,347 @@
+"""The steps that bring the new release to the server and put it into its place."""
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.remote.server import ENVIRONMENT, Server, differences, run_git
+
+SECRET = "hunter2"
+
+
+# ---- the archive
+
+
+def test_a_download_that_fails_twice_works_the_third_time(server: Server) -> None:
+    server.tell(web_fails="2\n")
+
+    statuses = [server.step("fetch_release", "apply").returncode for _ in range(3)]
+
+    assert (statuses, server.archived.read_bytes()) == ([1, 1, 0], server.archive)
+
+
+def test_a_download_that_failed_is_told_and_is_no_archive(server: Server) -> None:
+    server.tell(web_fails="1\n")
+
+    server.step("fetch_release", "apply")
+
+    assert (server.reason, server.archived.exists()) == (
+        "the download failed (wget status 4): ... connection reset", False,
+    )  # fmt: skip
+
+
+def test_another_archive_than_the_verified_one_is_refused_for_good(server: Server) -> None:
+    server.tell(**{"web/v3.5.0.tar.gz": "another archive"})
+
+    done = server.step("fetch_release", "apply")
+
+    assert (done.returncode, server.archived.exists()) == (4, False)
+    assert server.reason.startswith("what was downloaded is not the archive that was verified")
+
+
+def test_an_archive_that_changed_on_the_disk_is_fetched_again(server: Server) -> None:
+    server.apply("fetch_release")
+    server.archived.write_text("half of it")
+
+    assert server.step("fetch_release", "check").returncode == 1
+    server.apply("fetch_release")
+    assert server.step("fetch_release", "check").returncode == 0
+
+
+def test_an_archive_that_was_pushed_needs_no_address(server: Server) -> None:
+    server.set_environment(())
+    server.archived.parent.mkdir()
+    server.archived.write_bytes(server.archive)
+
+    assert server.step("fetch_release", "check").returncode == 0
+
+
+def test_without_archive_and_address_trying_again_cannot_help(server: Server) -> None:
+    server.set_environment(())
+
+    assert (server.step("fetch_release", "apply").returncode, "was not pushed" in server.reason) == (4, True)
+
+
+@pytest.mark.parametrize("fails", ["0", "1"])
+def test_the_secrets_of_an_address_are_in_no_argument_and_in_no_log(server: Server, fails: str) -> None:
+    server.tell(web_fails=f"{fails}\n")
+
+    done = server.step("fetch_release", "apply")
+
+    assert SECRET in dict(ENVIRONMENT)["ARCHIVE_URL"]
+    assert (SECRET in done.stdout, SECRET in server.reason, SECRET in "".join(server.said)) == (False, False, False)
+
+
+# ---- the new tree
+
+
+def test_a_release_is_unpacked_whatever_its_top_folder_is_called(server: Server) -> None:
+    server.apply("fetch_release", "unpack_release")
+
+    assert (server.new / "netpoint/netpoint/settings.py").read_text() == "VERSION = '3.5.0'\n"
+    assert os.access(server.new / "upgrade.sh", os.X_OK)
+
+
+def test_a_folder_of_somebody_else_is_not_touched(server: Server) -> None:
+    server.apply("fetch_release")
+    server.new.mkdir()
+    (server.new / "thesis.odt").touch()
+    before = server.look()
+
+    for verb, status in (("apply", 1), ("undo", 0)):
+        assert (server.step("unpack_release", verb).returncode, differences(before, server.look())) == (status, [])
+
+
+def test_what_this_program_left_there_is_replaced(server: Server) -> None:
+    server.apply("fetch_release", "unpack_release")
+    shutil.rmtree(server.new / "netpoint")
+
+    server.apply("unpack_release")
+
+    assert server.step("unpack_release", "check").returncode == 0
+
+
+def test_the_running_release_is_never_taken_away(server: Server) -> None:
+    server.apply("fetch_release", "unpack_release")
+    server.root.unlink()
+    server.root.symlink_to(server.new)
+    (server.new / "netpoint/netpoint/settings.py").write_text("VERSION = 'damaged'\n")
+    before = server.look()
+
+    for verb, status in (("apply", 1), ("undo", 0)):
+        assert (server.step("unpack_release", verb).returncode, differences(before, server.look())) == (status, [])
+
+
+def test_half_an_archive_is_no_release(server: Server) -> None:
+    server.apply("fetch_release")
+    server.archived.write_bytes(server.archive[:-200])
+
+    assert (server.step("unpack_release", "apply").returncode != 0, server.new.exists()) == (True, False)
+
+
+# ---- the link
+
+
+@pytest.mark.parametrize(
+    ("link", "flipped"),
+    [
+        ("{opt}/netpoint-3.4.9/", "{opt}/netpoint-3.5.0/"),
+        ("{opt}/netpoint-3.4.9", "{opt}/netpoint-3.5.0/"),
+        ("netpoint-3.4.9/", "netpoint-3.5.0/"),
+        ("netpoint-3.4.9", "netpoint-3.5.0/"),
+        ("./netpoint-3.4.9", "netpoint-3.5.0/"),
+        ("../opt/netpoint-3.4.9", "netpoint-3.5.0/"),
+        ("current", "netpoint-3.5.0/"),
+    ],
+)
+def test_a_link_stays_as_it_was_written(server: Server, link: str, flipped: str) -> None:
+    opt = server.root.parent
+    (opt / "current").symlink_to("netpoint-3.4.9")
+    server.root.unlink()
+    os.symlink(link.format(opt=opt), server.root)  # noqa: PTH211  Path would take its last slash away
+    server.record()
+    server.new.mkdir()
+
+    server.apply("flip_link")
+    there = server.link
+    server.step("flip_link", "undo")
+
+    assert (there, server.link) == (flipped.format(opt=opt), link.format(opt=opt))
+
+
+def test_a_link_into_another_folder_stays_relative(server: Server) -> None:
+    server.root.unlink()
+    server.root.symlink_to("../srv/netpoint-3.4.9")
+    shutil.move(server.old, server.folder / "srv/netpoint-3.4.9")
+    new = server.folder / "srv/netpoint-3.5.0"
+    new.mkdir()
+    server.bundle(OLD=str(server.folder / "srv/netpoint-3.4.9"), NEW=str(new))
+    server.record()
+
+    server.apply("flip_link")
+
+    assert (server.link, server.root.resolve()) == ("../srv/netpoint-3.5.0/", new)
+
+
+def test_there_is_no_moment_without_the_link(server: Server) -> None:
+    server.record()
+    server.new.mkdir()
+    missed, stop = [], threading.Event()
+
+    def watch() -> None:
+        while not stop.is_set():
+            if not server.root.is_dir():
+                missed.append(os.path.lexists(server.root))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for verb in ("apply", "undo") * 4:
+            server.step("flip_link", verb)
+    finally:
+        stop.set()
+        watcher.join()
+
+    assert missed == []
+
+
+# ---- the checkout
+
+
+def test_only_the_tag_is_fetched(checkout: Server) -> None:
+    run_git(checkout.old, "-C", run_git(checkout.old, "config", "remote.origin.url"), "tag", "-f", "v9.9.9")
+
+    checkout.apply("fetch_tag")
+
+    assert run_git(checkout.old, "tag").split() == ["v3.4.9", "v3.5.0"]
+
+
+def test_a_tag_that_was_moved_is_refused_for_good(checkout: Server) -> None:
+    checkout.bundle(COMMIT=run_git(checkout.old, "rev-parse", "HEAD"))
+
+    assert checkout.step("fetch_tag", "apply").returncode == 4
+    assert "is not the commit that was verified" in checkout.reason
+
+
+def test_an_old_tag_of_that_name_is_replaced(checkout: Server) -> None:
+    run_git(checkout.old, "tag", "v3.5.0", "HEAD")
+
+    checkout.apply("fetch_tag")
+
+    assert run_git(checkout.old, "rev-parse", "v3.5.0") == checkout.changed["COMMIT"]
+
+
+def test_a_tag_comes_from_the_bundle_that_was_pushed(checkout: Server) -> None:
+    origin, commit = run_git(checkout.old, "config", "remote.origin.url"), checkout.changed["COMMIT"]
+    pushed = checkout.state / "archives" / f"{commit}.bundle"
+    pushed.parent.mkdir()
+    run_git(Path(origin), "bundle", "create", str(pushed), "refs/tags/v3.5.0")
+    run_git(checkout.old, "config", "remote.origin.url", "/nowhere")
+
+    checkout.apply("fetch_tag")
+
+    assert checkout.step("fetch_tag", "check").returncode == 0
+
+
+def test_local_changes_are_never_reset(checkout: Server) -> None:
+    checkout.record()
+    checkout.apply("fetch_tag")
+    (checkout.old / "README.md").write_text("ours\n")
+
+    statuses = [checkout.step("checkout_tag", verb).returncode for verb in ("check", "apply", "undo")]
+
+    assert (statuses, (checkout.old / "README.md").read_text()) == ([1, 4, 0], "ours\n")
+
+
+def test_a_checkout_that_was_cut_off_is_undone(checkout: Server) -> None:
+    """A killed git leaves its lock and some of the new files, which it had not written down yet."""
+    checkout.record()
+    checkout.apply("fetch_tag")
+    untouched = checkout.look()
+    checkout.arm_trip()
+    assert checkout.trip("checkout_tag", 2)
+    (checkout.old / ".git/index.lock").touch()
+    (checkout.old / "README.md").write_text("NetPoint 3.5.0\n")
+    (checkout.old / "docs/3.4.9.md").unlink()
+    (checkout.old / "docs/3.5.0.md").write_text("notes\n")
+
+    done = checkout.step("checkout_tag", "undo")
+
+    assert (done.returncode, differences(untouched, checkout.look())) == (0, []), done.stdout
+
+
+def test_a_commit_that_is_on_no_branch_is_gone_back_to(checkout: Server) -> None:
+    run_git(checkout.old, "checkout", "-q", "v3.4.9")
+    (checkout.run / "before").mkdir()
+    checkout.apply("record_before", "fetch_tag", "checkout_tag")
+
+    checkout.step("checkout_tag", "undo")
+
+    assert run_git(checkout.old, "describe", "--tags") == "v3.4.9"
+
+
+# ---- the old environment
+
+
+def test_the_old_environment_comes_back_though_a_new_one_was_begun(checkout: Server) -> None:
+    before = checkout.look()
+    checkout.apply("set_aside")
+    for part in ("venv/bin", "netpoint/static", "netpoint/project-static/docs"):
+        (checkout.old / part).mkdir(parents=True, exist_ok=True)
+        (checkout.old / part / "new").touch()
+
+    checkout.step("set_aside", "undo")
+
+    assert differences(before, checkout.look()) == []
+
+
+def test_the_built_documentation_is_not_taken_from_half_a_copy(checkout: Server) -> None:
+    """The copy was cut off in its middle."""
+    (checkout.old / "netpoint/project-static/docs/index.html").write_text("whole")
+    before = checkout.look()
+    checkout.arm_trip()
+    (checkout.world / "trips/cp").unlink()
+    (checkout.world / "trips/cp").write_text('#!/bin/sh\nfor to in "$@"; do :; done\nmkdir -p "$to"\nkill -KILL 0\n')
+    (checkout.world / "trips/cp").chmod(0o755)
+    assert checkout.trip("set_aside", 99)
+
+    checkout.step("set_aside", "undo")
+
+    assert differences(before, checkout.look()) == []
+
+
+def test_an_environment_from_an_earlier_upgrade_is_not_kept(checkout: Server) -> None:
+    checkout.apply("set_aside")
+    (checkout.old / "venv").mkdir()
+    checkout.bundle(RUN_ID="r2")
+
+    checkout.apply("set_aside")
+
+    kept = Path(checkout.variables["ASIDE"])
+    assert ((kept / "complete").read_text(), list((kept / "venv").iterdir())) == ("r2\n", [])
+
+
+# ---- packages
+
+
+def test_packages_are_built_with_the_constraints_while_netpoint_serves(server: Server) -> None:
+    server.apply("fetch_release", "unpack_release")
+    server.set_environment((("PIP_CONSTRAINT", "file:///c.txt"),))
+    (server.new / "local_requirements.txt").write_text("django-auth-ldap\n")
+
+    server.apply("stage_packages")
+
+    asked = next(line for line in server.said if line.startswith("pip "))
+    assert (
+        "constraint file:///c.txt" in server.said,
+        asked.endswith("local_requirements.txt pip wheel setuptools"),
+    ) == (
+        True,
+        True,
+    )
+
+
+def test_packages_that_cannot_be_had_are_told(server: Server) -> None:
+    server.apply("fetch_release", "unpack_release")
+    server.tell(pip_fails="")
+
+    done = server.step("stage_packages", "apply")
+
+    assert (done.returncode, server.reason.partition(":")[0]) == (1, "pip could not get or build a package")
+    assert server.step("stage_packages", "check").returncode == 1
+
+
+def test_a_python_without_venv_is_not_tried_again(server: Server) -> None:
+    server.apply("fetch_release", "unpack_release")
+    server.tell(venv_fails="")
+
+    assert server.step("stage_packages", "apply").returncode == 4
+
+
+def test_a_checkouts_packages_are_those_of_the_tag(checkout: Server) -> None:
+    checkout.apply("fetch_tag", "stage_packages")
+
+    assert (checkout.run / "requirements.txt").read_text() == "Django==4.1.8\n"
