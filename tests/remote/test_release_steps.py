@@ -315,7 +315,7 @@ def test_packages_are_built_with_the_constraints_while_netpoint_serves(server: S
     server.apply("stage_packages")
 
     asked = [line for line in server.said if line.startswith("pip ")]
-    assert all(line.endswith("bound by file:///c.txt") for line in asked)
+    assert [line for line in asked if not line.endswith("bound by file:///c.txt")] == []
     assert "/local_requirements.txt pip wheel setuptools" in asked[-1]
 
 
