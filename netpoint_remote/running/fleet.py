@@ -24,6 +24,7 @@ from netpoint_remote.planning.told import told_facts
 from netpoint_remote.planning.version import path
 from netpoint_remote.reporting.event import Event, Kind, Observer
 from netpoint_remote.reporting.json import event_to_json, to_json
+from netpoint_remote.reporting.markdown import render_markdown
 from netpoint_remote.reporting.plan_view import HostPlan, PlanStep
 from netpoint_remote.reporting.plan_view import Phase as ShownPhase
 from netpoint_remote.reporting.report import FleetReport, HostReport, Status
@@ -182,13 +183,15 @@ class _Run:
 
     def _write_report(self) -> None:
         """Write the report whole or not at all; what a full disk here loses is still shown on the terminal."""
-        path = self.folder / "report.json"
-        beside = path.with_suffix(".partial")
-        try:
-            beside.write_text(to_json(self._report()), encoding="utf-8")
-            beside.replace(path)
-        except OSError as error:
-            self.note(f"the report could not be written to {path}: {error.strerror}; this screen is all there is")
+        report = self._report()
+        for name, text in (("report.json", to_json(report)), ("report.md", render_markdown(report))):
+            path = self.folder / name
+            beside = path.with_suffix(".partial")
+            try:
+                beside.write_text(text, encoding="utf-8")
+                beside.replace(path)
+            except OSError as error:
+                self.note(f"the report could not be written to {path}: {error.strerror}; this screen is all there is")
 
     def _report(self) -> FleetReport:
         request = self.request

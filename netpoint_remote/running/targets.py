@@ -3,7 +3,7 @@
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from netpoint_remote.errors import ReleaseError
@@ -52,7 +52,7 @@ class Targets:
             ReleaseError: as prepare.
         """
         if method_of(facts) is Method.GIT:
-            return self._git_target(host, self._git_of(host, host.release.git or facts.origin))
+            return _git_target(host, self._git_of(host, host.release.git or facts.origin))
         return self._archive_target(host, self._archive_of(host))
 
     def file_of(self, host: Host, facts: Facts, folder: Path, *, push: bool) -> Path | None:
@@ -98,35 +98,30 @@ class Targets:
         return found
 
     def _archive_target(self, host: Host, release: Release) -> Target:
-        return Target(
-            text=release.version,
-            version=parse_version(release.version),
-            tree_version=release.tree_version,
-            requirements=release.requirements,
-            remarks=release.remarks,
-            constraints=constraints_for(
-                parse_version(release.version), host.product, requirements=release.text("requirements.txt")
-            ),
+        return replace(
+            _target(host, release),
             sha256=release.sha256,
             url=None if self.archive else release.url,
             archive_mb=release.size // 2**20 + 1,
             unpacked_mb=release.unpacked_mb,
         )
 
-    def _git_target(self, host: Host, release: GitRelease) -> Target:
-        return Target(
-            text=release.version,
-            version=parse_version(release.version),
-            tree_version=release.tree_version,
-            requirements=release.requirements,
-            remarks=release.remarks,
-            constraints=constraints_for(
-                parse_version(release.version), host.product, requirements=release.text("requirements.txt")
-            ),
-            tag=release.tag,
-            commit=release.commit,
-            remote=host.release.git or "",
-        )
+
+def _git_target(host: Host, release: GitRelease) -> Target:
+    return replace(_target(host, release), tag=release.tag, commit=release.commit, remote=host.release.git or "")
+
+
+def _target(host: Host, release: Release | GitRelease) -> Target:
+    """Return what both kinds of releases say of themselves."""
+    version = parse_version(release.version)
+    return Target(
+        text=release.version,
+        version=version,
+        tree_version=release.tree_version,
+        requirements=release.requirements,
+        remarks=release.remarks,
+        constraints=constraints_for(version, host.product, requirements=release.text("requirements.txt")),
+    )
 
 
 def bundle_folder() -> Path:
