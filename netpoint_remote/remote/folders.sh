@@ -2,12 +2,7 @@
 # Folders of uploaded files that exist in the old and the new release: compare them and carry the difference.
 : "${OLD:?}" "${NEW:?}" "${FOLDERS?}" "${RUN:?}"
 
-# What is in a folder, a line an entry (NUL-terminated): name, kind, size, time, owner, mode, where a link points.
-listing() (
-    cd -- "$1" 2>/dev/null || exit 0
-    find . -mindepth 1 -name __pycache__ -prune -o -type d -printf '%P\td %U:%G %m\0' -o -printf '%P\t%y %s %Ts %U:%G %m %l\0' | sort -z
-)
-
+# Do one thing (bring, mirror, is_mirrored) with each folder that the old release has.
 each_folder() {
     while IFS= read -r folder; do
         # What an admin keeps elsewhere, behind a link, stays there: the new release gets the same link.
@@ -21,12 +16,21 @@ $FOLDERS
 EOF
 }
 
-link_has_all() {
-    [ -L "$2" ] && [ "$(readlink -- "$1")" = "$(readlink -- "$2")" ]
+# Let the new folder have all that the old one has.
+bring() {
+    compare "$1" "$2"
+    put "$1" "$2"
 }
 
-link_has_only() {
-    link_has_all "$@"
+# Let the new folder have all that the old one has, and of its own only what the release brought.
+mirror() {
+    compare "$1" "$2"
+    (cd -- "$2" && xargs -0 -r rm -rf -- <"$RUN/listing.surplus")
+    put "$1" "$2"
+}
+
+is_mirrored() {
+    [ -d "$2" ] && compare "$1" "$2" && ! [ -s "$RUN/listing.missing" ] && ! [ -s "$RUN/listing.surplus" ]
 }
 
 link_bring() {
@@ -34,48 +38,57 @@ link_bring() {
     cp -a -- "$1" "$2"
 }
 
-link_drop() {
-    :
+link_mirror() {
+    link_bring "$@"
 }
 
-missing() {
+link_is_mirrored() {
+    [ -L "$2" ] && [ "$(readlink -- "$1")" = "$(readlink -- "$2")" ]
+}
+
+# Write down what the new folder lacks (entries that differ count too), and the names it has too many.
+compare() {
     listing "$1" >"$RUN/listing.old"
     listing "$2" >"$RUN/listing.new"
-    comm -z -23 "$RUN/listing.old" "$RUN/listing.new"
+    comm -z -23 "$RUN/listing.old" "$RUN/listing.new" >"$RUN/listing.missing"
+    names <"$RUN/listing.old" >"$RUN/listing.names.old"
+    names <"$RUN/listing.new" >"$RUN/listing.names.new"
+    brought "${2#"$NEW/"}" >"$RUN/listing.brought"
+    comm -z -13 "$RUN/listing.names.old" "$RUN/listing.names.new" | comm -z -23 - "$RUN/listing.brought" >"$RUN/listing.surplus"
 }
 
-has_all() {
-    [ -d "$2" ] && [ "$(missing "$1" "$2" | wc -c)" -eq 0 ]
+# What is in a folder, an entry after the other (NUL-terminated): name//kind, size, time, owner, mode, where a link points.
+# No name has two slashes in a row.
+listing() (
+    cd -- "$1" 2>/dev/null || exit 0
+    find . -mindepth 1 -name __pycache__ -prune -o -type d -printf '%P//d %U:%G %m\0' -o -printf '%P//%y %s %Ts %U:%G %m %l\0' | sort -z
+)
+
+names() {
+    sed -z 's|//.*||' | sort -z
 }
 
-bring() {
+# The names that the release itself has in a folder; an archive need not name the folders its files are in.
+brought() {
+    if ! [ -f "$RUN/listing.archive" ]; then
+        tar --quoting-style=literal -tzf "${STATE_DIR:?}/archives/${ARCHIVE_SHA256:?}.tar.gz" | write_file "$RUN/listing.archive"
+    fi
+    within=$(printf '%s' "$1" | sed 's/[][\.*^$|]/\\&/g')
+    sed -n "s|^[^/]*/$within/\\(..*\\)|\\1|p" "$RUN/listing.archive" |
+        awk '{ sub("/$", ""); print; while (sub("/[^/]*$", "")) print }' | tr '\n' '\0' | sort -z -u
+}
+
+put() {
     mkdir -p -- "$2"
+    if [ -s "$RUN/listing.missing" ]; then
+        names <"$RUN/listing.missing" >"$RUN/listing.names"
+        # What the first tar cannot read is seen when the folders are compared again.
+        tar -C "$1" --null --no-recursion -T "$RUN/listing.names" -cf - | tar -C "$2" --numeric-owner -xpf - || return 1
+        # tar leaves a folder the setgid bit that it inherited.
+        # shellcheck disable=SC2016 # they expand in the shell that xargs starts
+        sed -z -n 's|//d .*||p' "$RUN/listing.missing" |
+            xargs -0 -r sh -c 'from=$1; to=$2; shift 2; for name; do chmod --reference="$from/$name" -- "$to/$name"; done' sh "$1" "$2"
+    fi
     chown --reference="$1" -- "$2"
     chmod --reference="$1" -- "$2"
-    missing "$1" "$2" | cut -z -f 1 >"$RUN/listing.names"
-    if [ -s "$RUN/listing.names" ]; then
-        # A failure of the first tar is seen by the check that follows.
-        tar -C "$1" --null --no-recursion -T "$RUN/listing.names" -cf - | tar -C "$2" --numeric-owner -xpf -
-    fi
-}
-
-# Names that the new folder has and the old one does not, but for what the release itself brought.
-surplus() {
-    listing "$1" | cut -z -f 1 | sort -z >"$RUN/listing.old"
-    listing "$2" | cut -z -f 1 | sort -z >"$RUN/listing.new"
-    comm -z -13 "$RUN/listing.old" "$RUN/listing.new" | sort -z | comm -z -23 - "$RUN/listing.pristine"
-}
-
-pristine() {
-    tar -tzf "${STATE_DIR:?}/archives/${ARCHIVE_SHA256:?}.tar.gz" | sed -n "s|^[^/]*/${2#"$NEW/"}/||; s|/\$||; /./p" | tr '\n' '\0' | sort -z >"$RUN/listing.pristine"
-}
-
-has_only() {
-    pristine "$1" "$2"
-    [ "$(surplus "$1" "$2" | wc -c)" -eq 0 ]
-}
-
-drop() {
-    pristine "$1" "$2"
-    surplus "$1" "$2" | (cd -- "$2" && xargs -0 -r rm -rf --)
 }

@@ -369,6 +369,12 @@ class Server:
         (self.run / "journal").touch()
         (self.run / "log").touch()
 
+    def repack(self, more: Mapping[str, str]) -> None:
+        """Have another archive, with some files more, where the first one was."""
+        self.archive = pack({**release("3.5.0"), **more})
+        self.archived.write_bytes(self.archive)
+        self.bundle()
+
     def set_environment(self, variables: Iterable[tuple[str, str]]) -> None:
         """Give upgrade.sh and the downloads other variables than usual."""
         write_files(self.run, {"bundle/environment.sh": assignments(variables, export=True)})

@@ -18,12 +18,17 @@ others() (
     cd -- "$OLD" || exit 1
     for name in * .[!.]* "$PRODUCT"/* "$PRODUCT/$PRODUCT"/*; do
         case $name in
-            venv | .git | *__pycache__ | *.pyc | "$PRODUCT/static" | "$PRODUCT/media" | "$PRODUCT/scripts" | "$PRODUCT/reports") continue ;;
+            venv | .git | .netpoint-remote | *__pycache__ | *.pyc | "$PRODUCT/static" | "$PRODUCT/media" | "$PRODUCT/scripts" | "$PRODUCT/reports") continue ;;
             *) ;;
         esac
-        if { [ -e "$name" ] || [ -L "$name" ]; } && ! [ -e "$NEW/$name" ] && is_local "$name"; then say "$name"; fi
+        if { [ -e "$name" ] || [ -L "$name" ]; } && ! [ -e "$NEW/$name" ] && is_local "$name" && ! holds_uploads "$name"; then say "$name"; fi
     done
 )
+
+# Uploaded files have steps of their own.
+holds_uploads() {
+    say "${FOLDERS?}" | grep -q -x -F -e "$1"
+}
 
 is_local() {
     if [ -L "$1" ]; then
@@ -43,7 +48,8 @@ local_files() {
 
 same() {
     if [ -d "$OLD/$1" ]; then
-        diff -r -q -x __pycache__ -- "$OLD/$1" "$NEW/$1" >/dev/null 2>&1
+        # What the new release has there of its own is no difference.
+        ! diff -r -q --no-dereference -x __pycache__ -- "$OLD/$1" "$NEW/$1" 2>&1 | grep -q -v -F -e "Only in $NEW/$1"
     else
         [ "$(readlink -- "$OLD/$1")" = "$(readlink -- "$NEW/$1")" ] &&
             { ! [ -e "$OLD/$1" ] || cmp -s -- "$OLD/$1" "$NEW/$1"; } &&

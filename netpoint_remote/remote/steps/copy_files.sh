@@ -3,14 +3,16 @@
 # shellcheck source=../folders.sh
 . "${BUNDLE:?}/folders.sh"
 
+# Users go on uploading: whether the folders are alike is for sync_files to prove, when nobody writes any more.
 check() {
-    each_folder has_all
+    [ -f "$RUN/copied" ]
 }
 
 apply() {
     each_folder bring
+    : >"$RUN/copied"
 }
 
 undo() {
-    :
+    rm -f -- "$RUN/copied"
 }

@@ -4,12 +4,11 @@
 . "${BUNDLE:?}/folders.sh"
 
 check() {
-    each_folder has_all && each_folder has_only
+    each_folder is_mirrored
 }
 
 apply() {
-    each_folder bring
-    each_folder drop
+    each_folder mirror
 }
 
 undo() {
