@@ -144,7 +144,6 @@ def _variables(case: Case) -> Iterator[tuple[str, str]]:
     yield "CRON_DIR", str(host.cron_dir)
     yield "PYTHON", host.python or ""
     yield "HEALTH_URL", host.health_url or ""
-    yield "HEALTH_HEADERS", "\n".join(f"{name}: {value}" for name, value in host.health_headers)
     yield "FOLDERS", "\n".join(folders_to_copy(case))
     yield "ARCHIVE_SHA256", target.sha256
     yield "ASIDE", aside_folder(case)

@@ -5,8 +5,9 @@ Runs on the server, under the Python of the installation (3.6 or newer), as `ask
     facts ROOT PRODUCT SQL      print the facts of the probe, `name=value` a line
     database ROOT PRODUCT       print shell exports that let libpq reach the database
     unit                        turn `systemctl show` on standard input into shell exports
-    page ROOT PRODUCT URL ...   print what the login page, a static file and the API answer
+    page ROOT PRODUCT URL       print what the login page, a static file and the API answer
 
+The headers of the hosts file, which may hold a secret, come as HEALTH_HEADERS in the environment, a line each.
 Nothing secret is printed by `facts` and `page`: keys are allow-listed, secrets appear as their length.
 """
 
@@ -267,20 +268,20 @@ def get(address, path, headers):
         return answer.status, answer.headers, answer.read(512 * 1024).decode("utf-8", "replace")
 
 
-def request_headers(configuration, given):
+def request_headers(configuration):
     """Return headers that pass ALLOWED_HOSTS and an enforced https, then the operator's own."""
     allowed = [str(name) for name in getattr(configuration, "ALLOWED_HOSTS", None) or ["*"]]
     host = next((name for name in allowed if name != "*"), "localhost").lstrip(".")
     headers = {"Host": host, "User-Agent": "netpoint-remote"}
     if getattr(configuration, "SECURE_SSL_REDIRECT", False):
         headers["X-Forwarded-Proto"] = "https"
-    headers.update(pair.split(": ", 1) for pair in given if ": " in pair)
+    headers.update(pair.split(": ", 1) for pair in os.environ.get("HEALTH_HEADERS", "").splitlines() if ": " in pair)
     return headers
 
 
-def page_facts(root, product, configuration, url, given):
+def page_facts(root, product, configuration, url):
     """Tell what users get: the login page, one static file of it, and the version that answers."""
-    headers = request_headers(configuration, given)
+    headers = request_headers(configuration)
     address = address_of(root, url)
     base = getattr(configuration, "BASE_PATH", "") or ""
     if not address.startswith("unix:"):
@@ -369,7 +370,7 @@ def print_facts(facts):
         sys.stdout.write("{}={}\n".format(name, text[:4000]))
 
 
-def facts(root, product, sql, url, *given):
+def facts(root, product, sql, url):
     try:
         configuration = read_configuration(root, product)
     except BaseException as error:  # noqa: BLE001  whatever the operator's file raises, SystemExit included
@@ -378,11 +379,11 @@ def facts(root, product, sql, url, *given):
     print_facts(configuration_facts(configuration))
     print_facts(redis_facts(configuration))
     print_facts(database_facts(root, product, configuration, sql))
-    print_facts(page_facts(root, product, configuration, url, given))
+    print_facts(page_facts(root, product, configuration, url))
 
 
-def page(root, product, url, *given):
-    print_facts(page_facts(root, product, read_configuration(root, product), url, given))
+def page(root, product, url):
+    print_facts(page_facts(root, product, read_configuration(root, product), url))
 
 
 def database(root, product):

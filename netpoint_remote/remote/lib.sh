@@ -87,15 +87,11 @@ with_environment() (
     exec "$@"
 )
 
-# Print the address's answers as facts; the arguments of ask.py's `page` follow the tree.
-page_facts() {
-    page_tree=$1 page_url=$2
-    set --
-    while IFS= read -r header; do [ -z "$header" ] || set -- "$@" "$header"; done <<EOF
-${HEALTH_HEADERS-}
-EOF
-    ask "$page_tree" page "$page_tree" "${PRODUCT:?}" "$page_url" "$@"
-}
+# Print what an address answers as facts; the headers may hold a secret and go by the environment.
+page_facts() (
+    load "${BUNDLE:?}/environment.sh"
+    ask "$1" page "$1" "${PRODUCT:?}" "$2"
+)
 
 # Read one fact out of a file of facts.
 fact_of() {

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Look at a server and change nothing: everything the planning needs, in one visit (the design, "On the server").
-: "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${CRON_DIR:?}" "${PYTHON?}" "${HEALTH_URL?}" "${VERSION?}"
+: "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${CRON_DIR:?}" "${PYTHON?}" "${HEALTH_URL?}" "${HEALTH_HEADERS?}" "${VERSION?}"
 
 probe_server() {
     fact host.time "$(date +%s)"
@@ -115,11 +115,8 @@ probe_configuration() {
     program=$(bundled ask.py)
     # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
     eval "$(systemctl show -p Environment,EnvironmentFiles ${SERVICES%% *} 2>/dev/null | "$python" -c "$program" unit || :)"
-    set --
-    while IFS= read -r header; do [ -z "$header" ] || set -- "$@" "$header"; done <<EOF
-${HEALTH_HEADERS-}
-EOF
-    "$python" -c "$program" facts "$ROOT" "$PRODUCT" "$(bundled facts.sql)" "$HEALTH_URL" "$@" || :
+    export HEALTH_HEADERS
+    "$python" -c "$program" facts "$ROOT" "$PRODUCT" "$(bundled facts.sql)" "$HEALTH_URL" || :
 }
 
 fact probe 1

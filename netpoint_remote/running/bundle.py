@@ -111,6 +111,8 @@ def database_print(case: Case) -> str:
 def _environment(case: Case, run: PurePosixPath, *, constraints: bool) -> Variables:
     """Return what upgrade.sh and pip get: the operator's, the constraints, and addresses that may hold credentials."""
     given = dict(case.host.environment)
+    if case.host.health_headers:
+        given["HEALTH_HEADERS"] = _headers(case.host)
     if constraints:
         ours = f"file://{urllib.parse.quote(str(run / 'bundle' / 'constraints.txt'))}"
         given["PIP_CONSTRAINT"] = f"{ours} {given.get('PIP_CONSTRAINT', '')}".strip()

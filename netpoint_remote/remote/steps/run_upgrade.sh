@@ -27,7 +27,7 @@ upgrade() (
         if ! grep -q -s -E '(://|^[[:space:]]*(-e|--editable|[./]))' "$NEW/local_requirements.txt"; then export PIP_NO_INDEX=1; fi
     fi
     if [ -n "$PYTHON" ]; then export PYTHON; else unset PYTHON; fi
-    unset VIRTUAL_ENV ARCHIVE_URL GIT_REMOTE LC_ALL
+    unset VIRTUAL_ENV ARCHIVE_URL GIT_REMOTE HEALTH_HEADERS LC_ALL
     export LANG="${LANG:-C.UTF-8}"
     status=0
     "$NEW/upgrade.sh" || status=$?
@@ -37,7 +37,7 @@ upgrade() (
 # Progress lines start at the margin and end in dots; what stands in brackets is the command.
 read_progress() {
     rm -f -- "$RUN/part" "$RUN/upgrade.complete"
-    while IFS= read -r line; do
+    while IFS= read -r line || [ -n "$line" ]; do
         say "$line"
         case $line in
             'Upgrade complete'*) : >"$RUN/upgrade.complete" ;;
