@@ -84,6 +84,7 @@ ask() (
 # The environment that the operator and the constraints table give to upgrade.sh and pip; it may hold credentials.
 with_environment() (
     load "${BUNDLE:?}/environment.sh"
+    unset HEALTH_HEADERS ARCHIVE_URL GIT_REMOTE
     exec "$@"
 )
 
