@@ -331,6 +331,10 @@ class Server:
         """Tell the stand-ins how to behave: `tell(upgrade_fails=...)` writes the file upgrade.fails."""
         write_files(self.world, {name.replace("_", "."): text for name, text in files.items()})
 
+    def replace(self, program: str, text: str) -> None:
+        """Let a stand-in do something else."""
+        write_files(self.world, {f"bin/{program}": f"#!/bin/sh\n{text}\n"})
+
     def look(self, *leave_out: str) -> Seen:
         """Return all that a step may change and its undo has to put back; `leave_out` counts from the new tree."""
         left_out = [self.old / ".git", *(self.new / name for name in leave_out)]
