@@ -98,15 +98,22 @@ class Rounds:
         self.troubles: dict[str, Trouble] = {}
 
     def measure(self, rounds: int, work: Path, hosts: int) -> None:
+        """Measure every client once a round.
+
+        Raises:
+            Unmeasurable: when there is nothing to compare with.
+        """
         for number in range(rounds):
             for name in _turned(tuple(self.measured), number):
-                print(f"round {number + 1} of {rounds}: {name:<20}", end="\r", file=sys.stderr)
+                _tell(f"round {number + 1} of {rounds}: {name}")
                 try:
                     self.measured[name].append(_measure(name, work, hosts))
                 except Trouble as trouble:
+                    if name == FLOOR:
+                        raise Unmeasurable(f"{name} {trouble}") from trouble
                     self.troubles[name] = trouble
                     del self.measured[name]
-        print(" " * 60, end="\r", file=sys.stderr)
+        _tell("")
 
     def rows(self) -> Iterator[Row]:
         floor = self.measured[FLOOR]
@@ -149,13 +156,19 @@ def main() -> int:
     return 1 if any(trouble.is_fault for trouble in rounds.troubles.values()) else 0
 
 
+def _tell(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"{text:<60}", end="\r", file=sys.stderr, flush=True)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.fanout", description=__doc__.partition("\n\n")[0])
     parser.add_argument("--hosts", type=int, default=40, help="how many servers are asked (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="how often each client asks them (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=16, help="how many are asked at a time (default: %(default)s)")
-    parser.add_argument("--kex", help="the only key exchange of the servers, such as curve25519-sha256")
+    parser.add_argument("--kex", help="the only key exchange of the servers, such as curve25519-sha256@libssh.org")
     parser.add_argument("--clients", type=_clients, default=NAMES, help=f"some of: {','.join(NAMES)}")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="where all numbers go, as JSON")
     asked = parser.parse_args()
     if asked.hosts < 2 or asked.rounds < 1 or asked.jobs < 1:  # noqa: PLR2004  programs are compared with one host
         parser.error("at least 2 hosts, 1 round and 1 job")
@@ -177,11 +190,14 @@ def _turned(names: tuple[str, ...], number: int) -> tuple[str, ...]:
 
 
 def _measure(name: str, work: Path, hosts: int) -> Measured:
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.clients", name, work],
-        cwd=Path(__file__).parent.parent, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        env={**_environment(), "HOME": str(work.parent / "home")}, timeout=LONGEST,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.clients", name, work],
+            cwd=Path(__file__).parent.parent, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            env={**_environment(), "HOME": str(work.parent / "home")}, timeout=LONGEST,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise Trouble(f"took more than {LONGEST} s", is_fault=True) from None
     if done.returncode != 0:
         raise Trouble(f"failed: {(done.stderr.strip().splitlines() or ['?'])[-1]}", is_fault=True)
     answer = json.loads(done.stdout.splitlines()[-1])
@@ -200,9 +216,9 @@ def _environment() -> Mapping[str, str]:
 
 def _report(rounds: Rounds, asked: argparse.Namespace) -> None:
     rows = tuple(rounds.rows())
-    lines = [*table(rows), "", *(f"{name}: {trouble}" for name, trouble in rounds.troubles.items())]
-    print("\n".join([*_circumstances(asked), "", *lines, *rounds.verdicts()]))
-    RESULTS.parent.mkdir(exist_ok=True)
+    troubles = [f"{name}: {trouble}" for name, trouble in rounds.troubles.items()]
+    print("\n".join([*_circumstances(asked), "", *table(rows), "", *troubles, *rounds.verdicts()]))
+    asked.output.parent.mkdir(exist_ok=True)
     found = {
         "circumstances": _circumstances(asked),
         "rows": [asdict(row) for row in rows],
@@ -210,8 +226,8 @@ def _report(rounds: Rounds, asked: argparse.Namespace) -> None:
         "not_measured": {name: str(trouble) for name, trouble in rounds.troubles.items()},
         "verdicts": list(rounds.verdicts()),
     }
-    RESULTS.write_text(json.dumps(found, indent=2) + "\n")
-    print(f"\nwritten to {os.path.relpath(RESULTS)}")
+    asked.output.write_text(json.dumps(found, indent=2) + "\n")
+    print(f"\nwritten to {asked.output}")
 
 
 def _circumstances(asked: argparse.Namespace) -> list[str]:
