@@ -109,7 +109,7 @@ def test_the_status_of_upgrade_sh_is_not_lost(dumped: Server, shell: tuple[str, 
     done = dumped.step("run_upgrade", "apply")
 
     assert (done.returncode, "no luck today" in done.stdout) == (1, True)
-    assert dumped.reason == "upgrade.sh ended with status 1 at: Building documentation"
+    assert dumped.reason == "upgrade.sh ended with status 1 at: Building documentation (no luck today)"
 
 
 def test_an_upgrade_sh_that_leaves_early_without_a_word_has_failed(dumped: Server) -> None:

@@ -11,7 +11,7 @@ apply() {
     rm -f -- "$RUN/upgrade.status"
     { upgrade 2>&1; } | read_progress
     status=$(cat "$RUN/upgrade.status")
-    [ "$status" = 0 ] || fail "upgrade.sh ended with status $status at: $(cat "$RUN/part" 2>/dev/null)"
+    [ "$status" = 0 ] || fail "upgrade.sh ended with status $status at: $(cat "$RUN/part" 2>/dev/null) ($(cat "$RUN/last_words"))"
     if ! [ -f "$RUN/upgrade.complete" ]; then
         rm -f -- "$RUN/upgrade.status"
         fail "upgrade.sh ended early, without saying that the upgrade is complete, at: $(cat "$RUN/part" 2>/dev/null)"
@@ -37,8 +37,10 @@ upgrade() (
 # Progress lines start at the margin and end in dots; what stands in brackets is the command.
 read_progress() {
     rm -f -- "$RUN/part" "$RUN/upgrade.complete"
+    last=''
     while IFS= read -r line || [ -n "$line" ]; do
         say "$line"
+        case $line in *[![:space:]]*) last=$line ;; *) ;; esac
         case $line in
             'Upgrade complete'*) : >"$RUN/upgrade.complete" ;;
             'Applying database migrations'*) : >"$RUN/migrating"; next_part "$line" ;;
@@ -47,6 +49,8 @@ read_progress() {
             *) ;;
         esac
     done
+    # What a traceback, pip and git end with is what went wrong.
+    printf '%.300s\n' "$last" >"$RUN/last_words"
 }
 
 next_part() {
