@@ -28,6 +28,20 @@ def progress(server: Server) -> list[str]:
     return [line.removeprefix("part run_upgrade ") for line in server.journal if line.startswith("part ")]
 
 
+# ---- the database before the window
+
+
+def test_a_database_that_went_away_is_seen_before_anything_is_stopped(make_server: Make) -> None:
+    server = make_server()
+    server.record()
+    running = server.active
+    (server.world / "database.down").touch()
+
+    assert server.step("stop_services", "apply").returncode == 1
+    assert server.reason == "the database does not answer, so nothing was stopped: psql: error: connection refused"
+    assert (server.active, [line for line in server.journal if line.startswith("window")]) == (running, [])
+
+
 # ---- the dump
 
 
