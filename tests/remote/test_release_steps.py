@@ -307,6 +307,16 @@ def test_an_environment_from_an_earlier_upgrade_is_not_kept(checkout: Server) ->
 # ---- packages
 
 
+NO_COMPILER = """\
+  error: subprocess-exited-with-error
+  Building wheel for psycopg-c (pyproject.toml) did not run successfully.
+      building 'psycopg_c._psycopg' extension
+      error: [Errno 2] No such file or directory: 'gcc'
+  ERROR: Failed building wheel for psycopg-c
+ERROR: Failed to build one or more wheels
+"""
+
+
 def test_packages_are_built_with_the_constraints_while_netpoint_serves(server: Server) -> None:
     server.apply("fetch_release", "unpack_release")
     server.set_environment((("PIP_CONSTRAINT", "file:///c.txt"),))
@@ -321,12 +331,23 @@ def test_packages_are_built_with_the_constraints_while_netpoint_serves(server: S
 
 def test_packages_that_cannot_be_had_are_told(server: Server) -> None:
     server.apply("fetch_release", "unpack_release")
-    server.tell(pip_fails="")
+    server.tell(pip_fails="ERROR: No matching distribution found for Django\n")
 
     done = server.step("stage_packages", "apply")
 
-    assert (done.returncode, server.reason.partition(":")[0]) == (1, "pip could not get or build a package")
+    why = "pip could not get or build a package: ERROR: No matching distribution found for Django"
+    assert (done.returncode, server.reason.strip()) == (1, why)
     assert server.step("stage_packages", "check").returncode == 1
+
+
+def test_a_package_that_cannot_be_built_is_told_with_its_cause_and_not_tried_again(server: Server) -> None:
+    """As psycopg[c] of NetBox 4.0 on a server without a compiler."""
+    server.apply("fetch_release", "unpack_release")
+    server.tell(pip_fails=NO_COMPILER)
+
+    status = server.step("stage_packages", "apply").returncode
+
+    assert (status, "No such file or directory: 'gcc'" in server.reason) == (4, True)
 
 
 def test_a_python_without_venv_is_not_tried_again(server: Server) -> None:

@@ -27,8 +27,20 @@ apply() {
 }
 
 scratch_pip() {
-    with_environment "$RUN/scratch/bin/python3" -m pip "$@" ||
-        fail "pip could not get or build a package: $(grep -i -E '^ *(error|.*No matching|.*Could not)' "$RUN/log" | tail -n 2 | tr '\n' ' ')"
+    if with_environment "$RUN/scratch/bin/python3" -m pip "$@" >"$RUN/pip.log" 2>&1; then
+        cat -- "$RUN/pip.log"
+        return 0
+    fi
+    cat -- "$RUN/pip.log"
+    why="pip could not get or build a package: $(pip_errors | tail -n 3 | tr -s '\n ' ' ')"
+    # The index may answer next time; what cannot be built here cannot be built in a minute.
+    case $why in *'Failed building wheel'*) give_up "$why" ;; *) fail "$why" ;; esac
+}
+
+# What went wrong, without the lines that only say that something did.
+pip_errors() {
+    grep -i -E '^ *(error|.*No matching|.*Could not|.*not found)' "$RUN/pip.log" |
+        grep -v -i -E 'subprocess-exited-with-error|Failed to build'
 }
 
 undo() {
