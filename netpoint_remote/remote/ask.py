@@ -24,9 +24,11 @@ import socket
 import ssl
 import subprocess
 import sys
+import traceback
 import urllib.parse
 
 TIMEOUT = 10  # seconds for every single question
+LONGEST = 65536  # characters of one fact
 SHOWN = (
     "ALLOWED_HOSTS",
     "BASE_PATH",
@@ -179,13 +181,13 @@ def replaced_migrations(tree, on_disk):
 
 
 def redis_facts(configuration):
-    for name, settings in sorted((getattr(configuration, "REDIS", None) or {}).items()):
+    for name, settings in sorted(dict(getattr(configuration, "REDIS", None) or {}).items()):
         if not isinstance(settings, dict) or settings.get("SENTINELS") or settings.get("URL"):
             yield "redis." + name, "unknown (sentinels or a URL)"
             continue
         try:
             yield "redis." + name, redis_version(settings)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             yield "redis." + name, "error: {}".format(error)
 
 
@@ -275,8 +277,9 @@ def request_headers(configuration):
     headers = {"Host": host, "User-Agent": "netpoint-remote"}
     if getattr(configuration, "SECURE_SSL_REDIRECT", False):
         headers["X-Forwarded-Proto"] = "https"
-    headers.update(pair.split(": ", 1) for pair in os.environ.get("HEALTH_HEADERS", "").splitlines() if ": " in pair)
-    return headers
+    given = dict(pair.split(": ", 1) for pair in os.environ.get("HEALTH_HEADERS", "").splitlines() if ": " in pair)
+    names = {name.lower() for name in given}
+    return dict({name: value for name, value in headers.items() if name.lower() not in names}, **given)
 
 
 def page_facts(root, product, configuration, url):
@@ -349,53 +352,88 @@ def api_versions(address, base, product, headers):
 
 
 def unit_environment(text):
-    """Turn the Environment and EnvironmentFiles of `systemctl show` into shell exports."""
-    for line in text.splitlines():
+    """Yield the NAME=value pairs of a unit's processes, from what `systemctl show` says of their environment."""
+    for line in text.split("\n"):
         key, _, value = line.partition("=")
         if key == "Environment":
-            for pair in shlex.split(value):
-                yield pair
+            for quoted, plain in re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', value):
+                yield re.sub(r'\\(["\\`$])', r"\1", quoted) or plain
         if key == "EnvironmentFiles":
-            path = value.split(" (", 1)[0]
-            with contextlib.suppress(OSError), open(path) as lines:
-                for pair in lines:
-                    if "=" in pair and not pair.lstrip().startswith(("#", ";")):
-                        name, _, content = pair.strip().partition("=")
-                        yield name.strip() + "=" + " ".join(shlex.split(content))
+            path = value.split(" (ignore_errors=", 1)[0]
+            with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="surrogateescape") as lines:
+                for pair in file_pairs(lines.read()):
+                    yield pair
 
 
-def print_facts(facts):
-    for name, value in facts:
-        text = " ".join(str(value).split())
-        sys.stdout.write("{}={}\n".format(name, text[:4000]))
+# Quotes count only where a value or a part of it begins: PASSWORD=it's is it's (systemd.exec(5), EnvironmentFile=).
+ENTRY = re.compile(
+    r"""^[ \t]*(?P<name>[^\s#;=][^=\r\n]*)=
+        (?P<quoted>(?:[ \t]*(?:'[^']*'|"(?:[^"\\]|\\.)*"))*)
+        [ \t]*(?P<plain>(?:[^\\\r\n]|\\.)*)""",
+    re.DOTALL | re.MULTILINE | re.VERBOSE,
+)
+
+
+def file_pairs(text):
+    for entry in ENTRY.finditer(text):
+        parts = re.findall(r"""'([^']*)'|"((?:[^"\\]|\\.)*)\"""", entry.group("quoted"), re.DOTALL)
+        quoted = "".join(single or re.sub(r'\\(?:\n|(["\\`$]))', r"\1", double) for single, double in parts)
+        plain = re.sub(r"\\(?:\n|(.))", r"\1", entry.group("plain").rstrip(), flags=re.DOTALL)
+        yield entry.group("name").strip() + "=" + quoted + plain
+
+
+def say(line):
+    """Print a line as it is, also where the locale knows no more than ASCII."""
+    sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def print_facts(name, facts):
+    """Print facts, a line each; what keeps them from being found becomes the fact `name`."""
+    try:
+        for each, value in facts:
+            say("{}={}".format(each, re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", str(value))[:LONGEST]))
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever the files of an installation raise
+        say("{}={}".format(name, trouble(error)))
+
+
+def trouble(error):
+    """Tell an error and its place, but nothing that it may quote: a password without its quotes is a NameError."""
+    said = str(error) if isinstance(error, (ImportError, KeyError, OSError)) else getattr(error, "msg", "")
+    places = [frame for frame in traceback.extract_tb(error.__traceback__) if os.path.exists(frame[0])]
+    file, line = (
+        (error.filename, error.lineno) if isinstance(error, SyntaxError) else places[-1][:2] if places else ("", 0)
+    )
+    place = " (line {} of {})".format(line, os.path.basename(str(file))) if file else ""
+    return " ".join((type(error).__name__ + (said and ": ") + said + place).split())
 
 
 def facts(root, product, sql, url):
     try:
         configuration = read_configuration(root, product)
     except BaseException as error:  # noqa: BLE001  whatever the operator's file raises, SystemExit included
-        print_facts([("configuration.error", "{}: {}".format(type(error).__name__, error))])
+        say("configuration.error=" + trouble(error))
         return
-    print_facts(configuration_facts(configuration))
-    print_facts(redis_facts(configuration))
-    print_facts(database_facts(root, product, configuration, sql))
-    print_facts(page_facts(root, product, configuration, url))
+    print_facts("configuration.error", configuration_facts(configuration))
+    print_facts("redis.configuration", redis_facts(configuration))
+    print_facts("db.error", database_facts(root, product, configuration, sql))
+    print_facts("page.error", page_facts(root, product, configuration, url))
 
 
 def page(root, product, url):
-    print_facts(page_facts(root, product, read_configuration(root, product), url))
+    print_facts("page.error", page_facts(root, product, read_configuration(root, product), url))
 
 
 def database(root, product):
     for name, value in libpq_environment(database_of(read_configuration(root, product))).items():
-        sys.stdout.write("export {}={}\n".format(name, shlex.quote(value)))
+        say("export {}={}".format(name, shlex.quote(value)))
 
 
 def unit():
-    for pair in unit_environment(sys.stdin.read()):
+    for pair in unit_environment(sys.stdin.buffer.read().decode("utf-8", "surrogateescape")):
         name, _, value = pair.partition("=")
-        if re.match(r"[A-Za-z_]\w*$", name):
-            sys.stdout.write("export {}={}\n".format(name, shlex.quote(value)))
+        if re.match(r"[A-Za-z_][A-Za-z0-9_]*\Z", name):
+            say("export {}={}".format(name, shlex.quote(value)))
 
 
 if __name__ == "__main__":
