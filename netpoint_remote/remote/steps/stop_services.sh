@@ -10,6 +10,7 @@ check() {
 apply() {
     said=$(applied_migrations 2>&1) || fail "the database does not answer, so nothing was stopped: $said"
     : >"$RUN/window"
+    sync -- "$RUN/window" "$RUN"
     journal window-open ''
     if active "$PRODUCT-housekeeping.timer"; then systemctl stop "$PRODUCT-housekeeping.timer"; fi
     # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
@@ -35,11 +36,13 @@ session_names() {
 
 # Start what ran before, and give it time to answer.
 undo() {
+    opened=
+    [ ! -f "$RUN/window" ] || opened=yes
+    rm -f -- "$RUN/window"
     failed=
     # shellcheck disable=SC2013 # names of units: one word a line
     for unit in $(cat "$RUN/before/active"); do systemctl start "$unit" || failed="$failed $unit"; done
     [ -z "$failed" ] || fail "systemctl could not start$failed"
     if grep -q -v timer "$RUN/before/active"; then wait_for_login "$OLD" 90 || fail "the old release was started and does not answer"; fi
-    if [ -f "$RUN/window" ]; then journal window-closed ''; fi
-    rm -f -- "$RUN/window"
+    if [ -n "$opened" ]; then journal window-closed ''; fi
 }
