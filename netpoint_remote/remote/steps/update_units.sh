@@ -2,11 +2,13 @@
 # Point the units of an install from before virtual environments to the new Python and gunicorn (the upgrade document, step 5).
 : "${ROOT:?}" "${SERVICES:?}" "${RUN:?}"
 
-# A unit that exists, whose command lies outside the virtual environment, and for which contrib has an example.
+# A unit that exists, that runs gunicorn or manage.py from outside the virtual environment, and for which contrib has an
+# example; one that runs something of the admin's own is the admin's.
 outdated() {
     for unit in $SERVICES; do
         path=$(unit_file "$unit")
-        if [ -f "$path" ] && [ -f "$(example "$unit")" ] && ! grep -q "^ExecStart=.*$ROOT/venv/bin/" "$path"; then say "$unit"; fi
+        if [ -f "$path" ] && [ -f "$(example "$unit")" ] && grep -q -E '^ExecStart=.*(gunicorn|manage\.py)' "$path" &&
+            ! grep '^ExecStart=' "$path" | grep -q -F -e "$ROOT/venv/bin/"; then say "$unit"; fi
     done
 }
 
