@@ -17,21 +17,29 @@ check() {
 apply() {
     if ! [ -d "$CRON_DIR" ]; then
         use_timer
-    elif [ "$ROOT" = "/opt/$PRODUCT" ]; then
-        say "$link" >"$RUN/before/housekeeping"
+        return
+    fi
+    keep "$link"
+    if [ "$ROOT" = "/opt/$PRODUCT" ]; then
         ln -sfn -- "$script" "$link"
     else
         # "If NetPoint has been installed in a nonstandard path, be sure to update the system paths within this script first."
-        say "$link" >"$RUN/before/housekeeping"
         sed "s|/opt/$PRODUCT|$ROOT|g" "$script" | write_file "$link"
         chmod 755 -- "$link"
     fi
 }
 
+# Remember what undo takes away, and what it puts back in its place.
+keep() {
+    kept=$RUN/before/kept.$(basename -- "$1")
+    if { [ -e "$1" ] || [ -L "$1" ]; } && ! [ -e "$kept" ] && ! [ -L "$kept" ]; then cp -a -- "$1" "$kept"; fi
+    grep -q -s -x -F -e "$1" "$RUN/before/housekeeping" || say "$1" >>"$RUN/before/housekeeping"
+}
+
 use_timer() {
     for unit in "$PRODUCT-housekeeping.service" "$PRODUCT-housekeeping.timer"; do
         [ -f "$ROOT/contrib/$unit" ] || fail "there is no $CRON_DIR and the release has no timer: schedule '$script' daily by hand, or set cron_dir"
-        say "/etc/systemd/system/$unit" >>"$RUN/before/housekeeping"
+        keep "/etc/systemd/system/$unit"
         sed "s|/opt/$PRODUCT|$ROOT|g" "$ROOT/contrib/$unit" | write_file "/etc/systemd/system/$unit"
     done
     systemctl daemon-reload
@@ -39,5 +47,11 @@ use_timer() {
 }
 
 undo() {
-    [ ! -f "$RUN/before/housekeeping" ] || while IFS= read -r made; do rm -f -- "$made" "$made.partial"; done <"$RUN/before/housekeeping"
+    [ -f "$RUN/before/housekeeping" ] || return 0
+    while IFS= read -r made; do
+        name=$(basename -- "$made")
+        case $name in *.timer) systemctl disable --now "$name" </dev/null || : ;; *) ;; esac
+        rm -f -- "$made" "$made.partial"
+        if [ -e "$RUN/before/kept.$name" ] || [ -L "$RUN/before/kept.$name" ]; then cp -a -- "$RUN/before/kept.$name" "$made"; fi
+    done <"$RUN/before/housekeeping"
 }
