@@ -222,9 +222,10 @@ class Server:
         (self.world / "units").mkdir(parents=True)
         (self.world / "web").mkdir()
         shutil.copytree(BIN, self.world / "bin")
-        write_files(self.world, {"clock": "0\n", "said": "", "rows": "7\n", "sessions": "0\n", "web.fails": "0\n",
-                                 "showmigrations": "[X]  dcim.0001_initial\n", "database": "dcim|0001_initial\n",
-                                 "trip.count": "0\n", "page": ""})  # fmt: skip
+        write_files(self.world, {
+            "clock": "0\n", "pace": "1\n", "said": "", "rows": "7\n", "sessions": "0\n", "web.fails": "0\n", "page": "",
+            "showmigrations": "[X]  dcim.0001_initial\n", "database": "dcim|0001_initial\n", "trip.count": "0\n",
+        })  # fmt: skip
         self._install()
         for unit in ("netpoint", "netpoint-rq"):
             self.unit(unit, f"{self.root}/venv/bin/{unit}")
@@ -311,7 +312,8 @@ class Server:
             **properties,
         }
         write_files(self.world / "units", {f"{name}.service": "".join(f"{key}={text}\n" for key, text in told.items())})
-        (self.world / "units" / f"{name}.service.active").touch() if active else None
+        running = self.world / "units" / f"{name}.service.active"
+        running.touch() if active else running.unlink(missing_ok=True)
         return path
 
     @property

@@ -1,0 +1,396 @@
+"""The steps that users notice: stopping, proving, starting, and what is scheduled."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.remote.conftest import Make
+from tests.remote.server import PASSWORD, Server, differences
+
+WRONG_PAGE = {
+    "no answer": ("page.error=connection refused", "no answer: connection refused"),
+    "an error page": ("page.login=500\npage.trouble=A module import error",
+                      "the login page answered 500 A module import error"),
+    "no static files": ("page.login=200\npage.static=missing (404 /static/x.css)",
+                        "a static file is missing (404 /static/x.css)"),
+    "the old version": ("page.login=200\npage.version.page=3.4.9", "version 3.4.9 answers, not 3.5.0 (page)"),
+    "the old version of its API": ("page.login=200\npage.version.header=3.4",
+                                   "version 3.4 answers, not 3.5.0 (header)"),
+}  # fmt: skip
+PAGES = {
+    "as asked": "page.login=200\npage.static=200\npage.version.page=3.5.0\npage.version.status=3.5.0",
+    "with a suffix": "page.login=200\npage.version.status=3.5.0-Docker-2.5",
+    "as its API says": "page.login=200\npage.static=on-disk\npage.version.header=3.5",
+}
+
+
+@pytest.fixture
+def stopped(server: Server) -> Server:
+    server.record()
+    server.apply("stop_services")
+    return server
+
+
+@pytest.fixture
+def upgraded(make_server: Make) -> Server:
+    """Return a server whose new release is built and not started."""
+    server = make_server()
+    server.record()
+    server.apply("fetch_release", "unpack_release", "stop_services", "dump_database", "run_upgrade")
+    return server
+
+
+# ---- what undo will need
+
+
+def test_what_undo_needs_is_written_down(server: Server) -> None:
+    server.unit("netpoint-rq", "x", active=False)
+    server.apply("record_before")
+
+    written = {path.name: path.read_text() for path in (server.run / "before").iterdir() if path.is_file()}
+    assert written == {
+        "active": "netpoint\n",
+        "complete": "",
+        "link": "netpoint-3.4.9/\n",
+        "migrations": "dcim|0001_initial\n",
+        "user": f"{Path.home().owner()}\n",
+    }
+
+
+def test_the_branch_of_a_checkout_is_written_down(checkout: Server) -> None:
+    checkout.apply("record_before")
+
+    assert (checkout.run / "before/ref").read_text() == "master\n"
+
+
+def test_how_to_reach_the_database_is_for_nobody_elses_eyes(server: Server) -> None:
+    done = server.step("record_before", "apply")
+
+    modes = [(server.run / name).stat().st_mode & 0o777 for name in ("database.env", "unit.env")]
+    assert (modes, PASSWORD in done.stdout) == ([0o600, 0o600], False)
+
+
+def test_a_configuration_may_take_its_password_from_the_units_environment(server: Server) -> None:
+    server.unit("netpoint", "x", Environment=r""""DB_PASSWORD=it's \"\$1\"" OTHER=1""")
+    (server.old / "netpoint/netpoint/configuration.py").write_text(
+        "import os\nDATABASE = {'NAME': 'netpoint', 'PASSWORD': os.environ['DB_PASSWORD']}\n"
+    )
+
+    server.apply("record_before")
+
+    assert "export PGPASSWORD='it'\"'\"'s \"$1\"'" in (server.run / "database.env").read_text().splitlines()
+
+
+def test_without_a_database_in_the_configuration_nothing_begins(server: Server) -> None:
+    (server.old / "netpoint/netpoint/configuration.py").write_text("DATABASE = {}\n")
+
+    assert server.step("record_before", "apply").returncode == 1
+    assert server.reason == "the configuration names no database"
+
+
+def test_a_database_that_does_not_answer_is_seen_before_anything_begins(server: Server) -> None:
+    (server.world / "database.down").touch()
+
+    done = server.step("record_before", "apply")
+
+    assert (done.returncode != 0, "connection refused" in done.stdout, (server.run / "before/complete").exists()) == (
+        True, True, False,
+    )  # fmt: skip
+
+
+# ---- stop
+
+
+def test_from_the_stop_on_users_are_without_netpoint(stopped: Server) -> None:
+    assert (stopped.active, stopped.journal) == ([], ["window-open stop_services "])
+
+
+def test_the_housekeeping_timer_is_stopped_too_and_started_again(server: Server) -> None:
+    (server.world / "units/netpoint-housekeeping.timer").touch()
+    (server.world / "units/netpoint-housekeeping.timer.active").touch()
+    server.apply("record_before", "stop_services")
+    stopped = (server.world / "units/netpoint-housekeeping.timer.active").exists()
+
+    server.step("stop_services", "undo")
+
+    assert (stopped, (server.world / "units/netpoint-housekeeping.timer.active").exists()) == (False, True)
+
+
+def test_sessions_of_netpoint_itself_are_waited_for(server: Server) -> None:
+    server.record()
+    server.tell(sessions="2\n1\n0\n")
+
+    server.apply("stop_services")
+
+
+def test_somebody_else_in_the_database_stops_the_upgrade(server: Server) -> None:
+    server.record()
+    server.tell(sessions="1\n")
+
+    assert server.step("stop_services", "apply").returncode == 1
+    assert server.reason == "somebody else works with NetPoint's database: 10.0.0.9 (pgadmin)"
+
+
+def test_only_what_ran_before_is_started_again(server: Server) -> None:
+    server.unit("netpoint-rq", "x", active=False)
+    server.record()
+    server.apply("stop_services")
+
+    server.step("stop_services", "undo")
+
+    assert (server.active, server.journal[-1]) == (["netpoint"], "window-closed stop_services ")
+
+
+def test_a_service_that_does_not_come_back_keeps_no_other_from_it(server: Server) -> None:
+    server.record()
+    server.apply("stop_services")
+    server.tell(dies="netpoint-rq.service\n")
+    (server.run / "before/active").write_text("netpoint-rq\nnetpoint\n")
+
+    done = server.step("stop_services", "undo")
+
+    assert (done.returncode, server.active, server.reason) == (1, ["netpoint"], "systemctl could not start netpoint-rq")
+
+
+def test_an_old_release_that_does_not_answer_is_told(stopped: Server) -> None:
+    stopped.tell(page="page.error=connection refused\n", pace="20\n")
+
+    assert stopped.step("stop_services", "undo").returncode == 1
+    assert stopped.reason == "the old release was started and does not answer"
+
+
+# ---- prove beside
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+def test_the_new_release_is_proved_on_a_port_of_its_own(upgraded: Server, page: str) -> None:
+    upgraded.tell(page=f"{page}\n")
+
+    upgraded.apply("prove_beside")
+
+    started = next(line for line in upgraded.said if line.startswith("gunicorn"))
+    assert f"--pythonpath {upgraded.new}/netpoint --bind 127.0.0.1:" in started
+    assert upgraded.active == []
+
+
+@pytest.mark.parametrize(("page", "why"), list(WRONG_PAGE.values()), ids=WRONG_PAGE)
+def test_a_new_release_that_does_not_work_is_not_started(upgraded: Server, page: str, why: str) -> None:
+    upgraded.tell(page=f"{page}\n", pace="20\n")
+
+    assert upgraded.step("prove_beside", "apply").returncode == 1
+    assert upgraded.reason == f"the new release does not work, started beside: {why}"
+
+
+def test_a_new_release_that_ends_by_itself_is_told_with_its_error(upgraded: Server) -> None:
+    (upgraded.world / "gunicorn.fails").touch()
+
+    assert upgraded.step("prove_beside", "apply").returncode == 1
+    assert upgraded.reason.endswith("it ended by itself: Error: no module named wsgi")
+
+
+def test_migrations_that_are_left_are_seen(upgraded: Server) -> None:
+    upgraded.tell(showmigrations="[X]  dcim.0001_initial\n[ ]  dcim.0172_new\n")
+
+    assert upgraded.step("prove_beside", "apply").returncode == 1
+    assert upgraded.reason.startswith("migrations are left unapplied")
+
+
+def test_a_worker_that_cannot_be_loaded_is_seen(upgraded: Server) -> None:
+    (upgraded.world / "worker.fails").touch()
+
+    assert upgraded.step("prove_beside", "apply").returncode == 1
+    assert upgraded.reason.startswith("the worker's command cannot be loaded")
+
+
+def test_what_was_started_beside_ends(upgraded: Server) -> None:
+    upgraded.apply("prove_beside")
+
+    assert eventually(lambda: not (upgraded.world / "beside").exists())
+
+
+def test_a_process_that_only_has_the_number_of_the_one_started_beside_lives_on(upgraded: Server) -> None:
+    """The server was rebooted meanwhile."""
+    with subprocess.Popen(["tail", "-f", "/dev/null"], start_new_session=True) as process:
+        birth = Path(f"/proc/{process.pid}/stat").read_text().split()[21]
+        (upgraded.run / "beside.log").write_text(f"{process.pid} {birth}\nanother-boot\n")
+
+        done = upgraded.step("prove_beside", "undo")
+
+        alive = process.poll() is None
+        process.kill()
+    assert (done.returncode, alive) == (0, True)
+
+
+def test_what_was_started_beside_by_a_step_that_was_killed_is_ended(upgraded: Server) -> None:
+    upgraded.replace("sleep", 'while ! [ -e "$WORLD/beside" ]; do :; done; kill -KILL 0')
+    upgraded.sh([str(upgraded.run / "bundle/step.sh"), "prove_beside", "apply"])
+    assert (upgraded.world / "beside").exists()
+
+    upgraded.step("prove_beside", "undo")
+
+    assert eventually(lambda: not (upgraded.world / "beside").exists())
+
+
+# ---- units
+
+
+def test_a_unit_from_before_virtual_environments_gets_the_example_of_the_release(server: Server) -> None:
+    path = server.unit("netpoint", "/usr/local/bin/gunicorn --config /opt/netpoint/gunicorn.py netpoint.wsgi")
+    server.record()
+
+    server.apply("update_units")
+
+    written = path.read_text()
+    assert (f"ExecStart={server.root}/venv/bin/gunicorn netpoint.wsgi" in written, "User=netpoint" in written) == (
+        True, Path.home().owner() == "netpoint",
+    )  # fmt: skip
+    assert "systemctl daemon-reload" in server.said
+
+
+def test_a_unit_that_runs_a_program_of_the_admins_own_is_left_alone(server: Server) -> None:
+    server.unit("netpoint", "/usr/local/bin/start-netpoint")
+    before = server.look()
+
+    assert (server.step("update_units", "check").returncode, differences(before, server.look())) == (0, [])
+
+
+# ---- start
+
+
+def test_users_have_netpoint_again_when_the_login_page_answers(stopped: Server) -> None:
+    stopped.apply("start_services")
+
+    assert (stopped.active, stopped.journal[-1]) == (["netpoint", "netpoint-rq"], "window-closed start_services ")
+
+
+def test_a_login_page_that_does_not_come_is_waited_for_and_told(stopped: Server) -> None:
+    stopped.tell(page="page.error=connection refused\n", pace="20\n")
+    before = int((stopped.world / "clock").read_text())
+
+    status = stopped.step("start_services", "apply").returncode
+
+    waited = int((stopped.world / "clock").read_text()) - before
+    assert (status, 80 < waited < 120, stopped.reason) == (
+        1, True, "the services were started and the login page does not answer: connection refused",
+    )  # fmt: skip
+
+
+def test_a_unit_that_cannot_be_started_is_told(stopped: Server) -> None:
+    stopped.tell(dies="netpoint.service\n")
+
+    assert stopped.step("start_services", "apply").returncode == 1
+    assert stopped.reason == "systemctl could not start netpoint netpoint-rq"
+
+
+@pytest.mark.parametrize(
+    ("rows", "lost"),
+    [("9\n", "2 rows"), ("1\n", "rows, nobody knows how many,")],
+    ids=["since the start", "before PostgreSQL counted anew"],
+)
+def test_rows_that_users_wrote_are_not_thrown_away(stopped: Server, rows: str, lost: str) -> None:
+    stopped.apply("start_services")
+    stopped.tell(rows=rows)
+
+    done = stopped.step("start_services", "undo")
+
+    assert (done.returncode, stopped.active) == (3, ["netpoint", "netpoint-rq"])
+    assert stopped.reason == f"going back would lose {lost} written since the new release was started"
+
+
+def test_a_database_that_cannot_be_asked_for_rows_counts_as_written_to(stopped: Server) -> None:
+    stopped.apply("start_services")
+    (stopped.world / "database.down").touch()
+
+    assert (stopped.step("start_services", "undo").returncode, stopped.active) == (3, ["netpoint", "netpoint-rq"])
+
+
+# ---- prove in place
+
+
+@pytest.mark.parametrize(("page", "why"), list(WRONG_PAGE.values()), ids=WRONG_PAGE)
+def test_a_page_that_is_wrong_in_place_is_told(server: Server, page: str, why: str) -> None:
+    server.tell(page=f"{page}\n")
+
+    assert (server.step("prove_in_place", "apply").returncode, server.reason) == (1, why)
+
+
+def test_units_are_watched_for_longer_than_systemd_pauses(server: Server) -> None:
+    server.unit("netpoint", "x", RestartUSec="1min 2s")
+
+    server.apply("prove_in_place")
+
+    assert sum(line == "systemctl is-active netpoint" for line in server.said) == 67
+
+
+def test_a_unit_that_dies_while_it_is_watched_is_told(server: Server) -> None:
+    server.replace("sleep", 'rm -f "$WORLD/units/netpoint-rq.service.active"')
+
+    assert server.step("prove_in_place", "apply").returncode == 1
+    assert server.reason.startswith("the unit netpoint-rq does not stay up:")
+
+
+def test_a_unit_that_was_restarted_while_it_was_watched_is_told(server: Server) -> None:
+    server.replace("sleep", 'sed -i "s/^MainPID=.*/MainPID=8/" "$WORLD/units/netpoint.service"')
+
+    assert server.step("prove_in_place", "apply").returncode == 1
+    assert server.reason.startswith("a unit was restarted while it was watched:")
+
+
+# ---- housekeeping
+
+
+def test_a_job_at_a_nonstandard_path_has_its_paths_updated(server: Server) -> None:
+    server.record()
+    server.apply("schedule_housekeeping")
+
+    job = server.folder / "etc/cron.daily/netpoint-housekeeping"
+    assert (os.access(job, os.X_OK), f"{server.root}/netpoint/manage.py housekeeping" in job.read_text()) == (
+        True,
+        True,
+    )
+
+
+def test_a_job_at_the_documented_path_is_the_documented_link(server: Server) -> None:
+    server.record()
+    server.bundle(ROOT="/opt/netpoint")
+
+    server.apply("schedule_housekeeping")
+
+    job = server.folder / "etc/cron.daily/netpoint-housekeeping"
+    assert str(job.readlink()) == "/opt/netpoint/contrib/netpoint-housekeeping.sh"
+
+
+@pytest.mark.parametrize("there", ["dangling", "not executable"])
+def test_what_was_in_the_place_of_the_job_comes_back(server: Server, there: str) -> None:
+    job = server.folder / "etc/cron.daily/netpoint-housekeeping"
+    job.symlink_to("/nowhere") if there == "dangling" else job.write_text("#!/bin/sh\n")
+    server.record()
+    before = server.look()
+    server.apply("schedule_housekeeping")
+
+    server.step("schedule_housekeeping", "undo")
+
+    assert differences(before, server.look()) == []
+
+
+def test_a_running_timer_is_enough(server: Server) -> None:
+    (server.world / "units/netpoint-housekeeping.timer.active").touch()
+
+    assert server.step("schedule_housekeeping", "check").returncode == 0
+
+
+def test_a_release_without_housekeeping_needs_none(server: Server) -> None:
+    (server.root / "contrib/netpoint-housekeeping.sh").unlink()
+
+    assert server.step("schedule_housekeeping", "check").returncode == 0
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
