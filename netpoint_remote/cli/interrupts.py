@@ -1,4 +1,4 @@
-"""Ctrl-C: the first lets the run come to a safe point, the second leaves at once."""
+"""Ctrl-C: the first lets the hosts under way come to their end, the second leaves at once."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOPPING = (
-    "stopping: no further host is begun, hosts under way go on to a safe point "
+    "stopping: no further host is begun, hosts under way go on to their end "
     "(Ctrl-C again leaves at once; the servers then finish or undo by themselves)"
 )
 LEFT = "stopped at once; servers that had begun finish or undo by themselves, the same command again tells how it went"

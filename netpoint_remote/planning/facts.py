@@ -263,7 +263,7 @@ def _trees(values: Iterable[str]) -> Iterator[Tree]:
     for value in values:
         ours, _, rest = value.partition(" ")
         version, _, path = rest.partition(" ")
-        yield Tree(path=path, version=version, ours=ours == "ours")
+        yield Tree(path=path, version="" if version == "-" else version, ours=ours == "ours")
 
 
 def _units(lines: _Lines) -> Iterator[Unit]:

@@ -55,6 +55,7 @@ def _step(name: str, phase: Phase, title: str, *, minutes: int, tries: int = 1, 
 # Limits are far from what is usual: they end what hangs, not what is slow. The usual times were taken on a small
 # server with 2,000 sites and 5,000 prefixes.
 RECORD_BEFORE = _step("record_before", Phase.STAGE, "Write down what undo needs", minutes=5, usual=1)
+GUARD_BOOT = _step("guard_boot", Phase.STAGE, "Guard the window against a reboot", minutes=5, usual=1)
 STAGE_PACKAGES = _step(
     "stage_packages",
     Phase.STAGE,
@@ -79,6 +80,7 @@ PROVE_IN_PLACE = _step(
 SCHEDULE_HOUSEKEEPING = _step(
     "schedule_housekeeping", Phase.AFTER, "See that housekeeping is scheduled", minutes=5, usual=1
 )
+LIFT_GUARD = _step("lift_guard", Phase.AFTER, "Take the guard away", minutes=5, usual=1)
 
 ARCHIVE_STEPS = (
     RECORD_BEFORE,
@@ -87,6 +89,7 @@ ARCHIVE_STEPS = (
     _step("carry_over", Phase.STAGE, "Copy the configuration and other local files", minutes=30, usual=1),
     _step("copy_files", Phase.STAGE, "Copy media, scripts and reports", minutes=24 * 60),
     STAGE_PACKAGES,
+    GUARD_BOOT,
     STOP_SERVICES,
     DUMP_DATABASE,
     _step("sync_files", Phase.WINDOW, "Bring what was uploaded meanwhile", minutes=6 * 60, usual=1),
@@ -97,12 +100,14 @@ ARCHIVE_STEPS = (
     START_SERVICES,
     PROVE_IN_PLACE,
     SCHEDULE_HOUSEKEEPING,
+    LIFT_GUARD,
 )
 SET_ASIDE = _step("set_aside", Phase.WINDOW, "Keep the old environment and static files aside", minutes=30, usual=1)
 GIT_STEPS = (
     RECORD_BEFORE,
     _step("fetch_tag", Phase.STAGE, "Fetch the release's tag", minutes=60, tries=5, usual=3),
     STAGE_PACKAGES,
+    GUARD_BOOT,
     STOP_SERVICES,
     DUMP_DATABASE,
     SET_ASIDE,
@@ -113,6 +118,7 @@ GIT_STEPS = (
     START_SERVICES,
     PROVE_IN_PLACE,
     SCHEDULE_HOUSEKEEPING,
+    LIFT_GUARD,
 )
 # The release is there and not in service: upgrade.sh is run again, with the same safety around it.
 REPAIR_STEPS = tuple(step for step in GIT_STEPS if step.name not in {"fetch_tag", "checkout_tag"})

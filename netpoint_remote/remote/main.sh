@@ -41,6 +41,7 @@ run_step() {
         journal step-failed "its beginning could not be written down"
         return 1
     fi
+    sync -- "$RUN/changed" 2>/dev/null || :
     attempt=1
     while :; do
         say "== $STEP: apply" >>"$RUN/log"
@@ -118,9 +119,11 @@ finish() {
     say "$1 $2" | write_file "$RUN/result"
 }
 
+# Carry out the steps in order; with a phase, only its steps.
 run_plan() {
-    journal started "$(wc -l <"$BUNDLE/plan")"
+    journal started "$(wc -l <"$BUNDLE/plan") steps"
     while read -r name phase limit tries <&8; do
+        [ "${1:-$phase}" = "$phase" ] || continue
         if [ -e "$RUN/stop" ] && [ "$phase" != after ]; then
             go_back "stopped by the operator before $name"
             return 0
@@ -146,22 +149,44 @@ recover() {
 # Both locks die with this process: one for the host, one for the database.
 take_locks() {
     exec 9>>"$STATE_DIR/lock"
-    flock -w 10 9 || { finish failed "another upgrade holds the lock of this host"; exit 1; }
+    flock -w 10 9 || { say "another upgrade holds the lock of this host"; return 1; }
     exec 6>>"$STATE_DIR/database-$DATABASE_PRINT.lock"
-    flock -w 10 6 || { finish failed "another upgrade holds the lock of this database"; exit 1; }
+    flock -w 10 6 || { say "another upgrade holds the lock of this database"; return 1; }
+}
+
+# Bring an interrupted run to an end: on, where users have the new release already, else back to where it began.
+settle() {
+    wait_for_database || :
+    if [ -f "$RUN/serving" ]; then
+        rm -f -- "$RUN/window"
+        run_plan after
+    else
+        go_back "it was interrupted"
+    fi
+}
+
+# After a boot the database may come up later than we do.
+wait_for_database() {
+    [ -f "$RUN/database.env" ] || return 0
+    begun=$(date +%s)
+    until sql 'SELECT 1' >/dev/null 2>&1; do
+        [ "$(($(date +%s) - begun))" -lt 300 ] || return 1
+        sleep 1
+    done
 }
 
 case ${1:-run} in
     run)
-        take_locks
+        take_locks || { finish failed "another upgrade holds the lock of this host or of its database"; exit 1; }
         recover || { finish failed "what an interrupted run left behind could not be undone"; exit 1; }
         basename -- "$RUN" | write_file "$STATE_DIR/current"
         run_plan
         ;;
     recover)
-        take_locks
-        go_back "it was interrupted"
+        # Whoever holds the lock is at it already; only the one that gets it may write how it ended.
+        take_locks || exit 0
+        [ -f "$RUN/result" ] || settle
         ;;
-    undo) go_back "it was interrupted" ;;
+    undo) settle ;;
     *) exit 64 ;;
 esac

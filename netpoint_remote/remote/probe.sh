@@ -32,7 +32,8 @@ probe_install() {
     for tree in "$(dirname -- "$(readlink -f -- "$ROOT" || printf '%s' "$ROOT")")"/*"$VERSION"*; do
         if [ -n "$VERSION" ] && [ -e "$tree" ]; then
             if [ -f "$STATE_DIR/releases/$(basename -- "$tree")" ]; then ours=ours; else ours=foreign; fi
-            fact beside "$ours $(tree_version "$tree" || :) $tree"
+            version=$(tree_version "$tree" || :)
+            fact beside "$ours ${version:--} $tree"
         fi
     done
     if [ -f "$ROOT/$PRODUCT/$PRODUCT/ldap_config.py" ]; then fact install.ldap yes; fi

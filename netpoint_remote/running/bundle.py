@@ -18,7 +18,7 @@ from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method
 from netpoint_remote.planning.plan import Plan
 
-BUNDLED = ("lib.sh", "main.sh", "step.sh", "folders.sh", "clean.sql", "ask.py")
+BUNDLED = ("lib.sh", "main.sh", "step.sh", "folders.sh", "guard.sh", "clean.sql", "ask.py")
 END = "END_OF_A_BUNDLED_FILE"
 Variables = Iterable[tuple[str, str]]
 

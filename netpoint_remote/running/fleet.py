@@ -213,6 +213,7 @@ class _Run:
         looked: dict[str, _Looked] = {}
         for host, found in self._in_parallel(self.request.hosts, lambda host: self._look_at(host, connector)):
             looked[host.name] = found
+        looked = {host.name: looked[host.name] for host in self.request.hosts if host.name in looked}
         looked = self._without_shared_databases(looked)
         for host in self.request.hosts:
             self.reports[host.name] = (

@@ -16,7 +16,7 @@ from netpoint_remote.planning.method import Method
 from netpoint_remote.planning.plan import make_plan
 from netpoint_remote.reporting.event import Event, Kind
 from netpoint_remote.reporting.report import HostReport, Status
-from netpoint_remote.running.bundle import bundle_files, probe_script, to_tar, visit_script
+from netpoint_remote.running.bundle import assignments, bundle_files, probe_script, to_tar, visit_script
 from netpoint_remote.running.journal import Record
 from netpoint_remote.running.ssh import Connector, Session
 
@@ -143,7 +143,7 @@ def _recovered(order: Order, line: Line) -> Order:
     line.tell(Kind.NOTE, f"undoing what the interrupted run {interrupted} left behind")
     _visit(line, "recover.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", interrupted)))
     status, reason = _follow(host, interrupted, line, Record(host=host.name))
-    if status is not Status.ROLLED_BACK:
+    if status not in {Status.ROLLED_BACK, Status.UPGRADED}:
         raise RemoteFailed(f"the interrupted run {interrupted} could not be undone: {reason}")
     facts = look(line, order.case.target.text if order.case.target else None)
     case = Case(host=host, facts=facts, target=order.case.target, last_minors=order.case.last_minors)
@@ -158,9 +158,16 @@ def _recovered(order: Order, line: Line) -> Order:
     )
 
 
-def _visit(line: Line, name: str, variables: tuple[tuple[str, str], ...], payload: bytes | None = None) -> str:
+def _visit(
+    line: Line,
+    name: str,
+    variables: tuple[tuple[str, str], ...],
+    *,
+    payload: bytes | None = None,
+    environment: tuple[tuple[str, str], ...] = (),
+) -> str:
     """Run one script; a lost line is tried again, for these are all harmless when they run twice."""
-    script = visit_script(name, variables)
+    script = assignments(environment, export=True) + visit_script(name, variables)
     for last in (False, False, True):
         try:
             done = line.session().visit(script, payload=payload, silence=UPLOAD_SILENCE)
@@ -185,7 +192,8 @@ def _provide(order: Order, line: Line) -> None:
     about = (("STATE_DIR", str(host.state_dir)), ("ARCHIVE_NAME", name))
     digest = _sha256(order.archive)
     url = "" if order.push or is_git else target.url or ""
-    answer = _visit(line, "offer.sh", (*about, ("ARCHIVE_SHA256", "" if is_git else digest), ("ARCHIVE_URL", url)))
+    asked = (*about, ("ARCHIVE_SHA256", "" if is_git else digest), ("ARCHIVE_URL", url))
+    answer = _visit(line, "offer.sh", asked, environment=host.environment)
     if answer.endswith("unreachable"):
         line.tell(Kind.NOTE, f"sending the release ({order.archive.stat().st_size // 2**20} MB)")
         _send(line, order.archive, (*about, ("ARCHIVE_SHA256", digest)))

@@ -19,6 +19,7 @@ ARCHIVE_ORDER = (
     "stage: Copy the configuration and other local files",
     "stage: Copy media, scripts and reports",
     "stage: Fetch and build the Python packages while NetPoint serves",
+    "stage: Guard the window against a reboot",
     "window: Stop the services",
     "window: Dump the database and read the dump back",
     "window: Bring what was uploaded meanwhile",
@@ -29,11 +30,13 @@ ARCHIVE_ORDER = (
     "window: Start the services and wait for the login page",
     "after: Watch the services and prove the pages in place",
     "after: See that housekeeping is scheduled",
+    "after: Take the guard away",
 )
 GIT_ORDER = (
     "stage: Write down what undo needs",
     "stage: Fetch the release's tag",
     "stage: Fetch and build the Python packages while NetPoint serves",
+    "stage: Guard the window against a reboot",
     "window: Stop the services",
     "window: Dump the database and read the dump back",
     "window: Keep the old environment and static files aside",
@@ -44,6 +47,7 @@ GIT_ORDER = (
     "window: Start the services and wait for the login page",
     "after: Watch the services and prove the pages in place",
     "after: See that housekeeping is scheduled",
+    "after: Take the guard away",
 )
 PHASES = [Phase.STAGE, Phase.WINDOW, Phase.AFTER]
 

@@ -115,7 +115,7 @@ def database_can_be_migrated(case: Case) -> Problems:
         )
     if database.in_recovery:
         yield error("database", "the database is a read-only replica", "upgrade the server that uses the primary")
-    if database.ahead and not case.facts.interrupted:
+    if database.ahead and not (case.facts.interrupted or case.facts.lock_held):
         yield error(
             "database",
             f"the database is newer than the installed code: {database.ahead}",

@@ -26,7 +26,7 @@ def units_are_right(case: Case) -> Problems:
                 f"{DOCUMENT}, step 5",
             )
             continue
-        if not unit.runs:
+        if not unit.runs and not case.facts.lock_held:
             yield warning(
                 "service", f"{service} is {unit.active or 'not running'}", f"look at it: journalctl -eu {service}"
             )
@@ -149,11 +149,10 @@ def nobody_else_is_at_it(case: Case) -> Problems:
 
 def release_is_in_service(case: Case) -> Problems:
     """Disk, running service and database must tell the same story; where they do not, say so."""
-    if case.method is Method.FOREIGN or case.facts.database.error:
+    if case.method is Method.FOREIGN or case.facts.database.error or case.facts.lock_held:
         return
     for ailment in (each for each in ailments(case) if not each.startswith("the service")):
-        yield warning(
-            "half-upgraded" if is_repair(case) else "health",
-            ailment,
-            "upgrade.sh is run again by an upgrade, or look at the log",
-        )
+        if is_repair(case):
+            yield warning("half-upgraded", ailment, "an upgrade to this release runs its upgrade.sh again")
+        else:
+            yield warning("health", ailment, "look at it before an upgrade does: journalctl, and NetPoint's own log")

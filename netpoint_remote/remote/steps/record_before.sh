@@ -20,6 +20,7 @@ apply() {
     fi
     applied_migrations >"$RUN/before/migrations"
     : >"$RUN/before/complete"
+    sync
 }
 
 record_units() {

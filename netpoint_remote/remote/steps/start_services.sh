@@ -13,6 +13,7 @@ apply() {
         say "$rows" | write_file "$RUN/rows"
     fi
     systemctl daemon-reload
+    rm -f -- "$RUN/window"
     # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
     systemctl start $SERVICES || fail "systemctl could not start $SERVICES"
     if grep -q -x -F "$PRODUCT-housekeeping.timer" "$RUN/before/active"; then systemctl start "$PRODUCT-housekeeping.timer"; fi
@@ -23,6 +24,7 @@ apply() {
 
 # Users could write since the start: what they wrote is not thrown away by a program (the design, promise 2).
 undo() {
+    : >"$RUN/window"
     # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
     systemctl stop $SERVICES
     if [ -f "$RUN/rows" ]; then
@@ -30,6 +32,7 @@ undo() {
         rows=$(rows_written) || rows=0
         written=$((rows - $(cat "$RUN/rows")))
         if [ "$written" -ne 0 ]; then
+            rm -f -- "$RUN/window"
             # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
             systemctl start $SERVICES || :
             # PostgreSQL counts anew after a crash.
