@@ -400,7 +400,9 @@ def print_facts(name, facts):
 def trouble(error):
     """Tell an error and its place, but nothing that it may quote: a password without its quotes is a NameError."""
     said = str(error) if isinstance(error, (ImportError, KeyError, OSError)) else getattr(error, "msg", "")
-    places = [frame for frame in traceback.extract_tb(error.__traceback__) if os.path.exists(frame[0])]
+    places = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if not re.search("^<|importlib|ask.py$", frame[0])
+    ]
     file, line = (
         (error.filename, error.lineno) if isinstance(error, SyntaxError) else places[-1][:2] if places else ("", 0)
     )
@@ -424,16 +426,23 @@ def page(root, product, url):
     print_facts("page.error", page_facts(root, product, read_configuration(root, product), url))
 
 
+def export(pairs):
+    """Print what lets a shell have these variables; names that no shell can hold are left out."""
+    for name, value in pairs:
+        if re.match(r"[A-Za-z_][A-Za-z0-9_]*\Z", name):
+            say("export {}={}".format(name, shlex.quote(value)))
+
+
 def database(root, product):
-    for name, value in libpq_environment(database_of(read_configuration(root, product))).items():
-        say("export {}={}".format(name, shlex.quote(value)))
+    export(libpq_environment(database_of(read_configuration(root, product))).items())
 
 
 def unit():
-    for pair in unit_environment(sys.stdin.buffer.read().decode("utf-8", "surrogateescape")):
-        name, _, value = pair.partition("=")
-        if re.match(r"[A-Za-z_][A-Za-z0-9_]*\Z", name):
-            say("export {}={}".format(name, shlex.quote(value)))
+    export(
+        pair.split("=", 1)
+        for pair in unit_environment(sys.stdin.buffer.read().decode("utf-8", "surrogateescape"))
+        if "=" in pair
+    )
 
 
 if __name__ == "__main__":

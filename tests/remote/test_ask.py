@@ -1,0 +1,595 @@
+"""What an installation says of itself, asked by the Python that runs the tests and by the oldest there is."""
+
+import importlib.util
+import json
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netpoint_remote.running.bundle import text_of
+from tests.remote.server import REAL_PATH, REMOTE, release, write_files
+
+ASK = REMOTE / "ask.py"
+KEY = "k" * 60
+passwords = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=30) | st.sampled_from(
+    ["'", '"', "\\", "$1", "$(id)", "`id`", " ", "a b", "\n", "--", "ä€", "%", "!", "\\'", "'\"'\"'", "#"]
+)
+PSQL = r"""#!/bin/sh
+# psql that says what it was asked by, and what a database would.
+printf '%s\n' "$*" >"$0.said"
+cat >/dev/null
+printf 'db.size_mb=%s\n' "${#PGPASSWORD}"
+echo db.server_version_num=150008
+printf 'db.applied=%s\n' dcim.0001_initial dcim.0130_sitegroup
+echo 'db.door=dcim.0130_sitegroup'
+"""
+
+
+def interpreters() -> list[str]:
+    """Return the Python of these tests and the oldest other one that is here."""
+    old = (shutil.which(f"python3.{minor}") for minor in (6, 7, 8))
+    works = (
+        path
+        for path in old
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
+    )
+    return [sys.executable, *list(works)[:1]]
+
+
+@pytest.fixture(params=interpreters(), ids=lambda path: Path(path).name)
+def python(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def ask(
+    *words: str, python: str = sys.executable, text: str = "", **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        [python, str(ASK), *words], input=text.encode("utf-8", "surrogateescape"), capture_output=True, timeout=30,
+        env={"PATH": REAL_PATH, "LC_ALL": "C", **environment}, check=False,
+    )  # fmt: skip
+    return subprocess.CompletedProcess(
+        words, done.returncode, done.stdout.decode("utf-8", "surrogateescape"), done.stderr.decode(errors="replace")
+    )
+
+
+spec = importlib.util.spec_from_file_location("ask", ASK)
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+
+
+def exported(pairs: object) -> str:
+    with redirect_stdout(TextIOWrapper(BytesIO())) as output:
+        module.export(pairs)
+    return output.buffer.getvalue().decode()
+
+
+def settings(**changes: object) -> str:
+    """Write a configuration.py."""
+    usual = {
+        "ALLOWED_HOSTS": ["*"], "SECRET_KEY": KEY, "REDIS": {"tasks": {"URL": "redis://db"}},
+        "DATABASE": {"NAME": "netpoint", "USER": "np", "PASSWORD": "hunter2", "HOST": "db", "PORT": 5433},
+    }  # fmt: skip
+    return "".join(f"{name} = {value!r}\n" for name, value in {**usual, **changes}.items())
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "net point"
+    write_files(root, {**release("3.4.9"), "netpoint/netpoint/configuration.py": settings()})
+    return root
+
+
+def configure(tree: Path, text: str) -> Path:
+    write_files(tree, {"netpoint/netpoint/configuration.py": text})
+    return tree
+
+
+def facts_of(tree: Path, *, url: str = "http://127.0.0.1:1", **more: str) -> dict[str, str]:
+    """Ask for all facts; of several of one name the last."""
+    done = ask("facts", str(tree), "netpoint", "SELECT 1", url, **more)
+    assert done.returncode == 0, done.stderr
+    return dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+
+# ---- configuration
+
+
+def test_what_the_configuration_says_is_told(tree: Path, python: str) -> None:
+    told = facts_of(configure(tree, settings(MEDIA_ROOT="/srv/é  media", PLUGINS=["bgp"])), python=python)
+
+    assert json.loads(told["configuration"]) == {
+        "ALLOWED_HOSTS": ["*"], "MEDIA_ROOT": "/srv/é  media", "PLUGINS": ["bgp"],
+    }  # fmt: skip
+    assert (told["configuration.missing"], told["configuration.secret_key_length"]) == ("", "60")
+    assert [told[f"database.{key}"] for key in ("host", "port", "name")] == ["db", "5433", "netpoint"]
+
+
+def test_keys_that_are_missing_are_named(tree: Path) -> None:
+    told = facts_of(configure(tree, "ALLOWED_HOSTS = []\nSECRET_KEY = 'x'\nDATABASE = {}\nREDIS = {'tasks': {}}\n"))
+
+    assert told["configuration.missing"] == "ALLOWED_HOSTS DATABASE"
+
+
+def test_databases_in_the_plural_will_do(tree: Path) -> None:
+    told = facts_of(configure(tree, settings(DATABASE={}, DATABASES={"default": {"NAME": "np", "HOST": "db2"}})))
+
+    assert (told["configuration.missing"], told["database.host"]) == ("", "db2")
+
+
+def test_a_long_list_of_hosts_cuts_nothing_off(tree: Path) -> None:
+    names = [f"netpoint-{number}.example.org" for number in range(500)]
+
+    told = facts_of(configure(tree, settings(ALLOWED_HOSTS=names, MEDIA_ROOT="/srv/media")))
+
+    assert json.loads(told["configuration"])["MEDIA_ROOT"] == "/srv/media"
+
+
+def test_the_module_may_have_another_name(tree: Path) -> None:
+    write_files(tree, {"netpoint/ours/__init__.py": "", "netpoint/ours/settings.py": settings(BASE_PATH="np/")})
+
+    told = facts_of(tree, NETPOINT_CONFIGURATION="ours.settings")
+
+    assert json.loads(told["configuration"])["BASE_PATH"] == "np/"
+
+
+def test_what_a_configuration_prints_is_kept_out(tree: Path) -> None:
+    done = ask(
+        "facts", str(configure(tree, settings() + "print('version.disk=9.9')\n")), "netpoint", "", "http://127.0.0.1:1"
+    )
+
+    assert "version.disk" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("PASSWORD = hunter2\n", "NameError (line 1 of configuration.py)"),
+        ("\nPORT = int('hunter2')\n", "ValueError (line 2 of configuration.py)"),
+        ("import os\nPASSWORD = os.environ['DB_PASSWORD']\n", "KeyError: 'DB_PASSWORD'"),
+        ("from vault import hunter\n", "ModuleNotFoundError: No module named 'vault' (line 1 of configuration.py)"),
+        ("PASSWORD = 'hunter2'\nOTHER = (\n", "SyntaxError: "),
+        ("raise SystemExit('hunter2')\n", "SystemExit (line 1 of configuration.py)"),
+        ("open('/nowhere')\n", "FileNotFoundError: [Errno 2] No such file or directory: '/nowhere'"),
+    ],
+    ids=["name", "value", "key", "import", "syntax", "exit", "file"],
+)
+def test_a_configuration_that_fails_is_told_by_kind_and_place(tree: Path, text: str, told: str) -> None:
+    error = facts_of(configure(tree, text))["configuration.error"]
+
+    assert (error.startswith(told), "hunter2" in error) == (True, False), error
+
+
+def test_a_configuration_that_is_not_there_is_told(tree: Path) -> None:
+    (tree / "netpoint/netpoint/configuration.py").unlink()
+
+    assert facts_of(tree)["configuration.error"] == "ModuleNotFoundError: No module named 'netpoint.configuration'"
+
+
+def test_no_secret_is_told(tree: Path) -> None:
+    redis = {"tasks": {"HOST": "127.0.0.1", "PORT": 1, "PASSWORD": "hunter2"}}
+    text = settings(SECRET_KEY="hunter2" * 8, REDIS=redis, EMAIL={"PASSWORD": "hunter2"}, NAPALM_PASSWORD="hunter2")
+
+    done = ask("facts", str(configure(tree, text)), "netpoint", "SELECT 1", "http://127.0.0.1:1")
+
+    assert ("hunter2" in done.stdout + done.stderr, "secret_key_print=" in done.stdout) == (False, True)
+
+
+@given(passwords)
+def test_no_secret_is_told_whatever_it_is(secret: str) -> None:
+    hidden = f"<{secret}>"
+    database = {"NAME": "np", "HOST": "db", "PASSWORD": hidden}
+    configuration = SimpleNamespace(SECRET_KEY=hidden, DATABASE=database, REDIS={"a": {}}, EMAIL={"PASSWORD": hidden})
+
+    assert [fact for fact in module.configuration_facts(configuration) if hidden in str(fact)] == []
+
+
+def test_one_key_has_one_print_and_another_key_another() -> None:
+    prints = [module.fingerprint(key) for key in (KEY, KEY, f"{KEY}x", "")]
+
+    assert (prints[0] == prints[1], prints[0] == prints[2], len(prints[0]), prints[3]) == (True, False, 16, "")
+
+
+# ---- the database
+
+
+@given(passwords)
+@pytest.mark.parametrize("shell", [["dash"], ["bash", "--posix"]], ids=["dash", "bash"])
+def test_any_password_reaches_libpq_through_a_shell(shell: list[str], password: str) -> None:
+    exports = exported(module.libpq_environment({"NAME": "np", "PASSWORD": password}).items())
+    script = f'{exports}printf "%s|" "$PGDATABASE" "$PGPASSWORD"'
+
+    done = subprocess.run([*shell, "-c", script], capture_output=True, env={"PATH": REAL_PATH}, check=True)
+
+    assert done.stdout == f"np|{password}|".encode()
+
+
+def test_the_options_of_a_database_become_those_of_libpq(tree: Path) -> None:
+    options = {"sslmode": "verify-full", "sslrootcert": "/ca.pem", "service": "np", "isolation_level": 2}
+    done = ask("database", str(configure(tree, settings(DATABASE={"HOST": "/run/pg", "OPTIONS": options}))), "netpoint")
+
+    exported = dict(word.split("=", 1) for word in shlex.split(done.stdout) if word != "export")
+    assert exported == {
+        "PGAPPNAME": "netpoint-remote", "PGCONNECT_TIMEOUT": "10", "PGHOST": "/run/pg", "PGSERVICE": "np",
+        "PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/ca.pem",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def psql(tmp_path: Path) -> Path:
+    write_files(tmp_path, {"bin/psql": PSQL})
+    return tmp_path / "bin/psql"
+
+
+def test_the_database_is_asked_with_its_password_in_the_environment(tree: Path, psql: Path, python: str) -> None:
+    told = facts_of(tree, python=python, PATH=f"{psql.parent}:{REAL_PATH}")
+
+    assert (told["db.size_mb"], told["db.server_version_num"]) == (str(len("hunter2")), "150008")
+    assert "hunter2" not in psql.with_suffix(".said").read_text()
+
+
+def test_the_record_of_migrations_is_compared_with_the_tree(tree: Path, psql: Path) -> None:
+    names = ("0001_initial", "0002_a", "0003_b", "0004_c", "0005_d", "0006_e", "0007_f")
+    write_files(tree, {f"netpoint/dcim/migrations/{name}.py": "" for name in (*names, "__init__")})
+
+    told = facts_of(tree, PATH=f"{psql.parent}:{REAL_PATH}")
+
+    assert {name: told[name] for name in ("db.applied_count", "db.unapplied", "db.ahead", "db.door")} == {
+        "db.applied_count": "2",
+        "db.unapplied": "dcim.0002_a dcim.0003_b dcim.0004_c dcim.0005_d dcim.0006_e ...",
+        "db.ahead": "dcim.0130_sitegroup",
+        "db.door": "dcim.0130_sitegroup",
+    }
+
+
+def test_a_database_that_does_not_answer_is_told(tree: Path, tmp_path: Path) -> None:
+    write_files(tmp_path, {"bin/psql": "#!/bin/sh\necho 'psql: error: connection refused' >&2\nexit 2\n"})
+
+    assert facts_of(tree, PATH=f"{tmp_path}/bin:{REAL_PATH}")["db.error"] == "psql: error: connection refused"
+
+
+def test_a_server_without_psql_is_told(tree: Path, tmp_path: Path) -> None:
+    assert "psql" in facts_of(tree, PATH=str(tmp_path))["db.error"]
+
+
+def test_every_question_to_the_database_is_one_fact() -> None:
+    statements = [line for line in text_of("facts.sql").splitlines() if not line.startswith("--")]
+
+    assert [line for line in statements if not (line.startswith("SELECT 'db.") and line.endswith(";"))] == []
+
+
+# ---- the unit's environment
+
+
+def unit(text: str, python: str = sys.executable) -> dict[str, str]:
+    """Return what a shell has of it."""
+    exports = ask("unit", python=python, text=text).stdout
+    done = subprocess.run(["sh", "-c", f"{exports}env -0"], capture_output=True, env={"PATH": REAL_PATH}, check=True)
+    pairs = (pair.decode("utf-8", "surrogateescape").split("=", 1) for pair in done.stdout.split(b"\0") if pair)
+    return {name: value for name, value in pairs if name not in {"PATH", "PWD", "OLDPWD", "SHLVL", "_"}}
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]))))
+def test_any_environment_that_systemd_shows_is_understood(values: list[str]) -> None:
+    """It is shown in double quotes, with what means something to a shell after a backslash."""
+    quoted = ("".join(f"\\{letter}" if letter in '\\"$`' else letter for letter in value) for value in values)
+    shown = "Environment=" + " ".join(f'"NAME={value}"' for value in quoted)
+
+    assert list(module.unit_environment(shown)) == [f"NAME={value}" for value in values]
+
+
+@given(st.text())
+def test_any_environment_file_is_read(text: str) -> None:
+    assert all("=" in pair for pair in module.file_pairs(text))
+
+
+def test_a_shell_has_what_a_unit_has(tmp_path: Path, python: str) -> None:
+    (tmp_path / "env").write_text("D=it's ä\nE='two\nlines'\n")
+    shown = f'Environment=A=1 "B=it\'s ä" C=$x\nEnvironmentFiles={tmp_path}/env (ignore_errors=no)\n'
+
+    assert unit(shown, python) == {"A": "1", "B": "it's ä", "C": "$x", "D": "it's ä", "E": "two\nlines"}
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("P=plain", "plain"),
+        ("P=it's", "it's"),
+        ("P=a b  c  ", "a b  c"),
+        ("P='single $x \\n'", "single $x \\n"),
+        ('P="double \\"\\$x\\" \\n"', 'double "$x" \\n'),
+        ("P='one ' \"two\"", "one two"),
+        ("P=a\\ b\\\\c", "a b\\c"),
+        ("P=first \\\nsecond", "first second"),
+        ("P='two\nlines'", "two\nlines"),
+        ("  P =x=y", "x=y"),
+        ("P=", ""),
+        ("P=ünï€", "ünï€"),
+        ("P=x\r", "x"),
+        ('P="unfinished', '"unfinished'),
+    ],
+)
+def test_an_environment_file_is_read_as_systemd_reads_it(tmp_path: Path, line: str, value: str) -> None:
+    file = tmp_path / "net point (1).env"
+    file.write_bytes(f"# comment=1\n; another=1\n\nno equals sign\n{line}\nLAST=1\n".encode())
+
+    shown = f"EnvironmentFiles={file} (ignore_errors=no)\n"
+
+    assert list(module.unit_environment(shown)) == [f"P={value}", "LAST=1"]
+
+
+def test_a_file_that_is_not_there_gives_nothing(tmp_path: Path) -> None:
+    assert unit(f"EnvironmentFiles={tmp_path}/none (ignore_errors=yes)\nEnvironment=A=1\n") == {"A": "1"}
+
+
+def test_names_that_no_shell_can_hold_are_left_out() -> None:
+    assert unit('Environment=A=1 B-C=2 "1D=3" "É=4" "E\\nF=5"\n') == {"A": "1"}
+
+
+# ---- pages
+
+
+class NetPoint(BaseHTTPRequestHandler):
+    """Answers as NetPoint does; the server's `behaviour` says how."""
+
+    def do_GET(self) -> None:
+        answers: Callable[[NetPoint], tuple[int, dict[str, str], str]] = self.server.behaviour  # type: ignore[attr-defined]
+        status, headers, text = answers(self)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def address_string(self) -> str:
+        return "somebody"  # a Unix socket has no address
+
+
+class UnixServer(HTTPServer):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        self.socket.bind(self.server_address)
+        self.server_name, self.server_port = "localhost", 0
+
+
+LOGIN = '<link href="/static/netpoint-light.css?v=3.4.9">'
+
+
+def well(base: str = "/", **more: object) -> Callable[[NetPoint], tuple[int, dict[str, str], str]]:
+    """Return the behaviour of a NetPoint that is well."""
+
+    def answer(request: NetPoint) -> tuple[int, dict[str, str], str]:
+        host = request.headers["Host"]
+        if host not in more.get("hosts", (host,)):
+            return 400, {}, "Bad Request"
+        if more.get("https") and request.headers["X-Forwarded-Proto"] != "https":
+            return 301, {"Location": "https://np/"}, ""
+        if request.path == f"{base}login/":
+            return 200, {}, LOGIN
+        if request.path == f"{base}api/status/" and request.headers["Accept"] == "application/json":
+            status = 403 if more.get("login_required") else 200
+            body = json.dumps({"netpoint-version": "3.4.9", "rq-workers-running": 1}) if status == 200 else "{}"
+            return status, {"API-Version": "3.4"}, body
+        return (200 if more.get("proxy") else 404), {}, ""
+
+    return answer
+
+
+@contextmanager
+def serving(behaviour: object, *, socket_path: str = "") -> Iterator[str]:
+    server = UnixServer(socket_path, NetPoint) if socket_path else HTTPServer(("127.0.0.1", 0), NetPoint)
+    server.behaviour = behaviour  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield socket_path or f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def page_of(tree: Path, behaviour: object, *, url: str = "", **environment: str) -> dict[str, str]:
+    with serving(behaviour) as address:
+        write_files(tree, {"gunicorn.py": f"bind = '{address}'\n"})
+        done = ask("page", str(tree), "netpoint", url.format(address), **environment)
+    return {
+        name.removeprefix("page."): value for name, value in (line.split("=", 1) for line in done.stdout.splitlines())
+    }
+
+
+def test_a_netpoint_that_is_well_is_told(tree: Path, python: str) -> None:
+    told = page_of(tree, well(proxy=True), python=python)
+
+    assert (told.pop("address").startswith("http://127.0.0.1:"), told) == (
+        True,
+        {"login": "200", "trouble": "", "static": "200", "version.page": "3.4.9", "version.status": "3.4.9",
+         "version.workers": "1", "version.header": "3.4"},
+    )  # fmt: skip
+
+
+def test_a_path_before_all_paths_is_kept(tree: Path) -> None:
+    told = page_of(configure(tree, settings(BASE_PATH="/ipam/np")), well(base="/ipam/np/"))
+
+    assert (told["login"], told["version.status"]) == ("200", "3.4.9")
+
+
+@pytest.mark.parametrize("allowed", [["np.example.org"], [".example.org"], ["*", "np.example.org"]])
+def test_the_asked_host_is_one_that_is_allowed(tree: Path, allowed: list[str]) -> None:
+    told = page_of(configure(tree, settings(ALLOWED_HOSTS=allowed)), well(hosts=("np.example.org", "example.org")))
+
+    assert told["login"] == "200"
+
+
+def test_https_behind_a_proxy_is_claimed_where_it_is_enforced(tree: Path) -> None:
+    assert page_of(configure(tree, settings(SECURE_SSL_REDIRECT=True)), well(https=True))["login"] == "200"
+
+
+def test_the_operators_headers_win_however_they_are_written(tree: Path) -> None:
+    seen: list[list[str]] = []
+
+    def answer(request: NetPoint) -> tuple[int, dict[str, str], str]:
+        seen.append([request.headers.get_all("Host")[0], *(request.headers.get_all("X-Key") or ())])
+        assert len(request.headers.get_all("Host")) == 1
+        return 200, {}, ""
+
+    page_of(tree, answer, HEALTH_HEADERS="host: inner.example.org\nX-Key: hunter2\n")
+
+    assert seen[0] == ["inner.example.org", "hunter2"]
+
+
+def test_where_a_login_is_required_the_header_tells_the_version(tree: Path) -> None:
+    told = page_of(tree, well(login_required=True))
+
+    assert (told["login"], told.get("version.status"), told["version.header"]) == ("200", None, "3.4")
+
+
+@pytest.mark.parametrize(
+    ("text", "trouble"),
+    [("<h1>A module import error occurred</h1>", "A module import error"), ("oops", "an error page")],
+)
+def test_an_error_page_is_recognized(tree: Path, text: str, trouble: str) -> None:
+    told = page_of(tree, lambda _: (500, {}, text))
+
+    assert (told["login"], told["trouble"]) == ("500", trouble)
+
+
+def test_a_static_file_counts_where_the_proxy_would_find_it(tree: Path) -> None:
+    """Of itself gunicorn serves none."""
+    without = page_of(tree, well())["static"]
+    write_files(tree, {"netpoint/static/netpoint-light.css": ""})
+
+    assert (without, page_of(tree, well())["static"]) == ("missing (404 /static/netpoint-light.css)", "on-disk")
+
+
+def test_a_static_file_that_the_proxy_may_not_read_is_missing(tree: Path) -> None:
+    write_files(tree, {"netpoint/static/netpoint-light.css": ""})
+    (tree / "netpoint/static/netpoint-light.css").chmod(0o600)
+
+    assert page_of(tree, well())["static"].startswith("missing")
+
+
+def test_an_address_of_the_hosts_file_wins(tree: Path) -> None:
+    told = page_of(configure(tree, settings(BASE_PATH="np/")), well(base="/some/path/"), url="http://{0}/some/path/")
+
+    assert told["login"] == "200"
+
+
+def test_a_unix_socket_will_do(tree: Path, tmp_path: Path) -> None:
+    path = f"{tmp_path}/np.sock"
+    with serving(well(), socket_path=path):
+        write_files(tree, {"gunicorn.py": f"import os\nbind = ['unix:{path}', os.devnull]\n"})
+        done = ask("page", str(tree), "netpoint", "")
+
+    assert "page.login=200" in done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("bind", "address"),
+    [
+        ("'0.0.0.0:1'", "http://127.0.0.1:1"),
+        ("'[::]:1'", "http://[::1]:1"),
+        ("['127.0.0.1:1', '10.0.0.1:1']", "http://127.0.0.1:1"),
+        ("None", "http://127.0.0.1:8000"),
+    ],
+)
+def test_where_gunicorn_listens_is_where_it_is_asked(tree: Path, bind: str, address: str) -> None:
+    write_files(tree, {"gunicorn.py": f"bind = {bind}\n"})
+
+    assert f"page.address={address}\n" in ask("page", str(tree), "netpoint", "").stdout
+
+
+def test_a_gunicorn_py_that_fails_is_told(tree: Path) -> None:
+    write_files(tree, {"gunicorn.py": "import multiprocessing\nworkers = hunter2\n"})
+
+    done = ask("page", str(tree), "netpoint", "")
+
+    assert (done.stdout, done.stderr) == ("page.error=NameError (line 2 of gunicorn.py)\n", "")
+
+
+def test_nobody_at_that_address_is_told(tree: Path) -> None:
+    told = facts_of(tree, url="http://127.0.0.1:1")
+
+    assert "refused" in told["page.error"]
+
+
+# ---- Redis
+
+
+@contextmanager
+def redis(*, password: str = "", version: str = "7.0.15", user: str = "") -> Iterator[int]:
+    """Serve the little of Redis that is asked of it."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def words(stream: object) -> list[str]:
+        count = int(stream.readline()[1:] or 0)
+        return [stream.read(int(stream.readline()[1:]) + 2)[:-2].decode() for _ in range(count)]
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            known = not password
+            with connection, connection.makefile("rb") as stream:
+                while asked := words(stream):
+                    if asked[0] == "AUTH":
+                        known = asked[1:] == [*([user] if user else []), password]
+                        connection.sendall(b"+OK\r\n" if known else b"-WRONGPASS invalid username-password pair\r\n")
+                    elif not known:
+                        connection.sendall(b"-NOAUTH Authentication required.\r\n")
+                    else:
+                        text = f"# Server\r\nredis_version:{version}\r\nos:Linux\r\n".encode()
+                        connection.sendall(b"$%d\r\n%s\r\n" % (len(text), text))
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+
+
+@pytest.mark.parametrize(
+    ("asks_for", "has", "told"),
+    [
+        ({}, {}, "7.0.15"),
+        ({"password": "it's $1"}, {"PASSWORD": "it's $1"}, "7.0.15"),
+        ({"password": "p", "user": "np"}, {"PASSWORD": "p", "USERNAME": "np"}, "7.0.15"),
+        ({"password": "p"}, {}, "error: NOAUTH Authentication required."),
+        ({"password": "p"}, {"PASSWORD": "q"}, "error: WRONGPASS invalid username-password pair"),
+        ({"version": ""}, {}, "error: no redis_version in its answer"),
+    ],
+    ids=["open", "password", "user", "no password", "wrong password", "no version"],
+)
+def test_redis_is_asked_for_its_version(tree: Path, asks_for: dict[str, str], has: dict[str, str], told: str) -> None:
+    with redis(**asks_for) as port:
+        connection = {"HOST": "127.0.0.1", "PORT": port, **has}
+        seen = facts_of(configure(tree, settings(REDIS={"caching": connection, "tasks": {"SENTINELS": [("a", 1)]}})))
+
+    assert (seen["redis.caching"], seen["redis.tasks"]) == (told, "unknown (sentinels or a URL)")
+
+
+@pytest.mark.parametrize(
+    "broken", [7, ["tasks"], {"tasks": {"HOST": "127.0.0.1", "PORT": "x"}}, {"tasks": {"HOST": 7}}]
+)
+def test_a_redis_that_makes_no_sense_hides_nothing_else(tree: Path, broken: object) -> None:
+    told = facts_of(configure(tree, settings(REDIS=broken)))
+
+    assert ([name for name in told if name.startswith("redis.")] != [], "db.error" in told) == (True, True)
