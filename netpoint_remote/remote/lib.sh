@@ -15,7 +15,12 @@ have() {
 
 # Append to the journal of this run: seconds, kind, step, detail.
 journal() {
-    printf '%s %s %s %s\n' "$(date +%s.%3N)" "$1" "${STEP:--}" "$(printf '%s' "${2-}" | tr -s '\000-\037\177' ' ' | head -c 1000)" >>"${RUN:?}/journal"
+    printf '%s %s %s %s\n' "$(date +%s.%3N)" "$1" "${STEP:--}" "$(printf '%s' "${2-}" | tr -s '\000-\037\177' ' ' | head -c 1000 | whole_letters)" >>"${RUN:?}/journal"
+}
+
+# Pass valid UTF-8 on: the workstation counts bytes by the text that it has read.
+whole_letters() {
+    iconv -c -f UTF-8 -t UTF-8 2>/dev/null || cat
 }
 
 say() {

@@ -45,6 +45,7 @@ run_step() {
     attempt=1
     while :; do
         say "== $STEP: apply" >>"$RUN/log"
+        rm -f -- "$RUN/reason"
         status=0
         step_verb apply "$limit" || status=$?
         [ "$status" -ne 0 ] || break
@@ -84,8 +85,8 @@ limit_of() {
 # what could not be undone, and a half-known state is better left than stirred. Status 3: rows would be lost.
 undo_changed() {
     [ -f "$RUN/changed" ] || return 0
-    awk '{ line[NR] = $0 } END { for (i = NR; i; i--) print line[i] }' "$RUN/changed" >"$RUN/undo"
-    while read -r STEP <&7; do
+    # shellcheck disable=SC2013 # names of steps, one a line
+    for STEP in $(awk '{ line[NR] = $0 } END { for (i = NR; i; i--) print line[i] }' "$RUN/changed"); do
         rm -f -- "$RUN/reason"
         journal undo ''
         say "== $STEP: undo" >>"$RUN/log"
@@ -97,13 +98,15 @@ undo_changed() {
             return "$status"
         fi
         journal undo-done ''
-    done 7<"$RUN/undo"
+    done
 }
 
 # Take back what was done and say how that ended. The reason of the failure comes first: it is what the operator looks for.
 go_back() {
     why=$1
     status=0
+    # It may be a full disk that ends the plan: what undo does not need makes room.
+    rm -rf -- "$RUN/wheels" "$RUN/scratch"
     undo_changed || status=$?
     case $status in
         0) finish rolled-back "$why" ;;
@@ -142,7 +145,7 @@ recover() {
     interrupted=$STATE_DIR/runs/$(cat "$STATE_DIR/current")
     if [ -d "$interrupted/bundle" ] && ! [ -f "$interrupted/result" ] && [ "$interrupted" != "$RUN" ]; then
         RUN=$interrupted sh "$interrupted/bundle/main.sh" undo 6>&- 9>&-
-        [ -f "$interrupted/result" ]
+        [ -f "$interrupted/result" ] && ! grep -q '^failed ' "$interrupted/result"
     fi
 }
 
@@ -156,6 +159,7 @@ take_locks() {
 
 # Bring an interrupted run to an end: on, where users have the new release already, else back to where it began.
 settle() {
+    end_left_over
     wait_for_database || :
     if [ -f "$RUN/serving" ]; then
         rm -f -- "$RUN/window"
@@ -163,6 +167,19 @@ settle() {
     else
         go_back "it was interrupted"
     fi
+}
+
+# A runner that was killed leaves the step it had begun: that must not go on while it is undone.
+end_left_over() {
+    for tries in 1 2 3 4 5 6 7 8 9 10; do
+        left=$(grep -l -s -z -x -F -e "$BUNDLE/step.sh" /proc/[0-9]*/cmdline) || return 0
+        for process in $left; do
+            group=$(sed 's/.*) //' "${process%cmdline}stat" 2>/dev/null | cut -d ' ' -f 3)
+            [ -z "$group" ] || kill -KILL "-$group" 2>/dev/null || :
+        done
+        sleep 0.2
+    done
+    say "after $tries attempts a step of the interrupted run still goes on"
 }
 
 # After a boot the database may come up later than we do.

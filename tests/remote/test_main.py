@@ -1,0 +1,459 @@
+"""The runner carries a plan to its end, or back to its start, whatever happens to it on the way."""
+
+import itertools
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from netpoint_remote.reporting.event import Kind
+from netpoint_remote.running.journal import parse_entry
+from tests.remote.conftest import Make
+from tests.remote.server import Server, write_files
+
+STEP = """
+# A step of no meaning: it makes a file, and does before that what the test says.
+made=$WORLD/made/$STEP
+now() { printf '%s %s\\n' "$STEP" "$1" >>"$WORLD/order"; if [ -f "$WORLD/$STEP.$1" ]; then . "$WORLD/$STEP.$1"; fi; }
+check() { [ -f "$made" ]; }
+apply() { now apply; : >"$made"; }
+undo() { now undo; rm -f -- "$made"; }
+"""
+PLAN = (("one", "stage"), ("two", "window"), ("three", "window"), ("four", "after"))
+NAMES = [name for name, _ in PLAN]
+DEADLINE = 20.0
+
+
+def give_plan(server: Server, *plan: tuple[str, str], limit: int = 30, tries: int = 1) -> Server:
+    """Give the run a plan of steps that have no meaning."""
+    lines = "".join(f"{name} {phase} {limit} {tries}\n" for name, phase in plan or PLAN)
+    write_files(server.run / "bundle", {"plan": lines, **{f"steps/{name}.sh": STEP for name, _ in plan or PLAN}})
+    (server.world / "made").mkdir(exist_ok=True)
+    return server
+
+
+@pytest.fixture
+def planned(make_server: Make) -> Server:
+    return give_plan(make_server())
+
+
+def next_run(server: Server) -> Server:
+    server.run_id = f"r{int(server.run_id[1:]) + 1}"
+    server.bundle()
+    return give_plan(server)
+
+
+def tell(server: Server, **snippets: str) -> None:
+    """Let steps do something first: `tell(server, two_apply="fail 'no luck'")`."""
+    write_files(server.world, {name.replace("_", "."): f"{text}\n" for name, text in snippets.items()})
+
+
+def run(server: Server, verb: str = "run") -> str:
+    """Carry out the plan and return its result."""
+    done = server.sh([str(server.run / "bundle/main.sh"), verb])
+    return (server.run / "result").read_text().strip() if (server.run / "result").exists() else f"none: {done.stdout}"
+
+
+@contextmanager
+def running(server: Server, verb: str = "run") -> Iterator["subprocess.Popen[bytes]"]:
+    """Let the runner go on by itself; what is left of it ends with the test."""
+    command = ["sh", str(server.run / "bundle/main.sh"), verb]
+    with subprocess.Popen(
+        command, env=server.environment, start_new_session=True, stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            yield process
+        finally:
+            kill(process)
+            for pid in processes_of(server):
+                os.kill(pid, signal.SIGKILL)
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(DEADLINE)
+
+
+def processes_of(server: Server) -> list[int]:
+    """Return the processes of this server's steps."""
+    done = subprocess.run(["pgrep", "-f", f"{server.base}/.*step.sh"], capture_output=True, text=True, check=False)
+    return [int(word) for word in done.stdout.split()]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+def order(server: Server) -> list[str]:
+    path = server.world / "order"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def made(server: Server) -> list[str]:
+    return sorted(path.name for path in (server.world / "made").iterdir())
+
+
+def kinds(server: Server, *which: str) -> list[str]:
+    """Return the journal's lines of some kinds."""
+    return [line.strip() for line in server.journal if line.split(" ")[0] in which]
+
+
+# ---- forward
+
+
+def test_every_step_is_checked_carried_out_and_checked_again(planned: Server) -> None:
+    result = run(planned)
+
+    log = (planned.run / "log").read_text().splitlines()
+    assert (result, made(planned)) == ("upgraded", sorted(NAMES))
+    assert log == [f"== {name}: {verb}" for name in NAMES for verb in ("check", "apply", "check")]
+    assert planned.journal == [
+        "started - 4 steps",
+        *(line for name in NAMES for line in (f"step {name} ", f"step-done {name} done")),
+        "finished - upgraded ",
+    ]
+
+
+def test_what_is_done_already_is_left_alone(planned: Server) -> None:
+    write_files(planned.world, {"made/two": ""})
+
+    run(planned)
+
+    assert (order(planned), kinds(planned, "step-done")[1]) == (
+        ["one apply", "three apply", "four apply"],
+        "step-done two unchanged",
+    )
+
+
+def test_every_line_of_the_journal_is_understood(planned: Server) -> None:
+    tell(
+        planned, two_apply="journal note \"$(printf 'tab\\there, escape\\033[2J, line\\nbreak, ünï')\"; fail 'no luck'"
+    )
+
+    run(planned)
+
+    entries = [parse_entry(line) for line in (planned.run / "journal").read_text().splitlines()]
+    assert None not in entries
+    assert [entry.detail for entry in entries if entry and entry.kind is Kind.NOTE] == [
+        "tab here, escape [2J, line break, ünï"
+    ]
+
+
+def test_a_line_that_is_too_long_is_cut_between_letters(planned: Server) -> None:
+    tell(planned, two_apply='journal note "$(printf "x"; printf "%02000d" 0 | sed "s/0/ä/g")"')
+
+    run(planned)
+
+    line = next(line for line in (planned.run / "journal").read_bytes().splitlines() if b" note " in line)
+    assert (len(line) < 1100, line.decode().endswith("ä")) == (True, True)
+
+
+def test_the_end_is_written_down_at_once(planned: Server) -> None:
+    run(planned)
+
+    assert [path.name for path in planned.run.iterdir() if "partial" in path.name] == []
+
+
+def test_secrets_do_not_outlive_a_run(make_server: Make) -> None:
+    left = []
+    for snippet in ("", "fail 'no luck'"):
+        server = give_plan(make_server())
+        tell(server, two_apply=snippet)
+        write_files(server.run, {"database.env": "export PGPASSWORD=hunter2\n", "unit.env": "export X=hunter2\n"})
+        run(server)
+        left += [path.name for path in server.run.rglob("*") if path.is_file() and "hunter2" in path.read_text()]
+
+    assert left == []
+
+
+# ---- back
+
+
+def test_a_failure_takes_back_what_was_done_newest_first(planned: Server) -> None:
+    tell(planned, three_apply="fail 'no luck'")
+
+    result = run(planned)
+
+    assert (result, made(planned)) == ("rolled-back three: no luck", [])
+    assert order(planned) == ["one apply", "two apply", "three apply", "three undo", "two undo", "one undo"]
+    assert kinds(planned, "step-failed", "undo", "undo-done") == [
+        "step-failed three no luck",
+        *(f"{kind} {name}" for name in ("three", "two", "one") for kind in ("undo", "undo-done")),
+    ]
+
+
+def test_what_was_not_changed_is_not_taken_back(planned: Server) -> None:
+    write_files(planned.world, {"made/one": ""})
+    tell(planned, three_apply="fail 'no luck'")
+
+    run(planned)
+
+    assert (made(planned), "one undo" in order(planned)) == (["one"], False)
+
+
+def test_the_first_undo_that_fails_ends_the_way_back(planned: Server) -> None:
+    tell(planned, three_apply="fail 'no luck'", two_undo="fail 'stuck'")
+
+    result = run(planned)
+
+    assert (result.startswith("failed three: no luck. Going back failed at two: stuck."), made(planned)) == (
+        True,
+        ["one", "two"],
+    )
+    assert kinds(planned, "undo-failed") == ["undo-failed two stuck"]
+
+
+def test_an_undo_that_fails_without_a_word_is_told_by_its_status(planned: Server) -> None:
+    tell(planned, three_apply="fail 'no luck'", two_undo="exit 7")
+
+    assert "Going back failed at two: it ended with status 7" in run(planned)
+
+
+def test_what_would_lose_rows_is_not_taken_back(planned: Server) -> None:
+    tell(planned, four_apply="fail 'no luck'", three_undo="say 'going back would lose 2 rows' >\"$RUN/reason\"; exit 3")
+
+    result = run(planned)
+
+    assert (result, made(planned)) == (
+        "failed four: no luck. It was not undone: going back would lose 2 rows",
+        ["one", "three", "two"],
+    )
+
+
+def test_a_step_that_brings_about_nothing_has_failed(planned: Server) -> None:
+    tell(planned, two_apply="exit 0")
+
+    assert run(planned) == "rolled-back two: it ended well, but what it should have brought about is not there"
+
+
+def test_a_failure_without_a_word_is_told_by_its_last_lines(planned: Server) -> None:
+    tell(planned, two_apply="say first; say second; say third; exit 9")
+
+    assert run(planned) == "rolled-back two: it ended with status 9: second third"
+
+
+@pytest.mark.parametrize("in_the_way", ["undo", "undo.partial"])
+def test_a_full_disk_does_not_hide_what_has_to_be_undone(planned: Server, in_the_way: str) -> None:
+    """Whatever can no longer be written on the way back."""
+    (planned.run / in_the_way).mkdir()
+    tell(planned, three_apply="fail 'no luck'")
+
+    assert (run(planned), made(planned)) == ("rolled-back three: no luck", [])
+
+
+def test_what_cannot_be_written_down_is_not_begun(planned: Server) -> None:
+    (planned.run / "changed").mkdir()
+
+    run(planned)
+
+    assert (order(planned), kinds(planned, "step-failed")) == (
+        [],
+        ["step-failed one its beginning could not be written down"],
+    )
+
+
+# ---- trying again
+
+
+def test_a_transient_step_is_tried_again_and_each_attempt_is_told(planned: Server) -> None:
+    give_plan(planned, ("one", "stage"), tries=3)
+    tell(
+        planned,
+        one_apply='echo x >>"$WORLD/tried"; n=$(wc -l <"$WORLD/tried"); [ "$n" -gt 2 ] || fail "no luck $n"',
+    )
+
+    assert run(planned) == "upgraded"
+    assert kinds(planned, "attempt") == ["attempt one 2: no luck 1", "attempt one 3: no luck 2"]
+
+
+def test_each_attempt_is_told_by_its_own_reason(planned: Server) -> None:
+    give_plan(planned, ("one", "stage"), tries=3)
+    tell(planned, one_apply='[ -f "$WORLD/tried" ] && exit 9; : >"$WORLD/tried"; fail \'no luck\'')
+
+    assert run(planned).startswith("rolled-back one: it ended with status 9")
+    assert kinds(planned, "attempt") == ["attempt one 2: no luck", "attempt one 3: ended with status 9"]
+
+
+def test_the_pauses_grow(planned: Server) -> None:
+    give_plan(planned, ("one", "stage"), tries=4)
+    planned.replace("sleep", 'echo "$1" >>"$WORLD/pauses"')
+    tell(planned, one_apply="fail 'no luck'")
+
+    run(planned)
+
+    pauses = [float(line) for line in (planned.world / "pauses").read_text().split()]
+    assert [low <= pause <= low + 2 for low, pause in zip((4, 8, 16), pauses, strict=True)] == [True, True, True]
+
+
+@pytest.mark.parametrize(("tries", "how"), [(1, "fail"), (5, "give_up")], ids=["once only", "given up"])
+def test_what_trying_again_cannot_help_is_not_tried_again(planned: Server, tries: int, how: str) -> None:
+    give_plan(planned, ("one", "stage"), tries=tries)
+    tell(planned, one_apply=f"{how} 'no luck'")
+
+    assert (run(planned), kinds(planned, "attempt")) == ("rolled-back one: no luck", [])
+
+
+def test_a_step_that_hangs_ends_at_its_limit_with_all_it_started(planned: Server) -> None:
+    give_plan(planned, ("one", "stage"), limit=1)
+    tell(planned, one_apply="tail -f /dev/null & tail -f /dev/null")
+
+    assert run(planned) == "rolled-back one: it took longer than its limit of 1 seconds"
+    assert processes_of(planned) == []
+
+
+# ---- stop
+
+
+def test_a_stop_takes_effect_between_two_steps(planned: Server) -> None:
+    tell(planned, two_apply=': >"$RUN/stop"')
+
+    assert (run(planned), made(planned)) == ("rolled-back stopped by the operator before three", [])
+
+
+def test_a_stop_does_not_take_back_what_users_have_already(planned: Server) -> None:
+    tell(planned, three_apply=': >"$RUN/stop"')
+
+    assert run(planned) == "upgraded"
+
+
+# ---- one at a time
+
+
+def test_a_second_run_is_refused_while_the_first_one_goes_on(planned: Server) -> None:
+    tell(planned, two_apply=': >"$WORLD/reached"; tail -f /dev/null')
+    with running(planned):
+        wait_for((planned.world / "reached").exists)
+        second = next_run(planned)
+
+        result = run(second)
+
+    assert result.startswith("failed another upgrade holds the lock")
+    assert (order(planned), kinds(second, "step")) == (["one apply", "two apply"], [])
+
+
+def test_the_lock_dies_with_its_holder_and_its_steps(planned: Server) -> None:
+    tell(planned, two_apply=': >"$WORLD/reached"; tail -f /dev/null')
+    with running(planned) as process:
+        wait_for((planned.world / "reached").exists)
+        kill(process)
+        tell(planned, two_apply="")
+
+        assert run(next_run(planned)) == "upgraded"
+
+
+# ---- interrupted
+
+
+def cut_off(server: Server, name: str, when: str = "apply") -> None:
+    """Kill the runner as a step begins; its group dies with it, the step's does not."""
+    reached = server.world / "reached"
+    reached.unlink(missing_ok=True)
+    tell(server, **{f"{name}_{when}": ': >"$WORLD/reached"; tail -f /dev/null'})
+    with running(server) as process:
+        wait_for(reached.exists)
+        kill(process)
+        # the step lives on for now
+        (server.world / f"{name}.{when}").unlink()
+        yield_to = next_run(server)
+        assert run(yield_to) == "upgraded"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_killed_at_any_step_the_next_run_ends_as_an_undisturbed_one(planned: Server, name: str) -> None:
+    cut_off(planned, name)
+
+    before = NAMES[: NAMES.index(name) + 1]
+    assert made(planned) == sorted(NAMES)
+    there, back = [f"{each} apply" for each in before], [f"{each} undo" for each in reversed(before)]
+    assert order(planned) == [*there, *back, *(f"{each} apply" for each in NAMES)]
+    assert (planned.state / "runs/r1/result").read_text() == "rolled-back it was interrupted\n"
+
+
+def test_a_step_that_outlived_its_runner_is_ended_before_it_is_undone(planned: Server) -> None:
+    tell(planned, two_apply=': >"$WORLD/reached"; while :; do : >"$WORLD/made/two"; done', two_undo="sleep 1")
+    with running(planned) as process:
+        wait_for((planned.world / "reached").exists)
+        kill(process)
+
+        result = run(planned, "recover")
+        left = processes_of(planned)
+
+    assert (result, left, made(planned)) == ("rolled-back it was interrupted", [], [])
+
+
+def test_a_run_that_was_killed_on_its_way_back_goes_on_with_it(planned: Server) -> None:
+    tell(planned, three_apply="fail 'no luck'", two_undo=': >"$WORLD/reached"; tail -f /dev/null')
+    with running(planned) as process:
+        wait_for((planned.world / "reached").exists)
+        kill(process)
+        tell(planned, two_undo="")
+
+        assert (run(planned, "recover"), made(planned)) == ("rolled-back it was interrupted", [])
+
+
+def test_nothing_is_begun_on_what_could_not_be_undone(planned: Server) -> None:
+    tell(planned, two_apply=': >"$WORLD/reached"; tail -f /dev/null')
+    with running(planned) as process:
+        wait_for((planned.world / "reached").exists)
+        kill(process)
+    tell(planned, two_apply="", one_undo="fail 'stuck'")
+    second = next_run(planned)
+
+    assert run(second) == "failed what an interrupted run left behind could not be undone"
+    assert order(second)[2:] == ["two undo", "one undo"]
+
+
+def test_a_run_is_recovered_once_however_often_it_is_asked(planned: Server) -> None:
+    tell(
+        planned,
+        one_apply=': >"$WORLD/reached"; tail -f /dev/null',
+        one_undo=': >"$WORLD/undoing"; until [ -f "$WORLD/go" ]; do :; done',
+    )
+    with running(planned) as process:
+        wait_for((planned.world / "reached").exists)
+        kill(process)
+        with running(planned, "recover") as first:
+            wait_for((planned.world / "undoing").exists)
+            meanwhile = run(planned, "recover")
+            (planned.world / "go").touch()
+            first.wait(DEADLINE)
+        afterwards = run(planned, "recover")
+
+    assert (meanwhile.partition(":")[0], afterwards) == ("none", "rolled-back it was interrupted")
+    assert order(planned) == ["one apply", "one undo"]
+
+
+def test_a_run_that_ended_is_not_undone_by_the_next_one(planned: Server) -> None:
+    run(planned)
+
+    assert (run(next_run(planned)), order(planned)) == ("upgraded", [f"{name} apply" for name in NAMES])
+
+
+def test_a_run_that_users_already_work_with_goes_on_where_it_was_cut_off(planned: Server) -> None:
+    tell(planned, four_apply=': >"$RUN/serving"; : >"$WORLD/reached"; tail -f /dev/null')
+    with running(planned) as process:
+        wait_for((planned.world / "reached").exists)
+        kill(process)
+        tell(planned, four_apply="")
+
+        assert (run(planned, "recover"), made(planned)) == ("upgraded", sorted(NAMES))
+
+
+def test_the_journal_of_a_recovered_run_reads_on(planned: Server) -> None:
+    tell(planned, two_apply=': >"$WORLD/reached"; tail -f /dev/null')
+    with running(planned) as process:
+        wait_for((planned.world / "reached").exists)
+        kill(process)
+    run(planned, "recover")
+
+    entries = [parse_entry(line) for line in (planned.run / "journal").read_text().splitlines()]
+    times = [entry.at for entry in entries if entry]
+    assert (None in entries, all(earlier <= later for earlier, later in itertools.pairwise(times))) == (False, True)
