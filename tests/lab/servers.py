@@ -196,6 +196,7 @@ class Server:
         self.power_cut()
         network.remove_cable(self.slot)
         _sweep(self.folder)
+        _remove_cgroups(self.slot.name)
         self.slot.free()
 
     def keep_disk(self, target: Path) -> None:
@@ -204,6 +205,7 @@ class Server:
 
     def _nspawn_command(self) -> list[str]:
         return [
+            *_in_own_cgroup(self.slot.name),
             "systemd-nspawn",
             "--quiet",
             "--boot",
@@ -237,6 +239,10 @@ class Server:
         (etc / "hostname").write_text(f"{self.name}\n")
         (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
         (etc / "machine-id").write_text(f"{secrets.token_hex(16)}\n")
+        # The root of a container is mounted as it shall be, and mounting it again sometimes fails.
+        remount = etc / "systemd/system/systemd-remount-fs.service"
+        remount.unlink(missing_ok=True)
+        remount.symlink_to("/dev/null")
         self._make_host_key()
         self._let_admin_in()
 
@@ -325,6 +331,29 @@ def _started(process: int) -> str | None:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
         return None
+
+
+def _cgroups(name: str) -> list[Path]:
+    """Return the control groups of a server, one in each hierarchy that systemd uses."""
+    top = Path("/sys/fs/cgroup")
+    hierarchies = [top / part for part in ("systemd", "unified") if (top / part / "cgroup.procs").exists()]
+    return [folder / f"netpoint-{name}" for folder in hierarchies or [top]]
+
+
+def _in_own_cgroup(name: str) -> list[str]:
+    """Return the words before a command that give it a control group of its own.
+
+    Without one all servers boot in the same group, and a systemd that ends one of its units ends what another's runs.
+    """
+    script = 'for group in $1; do mkdir -p "$group" && echo $$ >"$group/cgroup.procs"; done; shift; exec "$@"'
+    return ["sh", "-c", script, "sh", " ".join(map(str, _cgroups(name)))]
+
+
+def _remove_cgroups(name: str) -> None:
+    for group in _cgroups(name):
+        for folder, _, _ in os.walk(group, topdown=False):
+            with suppress(OSError):
+                Path(folder).rmdir()
 
 
 def _remember(folder: Path, init: int) -> None:

@@ -10,6 +10,7 @@ from tests.lab.asking import active, current, is_logged_in, log_in, migrations, 
 from tests.lab.lab import Lab
 from tests.lab.netpoint.install import Installation, upgrade_sh
 from tests.lab.netpoint.releases import Fault, make_release
+from tests.lab.operator import wait_until
 from tests.lab.servers import LabError
 
 if TYPE_CHECKING:
@@ -171,10 +172,10 @@ def test_a_dying_service_is_up_at_first(lab: Lab, tmp_path: Path) -> None:
     lab.boot()
     _put_in_place(server, "3.5.0", "archive")
     upgrade_sh(server, "/opt/netpoint")
-    server.run("systemctl restart netpoint netpoint-rq && sleep 2")
+    server.run("systemctl restart netpoint netpoint-rq")
     assert active(server) == {"netpoint": "active", "netpoint-rq": "active"}
-    server.run("sleep 9")
-    assert active(server) == {"netpoint": "activating", "netpoint-rq": "active"}
+    wait_until(lambda: active(server)["netpoint"] == "activating", timeout=60)
+    assert active(server)["netpoint-rq"] == "active"
 
 
 def _put_in_place(server: Server, version: str, method: str, *, carried: tuple[str, ...] = CARRIED) -> None:
