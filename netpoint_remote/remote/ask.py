@@ -295,7 +295,7 @@ def page_facts(root, product, configuration, url):
     base = "/{}/".format(str(base).strip("/")).replace("//", "/")
     yield "page.address", address
     try:
-        status, _, text = get(address, base + "login/", headers)
+        status, _, text = patient_get(address, base + "login/", headers)
         yield "page.login", status
         yield "page.trouble", known_trouble(status, text)
         links = re.findall(r"""(?:href|src)=["']([^"']*/static/[^"']+)["']""", text)
@@ -308,6 +308,14 @@ def page_facts(root, product, configuration, url):
             yield "page.version." + source, version
     except (OSError, http.client.HTTPException, ValueError) as error:
         yield "page.error", error
+
+
+def patient_get(address, path, headers):
+    """GET a page; one that is late once is asked for again, for a busy server is not an ill one."""
+    try:
+        return get(address, path, headers)
+    except socket.timeout:
+        return get(address, path, headers)
 
 
 def known_trouble(status, text):

@@ -172,7 +172,9 @@ settle() {
 # A runner that was killed leaves the step it had begun: that must not go on while it is undone.
 end_left_over() {
     for tries in 1 2 3 4 5 6 7 8 9 10; do
-        left=$(grep -l -s -z -x -F -e "$BUNDLE/step.sh" /proc/[0-9]*/cmdline) || return 0
+        # Processes come and go, so its status tells nothing.
+        left=$(grep -l -s -z -x -F -e "$BUNDLE/step.sh" /proc/[0-9]*/cmdline || :)
+        [ -n "$left" ] || return 0
         for process in $left; do
             group=$(sed 's/.*) //' "${process%cmdline}stat" 2>/dev/null | cut -d ' ' -f 3)
             [ -z "$group" ] || kill -KILL "-$group" 2>/dev/null || :

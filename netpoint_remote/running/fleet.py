@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeVar
 
-from netpoint_remote.errors import ConnectError, NetPointRemoteError, ReleaseError, RequestError
+from netpoint_remote.errors import ConnectError, LineLost, NetPointRemoteError, ReleaseError, RequestError
 from netpoint_remote.planning.case import Case, is_as_asked
 from netpoint_remote.planning.checks import find_problems, shared_databases
 from netpoint_remote.planning.facts import Facts
@@ -226,7 +226,7 @@ class _Run:
             with Line(connector, host, self.observer.on_event) as line:
                 facts = look(line, self.request.target)
             return self._judged(host, facts)
-        except ConnectError as error:
+        except (ConnectError, LineLost) as error:
             return _Looked(None, HostReport(name=host.name, status=Status.UNREACHABLE, reason=str(error)))
         except NetPointRemoteError as error:
             return _Looked(None, HostReport(name=host.name, status=Status.FAILED, reason=_with_tail(error)))
