@@ -413,8 +413,10 @@ class Server:
         (self.run / "reason").unlink(missing_ok=True)
         return self.sh([str(self.run / "bundle/step.sh"), name, verb], **environment)
 
-    def sh(self, words: list[str], *, text: str | bytes = "", **environment: str) -> "subprocess.CompletedProcess[str]":
-        """Run a script with this server's PATH; what it leaves running ends with it."""
+    def sh(
+        self, words: list[str], *, text: str | bytes = "", detaches: bool = False, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a script with this server's PATH; what it leaves running ends with it, unless it `detaches`."""
         with subprocess.Popen(
             [*self.shell, *words], env={**self.environment, **environment}, stdin=subprocess.PIPE, cwd=self.base,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -422,8 +424,9 @@ class Server:
             try:
                 output, _ = process.communicate(text.encode() if isinstance(text, str) else text, timeout=60)
             finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                if not detaches:
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
         return subprocess.CompletedProcess(words, process.returncode, output.decode(errors="replace"))
 
     def apply(self, *names: str) -> None:
