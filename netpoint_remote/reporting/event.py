@@ -25,6 +25,7 @@ class Kind(Word):
     WINDOW_CLOSED = "window-closed"
     LINE_LOST = "line-lost"
     NOTE = "note"
+    WARNING = "warning"  # what the operator should look at afterwards; it is in the report too
     FINISHED = "finished"  # detail: the host's status
 
 

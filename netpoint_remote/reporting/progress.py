@@ -92,7 +92,7 @@ def advance(host: HostProgress, event: Event, received: float) -> HostProgress:
         return replace(host, window_since=at, window_seconds=None)
     if event.kind is Kind.WINDOW_CLOSED:
         return _settle_window(host, at)
-    if event.kind in SAYINGS or event.kind is Kind.NOTE:
+    if event.kind in SAYINGS or event.kind in {Kind.NOTE, Kind.WARNING}:
         return _notice(host, event, at, detail)
     return _step(host, event, at, detail)
 

@@ -323,7 +323,7 @@ def _report(order: Order, record: Record, status: Status, reason: str, log: str 
         from_version=case.facts.disk_version or None,
         to_version=to_version or None,
         method=case.method.value,
-        problems=find_problems(case),
+        problems=(*find_problems(case), *record.warnings),
         steps=record.steps,
         window_seconds=record.window_seconds,
         log=log,

@@ -6,6 +6,7 @@ A line of `main.sh` is `seconds kind step detail`; `follow.sh` puts the word `jo
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from netpoint_remote.planning.problem import Problem, Severity
 from netpoint_remote.reporting.event import Event, Kind
 from netpoint_remote.reporting.report import PartReport, StepReport, StepStatus
 
@@ -70,8 +71,13 @@ class Record:
         return _seconds_between(self.entries, Kind.WINDOW_OPEN, Kind.WINDOW_CLOSED)
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        return tuple(entry.detail for entry in self.entries if entry.kind is Kind.NOTE)
+    def warnings(self) -> tuple[Problem, ...]:
+        """What the steps want the operator to look at."""
+        return tuple(
+            Problem(code=entry.step, severity=Severity.WARNING, message=entry.detail, remedy="look at it")
+            for entry in self.entries
+            if entry.kind is Kind.WARNING
+        )
 
 
 def _seconds_between(entries: Iterable[Entry], first: Kind, last: Kind) -> float | None:

@@ -163,7 +163,7 @@ def test_a_warning_about_migrations_that_nobody_wrote_is_told(dumped: Server) ->
 
     dumped.apply("run_upgrade")
 
-    assert [line for line in dumped.journal if line.startswith("note") and warning in line]
+    assert [line for line in dumped.journal if line.startswith("warning") and warning in line]
 
 
 def test_the_operators_environment_reaches_upgrade_sh_and_no_log(dumped: Server) -> None:

@@ -16,6 +16,7 @@ ARCHIVE = {
     "carry_over": UNPACKED,
     "copy_files": UNPACKED,
     "stage_packages": UNPACKED,
+    "guard_boot": (),
     "stop_services": (),
     "dump_database": (),
     "sync_files": UNPACKED,
@@ -26,6 +27,7 @@ ARCHIVE = {
     "start_services": ("stop_services",),
     "prove_in_place": (),
     "schedule_housekeeping": (),
+    "lift_guard": ("guard_boot",),
 }
 GIT = {
     "fetch_tag": (),
@@ -46,7 +48,7 @@ STEPS = [*(("archive", name) for name in ARCHIVE), *(("git", name) for name in G
 # What a killed step leaves is undone; these change nothing that could be seen, or only their own folder.
 CHANGING = [
     *(("archive", name) for name in ("unpack_release", "run_upgrade", "flip_link", "update_units", "stop_services",
-                                     "start_services", "schedule_housekeeping")),
+                                     "start_services", "schedule_housekeeping", "guard_boot", "lift_guard")),
     *(("git", name) for name in ("set_aside", "checkout_tag")),
 ]  # fmt: skip
 

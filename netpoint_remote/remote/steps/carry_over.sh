@@ -75,7 +75,7 @@ apply() {
     mv -f -- "$RUN/carried.partial" "$RUN/carried"
     journal note "carried over: $(tr '\n' ' ' <"$RUN/carried")"
     left=$(left_behind | head -n 10 | tr '\n' ' ')
-    [ -z "$left" ] || journal note "local files deeper in the old tree are not carried over: $left"
+    [ -z "$left" ] || journal warning "local files deeper in the old tree are not carried over: $left"
 }
 
 # Files deeper in the old tree that look local and that the new one lacks. Whether they belong into the new release is

@@ -14,7 +14,7 @@ apply() {
     worker=$!
     wait "$migrations" || fail "migrations are left unapplied, or cannot be listed: see the log"
     wait "$worker" || fail "the worker's command cannot be loaded in the new environment: see the log"
-    if [ -x "$NEW/venv/bin/gunicorn" ]; then prove_pages; else journal note "no gunicorn in the new environment; the pages are proved in place only"; fi
+    if [ -x "$NEW/venv/bin/gunicorn" ]; then prove_pages; else journal warning "no gunicorn in the new environment; the pages are proved in place only"; fi
     : >"$RUN/proved"
 }
 

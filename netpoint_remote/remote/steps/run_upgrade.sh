@@ -45,7 +45,7 @@ read_progress() {
             'Upgrade complete'*) : >"$RUN/upgrade.complete" ;;
             'Applying database migrations'*) : >"$RUN/migrating"; next_part "$line" ;;
             [A-Z]*...) next_part "$line" ;;
-            *'have changes that are not yet reflected in a migration'*) journal note "upgrade.sh warns: $line (a local change of the code should be investigated; never make migrations)" ;;
+            *'have changes that are not yet reflected in a migration'*) journal warning "upgrade.sh warns: $line (a local change of the code should be investigated; never make migrations)" ;;
             *) ;;
         esac
     done

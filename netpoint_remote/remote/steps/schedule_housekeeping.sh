@@ -11,7 +11,7 @@ scheduled() {
 
 # Releases before 3.0 have no such command, and since 4.4 it needs no scheduling.
 check() {
-    ! [ -f "$script" ] || scheduled
+    ! [ -f "$script" ] || scheduled || [ -f "$RUN/housekeeping.by_hand" ]
 }
 
 apply() {
@@ -38,7 +38,12 @@ keep() {
 
 use_timer() {
     for unit in "$PRODUCT-housekeeping.service" "$PRODUCT-housekeeping.timer"; do
-        [ -f "$ROOT/contrib/$unit" ] || fail "there is no $CRON_DIR and the release has no timer: schedule '$script' daily by hand, or set cron_dir"
+        [ -f "$ROOT/contrib/$unit" ] || {
+            # The upgrade is well; what is missing was missing before.
+            journal warning "housekeeping is not scheduled: there is no $CRON_DIR and the release has no timer; run $script daily, or set cron_dir"
+            : >"$RUN/housekeeping.by_hand"
+            return 0
+        }
         keep "/etc/systemd/system/$unit"
         sed "s|/opt/$PRODUCT|$ROOT|g" "$ROOT/contrib/$unit" | write_file "/etc/systemd/system/$unit"
     done

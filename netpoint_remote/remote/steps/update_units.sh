@@ -34,7 +34,7 @@ apply() {
         sed -i "s|^Group=.*|Group=$(id -gn "$(cat "$RUN/before/user")")|" "$path.partial"
         chmod 644 -- "$path.partial"
         mv -f -- "$path.partial" "$path"
-        journal note "the unit file $path now runs the virtual environment; the old one is kept in $RUN/before/units"
+        journal warning "the unit file $path now runs the virtual environment; the old one is kept in $RUN/before/units"
     done
     systemctl daemon-reload
 }
