@@ -350,6 +350,7 @@ def test_a_killed_fab_leaves_the_server_to_finish_and_the_next_run_says_so(lab: 
     wait_until(lambda: not _at_work(memory.server))
     run = upgrade(lab, "3.5.0")
     assert (run.exit_code, run.statuses) == (0, {"np1": "unchanged"}), run.reasons
+    assert "from 3.4.9 to 3.5.0 (upgraded)" in run.reasons
     assert len(rows(memory.server, ["dcim_device"])["dcim_device"]) == ARCHIVE.devices
     assert is_logged_in(memory.server, memory.cookie)
 
