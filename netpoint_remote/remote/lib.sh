@@ -56,15 +56,21 @@ write_file() {
 # Print the version that a tree carries (release.yaml since 4.1, settings.py before).
 tree_version() {
     if [ -f "$1/${PRODUCT:?}/release.yaml" ]; then
-        sed -n 's/^version: *["'\'']\{0,1\}\([^"'\'' ]*\).*/\1/p' "$1/$PRODUCT/release.yaml" | head -n 1
+        designation=$(yaml_value designation "$1/$PRODUCT/release.yaml")
+        say "$(yaml_value version "$1/$PRODUCT/release.yaml")${designation:+-$designation}"
     else
         sed -n 's/^VERSION = ["'\'']\([^"'\'']*\).*/\1/p' "$1/$PRODUCT/$PRODUCT/settings.py" 2>/dev/null | head -n 1
     fi
 }
 
-# Git refuses a checkout of another owner unless told that it is expected (lae/ansible-role-netbox#164).
+yaml_value() {
+    sed -n "s/^$1: *[\"']\{0,1\}\([^\"' ]*\).*/\1/p" "$2" | head -n 1
+}
+
+# Git refuses a checkout of another owner unless told that it is expected (lae/ansible-role-netbox#164). A look at the
+# checkout is a look: git would note down what it saw, as root.
 checkout() {
-    git -c "safe.directory=${ROOT:?}" -C "$ROOT" "$@"
+    git --no-optional-locks -c "safe.directory=${ROOT:?}" -C "$ROOT" "$@"
 }
 
 # The Python that can read the configuration: the installation's own, else the system's.

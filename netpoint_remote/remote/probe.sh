@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # Look at a server and change nothing: everything the planning needs, in one visit (the design, "On the server").
 : "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${CRON_DIR:?}" "${PYTHON?}" "${HEALTH_URL?}" "${HEALTH_HEADERS?}" "${VERSION?}"
+export PYTHONDONTWRITEBYTECODE=1
 
 probe_server() {
     fact host.time "$(date +%s)"
@@ -53,11 +54,17 @@ probe_git() {
 
 # Every interpreter that upgrade.sh could be given, and whether it can make a virtual environment.
 probe_python() {
+    known=' '
     for name in ${PYTHON:-python3} python3.8 python3.9 python3.10 python3.11 python3.12 python3.13 python3.14; do
         path=$(command -v "$name" 2>/dev/null) || continue
-        version=$("$path" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) || continue
-        if "$path" -c 'import venv, ensurepip' 2>/dev/null; then able=venv; else able=no-venv; fi
-        fact python "$path $version $able"
+        real=$(readlink -f -- "$path")
+        case $known in *" $real "*) continue ;; *) known="$known$real " ;; esac
+        told=$("$path" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3], flush=True); import venv, ensurepip; print("venv")' 2>/dev/null | tr '\n' ' ')
+        case $told in
+            '') ;;
+            *venv*) fact python "$path ${told% }" ;;
+            *) fact python "$path ${told}no-venv" ;;
+        esac
     done
     if [ -x "$ROOT/venv/bin/python3" ]; then
         fact venv.version "$("$ROOT/venv/bin/python3" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null || :)"
