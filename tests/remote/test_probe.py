@@ -1,0 +1,364 @@
+"""The probe looks at a server, whatever is on it, and changes nothing."""
+
+import fcntl
+import os
+import shutil
+import stat
+import subprocess
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from netpoint_remote.planning.facts import Facts, Interpreter, Tree, parse_facts
+from netpoint_remote.planning.inventory import Host
+from netpoint_remote.planning.method import Method, method_of
+from netpoint_remote.running.bundle import probe_script
+from tests.remote.conftest import Make
+from tests.remote.server import REAL_PATH, Server, run_git, write_files
+
+
+def host_of(server: Server, **changes: object) -> Host:
+    """Return the server as the hosts file would have it."""
+    folder = PurePosixPath(server.folder)
+    host = Host(
+        name="np1", address="np1", root=PurePosixPath(server.root), state_dir=PurePosixPath(server.state),
+        backup_dir=folder / "var/backups", cron_dir=folder / "etc/cron.daily",
+    )  # fmt: skip
+    return replace(host, **changes)
+
+
+def probe(server: Server, *, version: str | None = "3.5.0", path: str = "", **changes: object) -> str:
+    """Return what the probe prints."""
+    script = probe_script(host_of(server, **changes), version)
+    more = {"PATH": path} if path else {}
+    done = server.sh(["-c", script], **more)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def seen(server: Server, **options: object) -> Facts:
+    return parse_facts(probe(server, **options))
+
+
+def everything(folder: Path) -> dict[str, tuple[object, ...]]:
+    """Return all of a folder with its times: a file that was written anew looks different."""
+    known = {path: path.lstat() for path in sorted(folder.rglob("*"))}
+    return {
+        str(path): (each.st_mode, each.st_uid, each.st_ino, None if stat.S_ISDIR(each.st_mode) else each.st_mtime_ns)
+        for path, each in known.items()
+    }
+
+
+@pytest.fixture
+def quick(server: Server) -> Server:
+    """Return a server whose Python says nothing but its version, for questions that need no more of it."""
+    for name in ("bin/python3", *(f"bin/python3.{minor}" for minor in range(8, 15))):
+        write_files(server.world, {name: "#!/bin/sh\ncase $* in *version_info*) echo 3.11.2 ;; *) exit 1 ;; esac\n"})
+    shutil.rmtree(server.old / "venv")
+    return server
+
+
+# ---- read-only, complete, everywhere
+
+
+@pytest.mark.parametrize("git", [False, True], ids=["archive", "git"])
+def test_the_probe_changes_nothing(make_server: Make, *, git: bool) -> None:
+    server = make_server(git=git)
+    (server.state / "lock").touch()
+    (server.old / "README.md").touch()  # git would like to note that it is unchanged
+    before = everything(server.folder)
+
+    probe(server)
+
+    after = everything(server.folder)
+    assert {path: after.get(path) for path in before.keys() | after.keys() if before.get(path) != after.get(path)} == {}
+
+
+def test_the_probe_is_complete_in_every_shell(make_server: Make, shell: tuple[str, ...]) -> None:
+    assert seen(make_server(shell=shell)).complete
+
+
+def test_where_nothing_is_the_probe_says_so(server: Server) -> None:
+    shutil.rmtree(server.folder)
+
+    told = seen(server)
+
+    assert (told.complete, told.folder, told.link, told.disk_version, method_of(told)) == (
+        True, False, None, "", Method.FOREIGN,
+    )  # fmt: skip
+
+
+def test_a_server_with_next_to_no_programs_is_probed(server: Server, tmp_path: Path) -> None:
+    programs = tmp_path / "few"
+    programs.mkdir()
+    for name in (
+        "sh",
+        "id",
+        "date",
+        "tr",
+        "head",
+        "sed",
+        "awk",
+        "sort",
+        "cat",
+        "df",
+        "dirname",
+        "basename",
+        "readlink",
+        "du",
+        "timeout",
+    ):
+        (programs / name).symlink_to(shutil.which(name, path=REAL_PATH) or "")
+
+    told = seen(server, path=str(programs))
+
+    assert (told.complete, told.tools, told.units, told.disk_version) == (True, ("timeout",), (), "3.4.9")
+
+
+# ---- what is installed
+
+
+def test_a_release_behind_its_link_is_one(quick: Server) -> None:
+    told = seen(quick)
+
+    assert (method_of(told), told.link, told.real, told.disk_version) == (
+        Method.ARCHIVE, "netpoint-3.4.9/", str(quick.old), "3.4.9",
+    )  # fmt: skip
+
+
+def test_a_checkout_is_one(checkout: Server) -> None:
+    told = seen(checkout)
+
+    assert (method_of(told), told.link, told.branch, told.commit, told.dirty) == (
+        Method.GIT, None, "master", run_git(checkout.old, "rev-parse", "HEAD"), (),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["linked checkout", "plain folder", "compose", "package", "empty"])
+def test_everything_else_is_foreign(make_server: Make, name: str) -> None:
+    server = make_server(git=name == "linked checkout")
+    server.replace("python3", "exit 1")
+    server.replace("python3.11", "exit 1")
+    if name == "linked checkout":
+        shutil.move(server.root, server.folder / "checkout")
+        server.root.symlink_to("../checkout")
+    elif name == "plain folder":
+        server.root.unlink()
+        shutil.move(server.folder / "opt/netpoint-3.4.9", server.root)
+    elif name == "compose":
+        (server.old / "docker-compose.yml").touch()
+    elif name == "package":
+        (server.old / "netpoint/manage.py").unlink()
+        (server.old / "venv/lib/python3.11/site-packages/netpoint").mkdir(parents=True)
+    else:
+        shutil.rmtree(server.old)
+        server.old.mkdir()
+
+    told = seen(server)
+
+    assert (method_of(told), told.pip, told.docker) == (Method.FOREIGN, name == "package", name == "compose")
+
+
+def test_local_changes_are_told(checkout: Server) -> None:
+    (checkout.old / "README.md").write_text("ours\n")
+    (checkout.old / "ünïcödé notes.txt").touch()
+
+    dirty = seen(checkout).dirty
+
+    assert (dirty[0], len(dirty)) == (" M README.md", 2)
+
+
+def test_the_credentials_of_an_origin_are_not_told(checkout: Server) -> None:
+    run_git(checkout.old, "remote", "set-url", "origin", "https://user:hunter2@git.example.org/netpoint.git")
+
+    printed = probe(checkout)
+
+    assert (parse_facts(printed).origin, "hunter2" in printed) == ("https://git.example.org/netpoint.git", False)
+
+
+@pytest.mark.parametrize(
+    ("written", "version"),
+    [
+        ('version: "4.4.0"\n', "4.4.0"),
+        ("version: 4.4.0 # comment\nedition: Community\n", "4.4.0"),
+        ("edition: x\nversion: '4.4.0'\ndesignation: 'beta1'\n", "4.4.0-beta1"),
+    ],
+)
+def test_a_release_yaml_tells_the_version(quick: Server, written: str, version: str) -> None:
+    write_files(
+        quick.old, {"netpoint/release.yaml": written, "netpoint/netpoint/settings.py": "VERSION = RELEASE.version\n"}
+    )
+
+    assert seen(quick).disk_version == version
+
+
+def test_what_lies_beside_is_told_with_who_made_it(quick: Server) -> None:
+    quick.apply("fetch_release", "unpack_release")
+    (quick.folder / "opt/netpoint-3.5.0.bak").mkdir()
+
+    assert sorted(seen(quick).beside, key=lambda tree: tree.path) == [
+        Tree(path=str(quick.new), version="3.5.0", ours=True),
+        Tree(path=f"{quick.new}.bak", version="", ours=False),
+    ]
+
+
+def test_local_requirements_are_told_by_name_alone(quick: Server) -> None:
+    (quick.old / "local_requirements.txt").write_text(
+        "--index-url https://user:hunter2@pypi.example.org/simple\n# comment\nDjango_Auth_LDAP==4.1\n"
+        "netbox-bgp @ git+https://hunter2@example.org/bgp.git\n\n"
+    )
+
+    printed = probe(quick)
+
+    assert (parse_facts(printed).local_requirements, "hunter2" in printed) == (
+        ("django-auth-ldap", "netbox-bgp"),
+        False,
+    )
+
+
+# ---- the server
+
+
+def test_services_are_told_in_the_words_of_systemd(quick: Server) -> None:
+    command = "{ path=/opt/netpoint/venv/bin/python3 ; argv[]=python3 manage.py rqworker a=b }"
+    quick.unit(
+        "netpoint-rq", "x", active=False, LoadState="loaded", UnitFileState="enabled", NRestarts="12", ExecStart=command
+    )
+
+    told = seen(quick)
+
+    web, worker = told.unit("netpoint"), told.unit("netpoint-rq")
+    assert (web and web.runs, worker and worker.runs) == (True, False)
+    assert worker
+    assert (worker.load, worker.enabled, worker.restarts, worker.command.endswith("a=b }")) == (
+        "loaded",
+        "enabled",
+        12,
+        True,
+    )
+
+
+def test_the_interpreter_that_was_asked_for_comes_first(server: Server) -> None:
+    write_files(server.world, {"bin/python3.12": f'#!/bin/sh\nexec "{shutil.which("python3", path=REAL_PATH)}" "$@"\n'})
+    wanted = str(server.world / "bin/python3.12")
+
+    paths = [each.path for each in seen(server, python=wanted).interpreters]
+
+    assert (paths[0], seen(server).interpreters[0].path.endswith("/python3")) == (wanted, True)
+
+
+def test_an_interpreter_that_cannot_make_environments_is_told(server: Server) -> None:
+    server.replace("python3", "case $* in *version_info*) echo 3.11.2 ;; esac; exit 1")
+
+    assert seen(server).interpreters[0] == Interpreter(
+        path=str(server.world / "bin/python3"), version="3.11.2", makes_venv=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("arranged", "told"),
+    [("nothing", ""), ("a job", "cron"), ("a job of another name", "cron"), ("a dangling link", "dangling")],
+)
+def test_housekeeping_is_found_wherever_cron_has_it(quick: Server, arranged: str, told: str) -> None:
+    daily = quick.folder / "etc/cron.daily"
+    if arranged == "a job":
+        (daily / "netpoint-housekeeping").symlink_to(quick.old / "contrib/netpoint-housekeeping.sh")
+    elif arranged == "a job of another name":
+        (daily / "nightly").write_text("/opt/netpoint/venv/bin/python manage.py housekeeping\n")
+    elif arranged == "a dangling link":
+        (daily / "netpoint-housekeeping").symlink_to("/nowhere")
+
+    assert seen(quick).housekeeping == told
+
+
+def test_space_is_told_of_the_three_places_and_of_what_will_be_copied(quick: Server) -> None:
+    (quick.old / "netpoint/media/big").write_bytes(bytes(3 * 2**20))
+
+    told = seen(quick)
+
+    assert [disk.path for disk in told.disks] == [
+        str(quick.root.parent), str(quick.state), str(quick.folder / "var/backups"),
+    ]  # fmt: skip
+    assert ({disk.free_mb > 0 for disk in told.disks}, dict(told.sizes_mb)["media"]) == ({True}, 4)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_places_that_may_not_be_written_to_are_told(quick: Server) -> None:
+    quick.state.chmod(0o500)
+
+    assert seen(quick).unwritable == (str(quick.state),)
+
+
+def test_a_run_that_goes_on_is_told(quick: Server) -> None:
+    write_files(quick.state, {"current": "r1\n"})
+    write_files(quick.run, {"about": "ann from 3.4.9 to 3.5.0\n"})
+    with (quick.state / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        told = seen(quick)
+
+    assert (told.lock_held, told.run_id, told.run_about, told.interrupted) == (
+        True,
+        "r1",
+        "ann from 3.4.9 to 3.5.0",
+        False,
+    )
+    assert seen(quick).interrupted
+
+
+# ---- the configuration
+
+
+def test_the_configuration_is_read_with_the_environment_of_the_unit(server: Server) -> None:
+    env_file = server.folder / "etc/netpoint.env"
+    env_file.write_text("HOSTS=np.example.org\nSECRET=it's hunter2\n")
+    server.unit(
+        "netpoint", "x", Environment='"MEDIA=/srv/my  media"', EnvironmentFiles=f"{env_file} (ignore_errors=no)"
+    )
+    (server.old / "netpoint/netpoint/configuration.py").write_text(
+        "import os\nALLOWED_HOSTS = [os.environ['HOSTS']]\nMEDIA_ROOT = os.environ['MEDIA']\n"
+        "SECRET_KEY = os.environ['SECRET']\n"
+    )
+
+    printed = probe(server)
+
+    assert ("hunter2" in printed, parse_facts(printed).configuration) == (
+        False, {"ALLOWED_HOSTS": ["np.example.org"], "MEDIA_ROOT": "/srv/my  media"},
+    )  # fmt: skip
+
+
+def test_a_configuration_that_fails_hides_nothing_else(server: Server) -> None:
+    (server.old / "netpoint/netpoint/configuration.py").write_text("PASSWORD = hunter2\n")
+
+    told = seen(server)
+
+    assert (told.configuration_error, told.complete) == ("NameError (line 1 of configuration.py)", True)
+
+
+def test_headers_of_the_hosts_file_are_in_no_argument(server: Server) -> None:
+    write_files(
+        server.world, {"bin/python3": '#!/bin/sh\nprintf "%s\\n" "$*" >>"$WORLD/said"\nexec "$REAL_PYTHON" "$@"\n'}
+    )
+    shutil.rmtree(server.old / "venv")
+
+    probe(server, health_headers=(("Authorization", "Token hunter2"),))
+
+    assert [line for line in server.said if "hunter2" in line] == []
+
+
+def test_a_probe_is_quick(server: Server) -> None:
+    """The server works less than a second (CPU, for the tests may be crowded)."""
+    before = os.times()
+    probe(server)
+    after = os.times()
+
+    assert after.children_user - before.children_user + after.children_system - before.children_system < 1.0
+
+
+def test_the_probe_is_one_text_for_every_shell() -> None:
+    script = probe_script(Host(name="np1", address="np1"), "3.5.0")
+
+    assert [
+        subprocess.run([*shell, "-n", "-c", script], check=False).returncode
+        for shell in (["dash"], ["bash", "--posix"])
+    ] == [0, 0]
