@@ -90,7 +90,6 @@ class Program:
 
 def measure_program(program: Program, work: Work) -> Measured:
     """Measure a program: a host costs what each further one adds to asking a single one."""
-    _run(program, program.one, work)  # reads its files into memory, writes its .pyc
     _, first, _ = _run(program, program.one, work)
     output, cpu, wall = _run(program, program.all, work)
     each = (cpu - first) / (len(work.servers.addresses) - 1)

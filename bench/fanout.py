@@ -164,7 +164,7 @@ def _tell(text: str) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.fanout", description=__doc__.partition("\n\n")[0])
     parser.add_argument("--hosts", type=int, default=40, help="how many servers are asked (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each client asks them (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each client asks them (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=16, help="how many are asked at a time (default: %(default)s)")
     parser.add_argument("--kex", help="the only key exchange of the servers, such as curve25519-sha256@libssh.org")
     parser.add_argument("--clients", type=_clients, default=NAMES, help=f"some of: {','.join(NAMES)}")

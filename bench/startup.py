@@ -39,6 +39,8 @@ def main() -> int:
     print(f"{rounds} rounds, Python {platform.python_version()}; seconds: median (least-most)")
     for name, seconds in taken.items():
         print(f"{name:<26} {median(seconds):.3f} ({min(seconds):.3f}-{max(seconds):.3f})")
+    share = median(taken["fab --list"]) / median(taken["fab --list, empty fabfile"])
+    print(f"fab --list: {share:.2f} times that of an empty fabfile")
     verdict = "met" if median(taken["fab --list"]) < WANTED else "MISSED"
     print(f"fab --list: wanted under {WANTED} s: {verdict}")
     return 0
