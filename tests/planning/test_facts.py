@@ -1,10 +1,17 @@
-"""The probe's lines become facts, whatever they are."""
+"""The probe's lines become facts, whatever they are; some were recorded on real servers (tests/data/probes)."""
+
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netpoint_remote.planning.facts import Disk, Facts, Interpreter, Tree, parse_facts
+from netpoint_remote.planning.checks import find_problems
+from netpoint_remote.planning.facts import Database, Disk, Facts, Interpreter, Page, Tree, Unit, parse_facts
+from netpoint_remote.planning.method import Method, method_of
+from tests.builders import case
+
+PROBES = Path(__file__).parents[1] / "data/probes"
 
 
 @given(st.text())
@@ -89,3 +96,75 @@ def test_units_are_put_together_from_their_properties() -> None:
 )
 def test_a_run_without_an_end_and_without_a_lock_was_interrupted(said: str, *, interrupted: bool) -> None:
     assert parse_facts(said).interrupted is interrupted
+
+
+# ---- recorded on Debian 12, with systemd 252, PostgreSQL 15 and Redis 7
+
+
+def recorded(name: str) -> Facts:
+    return parse_facts((PROBES / f"debian12-{name}.txt").read_text())
+
+
+def found(name: str, to: str | None = "3.5.0") -> list[str]:
+    """Return the codes of what the pre-flight finds, warnings with a question mark."""
+    return [f"{problem.code}{'' if problem.blocks else '?'}" for problem in find_problems(case(recorded(name), to=to))]
+
+
+def test_every_recorded_probe_is_looked_at() -> None:
+    assert sorted(path.stem.removeprefix("debian12-") for path in PROBES.iterdir()) == [
+        "archive-3.4.9", "git-3.4.9", "git-changed", "in-trouble", "nothing-there",
+    ]  # fmt: skip
+
+
+def test_a_recorded_release_is_whole() -> None:
+    told = recorded("archive-3.4.9")
+
+    assert (method_of(told), told.link, told.real, told.disk_version) == (
+        Method.ARCHIVE, "/opt/netpoint-3.4.9/", "/opt/netpoint-3.4.9", "3.4.9",
+    )  # fmt: skip
+    assert told.interpreters == (Interpreter(path="/usr/bin/python3", version="3.11.2", makes_venv=True),)
+    assert told.database == Database(
+        host="localhost", name="netpoint", identity=told.database.identity, instance=told.database.instance,
+        server_version_num=150020, size_mb=8, applied_count=23, doors=("dcim.0130_sitegroup",),
+    )  # fmt: skip
+    assert told.page == Page(
+        address="http://127.0.0.1:8001", login="200", static="on-disk",
+        versions=(("page", "3.4.9"), ("status", "3.4.9"), ("workers", "1"), ("header", "3.4")),
+    )  # fmt: skip
+    assert [(disk.path, disk.free_mb > 1000) for disk in told.disks] == [
+        ("/opt", True), ("/var/lib/netpoint-remote", True), ("/var/backups/netpoint-remote", True),
+    ]  # fmt: skip
+
+
+def test_recorded_units_are_read() -> None:
+    worker = recorded("archive-3.4.9").unit("netpoint-rq")
+
+    assert worker == Unit(
+        name="netpoint-rq.service", load="loaded", active="active", sub="running", enabled="enabled",
+        command=worker.command if worker else "", file="/etc/systemd/system/netpoint-rq.service", user="netpoint",
+    )  # fmt: skip
+    assert "/opt/netpoint/venv/bin/python3 /opt/netpoint/netpoint/manage.py rqworker" in worker.command
+
+
+@pytest.mark.parametrize("name", ["archive-3.4.9", "git-3.4.9"])
+def test_a_recorded_healthy_server_has_no_problems(name: str) -> None:
+    assert (found(name), found(name, None)) == ([], [])
+
+
+def test_a_recorded_checkout_with_local_changes_is_refused() -> None:
+    told = recorded("git-changed")
+
+    assert (told.dirty, told.origin) == ((" M README.md", "?? notes.txt"), "https://git.example.org/netpoint.git")
+    assert found("git-changed") == ["checkout"]
+
+
+def test_all_that_is_wrong_with_a_recorded_server_is_found_at_once() -> None:
+    assert found("in-trouble") == [
+        "database", "redis", "redis", "service", "leftover", "packages?", "service?", "service?", "interrupted?",
+    ]  # fmt: skip
+
+
+def test_a_recorded_server_without_netpoint_says_so() -> None:
+    (problem, *others) = find_problems(case(recorded("nothing-there"), to=None))
+
+    assert (problem.code, problem.message, others) == ("install-method", "there is no netpoint at /opt/netpoint", [])

@@ -331,6 +331,13 @@ def test_an_environment_file_is_read_as_systemd_reads_it(tmp_path: Path, line: s
     assert list(module.unit_environment(shown)) == [f"P={value}", "LAST=1"]
 
 
+def test_what_systemd_252_showed_is_what_its_service_had() -> None:
+    """Recorded on Debian 12, with the environment of the running service beside it."""
+    shown = r'''Environment="A=it's \$1" "B=x \"y\" z" "C=back\\\\slash" D=a%b "E=tick\`s"'''
+
+    assert list(module.unit_environment(shown)) == ["A=it's $1", 'B=x "y" z', r"C=back\\slash", "D=a%b", "E=tick`s"]
+
+
 def test_a_file_that_is_not_there_gives_nothing(tmp_path: Path) -> None:
     assert unit(f"EnvironmentFiles={tmp_path}/none (ignore_errors=yes)\nEnvironment=A=1\n") == {"A": "1"}
 
