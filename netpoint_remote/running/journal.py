@@ -10,6 +10,7 @@ from netpoint_remote.planning.problem import Problem, Severity
 from netpoint_remote.reporting.event import Event, Kind
 from netpoint_remote.reporting.report import PartReport, StepReport, StepStatus
 
+LATEST = 1e11  # seconds; a clock of the year 5138 is none, nor is NaN
 LONGEST_DETAIL = 2000  # characters; what a server writes is bounded before it is shown or kept
 
 
@@ -31,6 +32,8 @@ def parse_entry(line: str) -> Entry | None:
     try:
         at, kind = float(words[0]), Kind(words[1])
     except ValueError:
+        return None
+    if not 0 <= at < LATEST:
         return None
     step = "" if words[2] == "-" else words[2][:100]
     return Entry(at=at, kind=kind, step=step, detail=(words[3] if len(words) > 3 else "")[:LONGEST_DETAIL])  # noqa: PLR2004
@@ -68,7 +71,7 @@ class Record:
     @property
     def window_seconds(self) -> float | None:
         """How long users were without NetPoint, None where no window was opened or it is still open."""
-        return _seconds_between(self.entries, Kind.WINDOW_OPEN, Kind.WINDOW_CLOSED)
+        return _seconds_open(self.entries)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
@@ -80,10 +83,17 @@ class Record:
         )
 
 
-def _seconds_between(entries: Iterable[Entry], first: Kind, last: Kind) -> float | None:
-    begun = next((entry.at for entry in entries if entry.kind is first), None)
-    ended = [entry.at for entry in entries if entry.kind is last]
-    return round(max(ended[-1] - begun, 0.0), 3) if begun is not None and ended else None
+def _seconds_open(entries: Iterable[Entry]) -> float | None:
+    """Sum up every time the window was open: on the way back it is opened once more."""
+    total: float | None = None
+    begun: float | None = None
+    for entry in entries:
+        if entry.kind is Kind.WINDOW_OPEN and begun is None:
+            begun = entry.at
+        elif entry.kind is Kind.WINDOW_CLOSED and begun is not None:
+            total = (total or 0.0) + max(entry.at - begun, 0.0)
+            begun = None
+    return None if total is None or begun is not None else round(total, 3)
 
 
 def _step_reports(entries: Iterable[Entry]) -> Iterable[StepReport]:

@@ -298,6 +298,7 @@ def test_rows_that_users_wrote_are_not_thrown_away(stopped: Server, rows: str, l
     done = stopped.step("start_services", "undo")
 
     assert (done.returncode, stopped.active) == (3, ["netpoint", "netpoint-rq"])
+    assert [line.split()[0] for line in stopped.journal] == ["window-open", "window-closed"] * 2
     assert stopped.reason == f"going back would lose {lost} written since the new release was started"
 
 

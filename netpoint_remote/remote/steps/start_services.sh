@@ -24,6 +24,7 @@ apply() {
 
 # Users could write since the start: what they wrote is not thrown away by a program (the design, promise 2).
 undo() {
+    if [ -f "$RUN/serving" ]; then journal window-open ''; fi
     : >"$RUN/window"
     # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
     systemctl stop $SERVICES
@@ -35,6 +36,7 @@ undo() {
             rm -f -- "$RUN/window"
             # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
             systemctl start $SERVICES || :
+            if [ -f "$RUN/serving" ]; then journal window-closed ''; fi
             # PostgreSQL counts anew after a crash.
             if [ "$written" -gt 0 ]; then written="$written rows"; else written="rows, nobody knows how many,"; fi
             say "going back would lose $written written since the new release was started" >"$RUN/reason"
