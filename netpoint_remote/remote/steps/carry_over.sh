@@ -37,7 +37,7 @@ is_local() {
         came=$(stat -c %Y -- "$OLD/upgrade.sh")
         [ -n "$(find "$1" -name __pycache__ -prune -o -type f \( -newer "$OLD/upgrade.sh" -o ! -newermt "@$((came - 1))" \) -print -quit)" ]
     else
-        [ "$1" -nt "$OLD/upgrade.sh" ] || [ "$1" -ot "$OLD/upgrade.sh" ]
+        [ "$(stat -L -c %Y -- "$1")" != "$(stat -L -c %Y -- "$OLD/upgrade.sh")" ]
     fi
 }
 
