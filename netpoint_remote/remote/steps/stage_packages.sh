@@ -21,7 +21,11 @@ apply() {
     cd -- "$NEW" || exit 1
     # As upgrade.sh does first: what venv brings cannot build every package (Debian 12's pip has no bdist_wheel).
     scratch_pip install -q --upgrade pip wheel
-    scratch_pip wheel -q --wheel-dir "$wheels" "$@" pip wheel setuptools
+    scratch_pip wheel -q --wheel-dir "$wheels" "$@" wheel
+    # upgrade.sh asks for a newer pip, and a build may ask for setuptools; an offline index without them will do too.
+    for helper in pip setuptools; do
+        with_environment "$RUN/scratch/bin/python3" -m pip wheel -q --wheel-dir "$wheels" "$helper" || say "no $helper there"
+    done
     rm -rf -- "$RUN/scratch"
     : >"$wheels/complete"
 }
