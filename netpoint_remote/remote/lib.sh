@@ -4,9 +4,18 @@ set -eu
 umask 022
 export LC_ALL=C
 
-# Say one fact of the probe; control characters never leave the server.
+# Say one fact of the probe.
 fact() {
-    printf '%s=%s\n' "$1" "$(printf '%s' "${2-}" | tr -s '\000-\037\177' ' ' | head -c 4000)"
+    printf '%s=%s\n' "$1" "$(one_line "${2-}" 4000)"
+}
+
+# Print a text on one line, at most so many bytes of it; control characters never leave the server, nor half a letter,
+# for the workstation counts bytes by the text that it has read.
+one_line() {
+    case $1 in
+        *[!\ -~]*) printf '%s' "$1" | tr '\000-\037\177' ' ' | head -c "$2" | { iconv -c -f UTF-8 -t UTF-8 2>/dev/null || cat; } ;;
+        *) printf '%.*s' "$2" "$1" ;;
+    esac
 }
 
 have() {
@@ -15,12 +24,7 @@ have() {
 
 # Append to the journal of this run: seconds, kind, step, detail.
 journal() {
-    printf '%s %s %s %s\n' "$(date +%s.%3N)" "$1" "${STEP:--}" "$(printf '%s' "${2-}" | tr -s '\000-\037\177' ' ' | head -c 1000 | whole_letters)" >>"${RUN:?}/journal"
-}
-
-# Pass valid UTF-8 on: the workstation counts bytes by the text that it has read.
-whole_letters() {
-    iconv -c -f UTF-8 -t UTF-8 2>/dev/null || cat
+    printf '%s %s %s %s\n' "$(date +%s.%3N)" "$1" "${STEP:--}" "$(one_line "${2-}" 1000)" >>"${RUN:?}/journal"
 }
 
 say() {
