@@ -17,7 +17,7 @@ processes() {
 # The longest pause after which systemd starts a dead unit again, in seconds, and a little more.
 watch_time() {
     for unit in $SERVICES; do systemctl show -p RestartUSec "$unit" | sed -n 's/^RestartUSec=//p'; done |
-        awk '{ s = 0; for (i = 1; i <= NF; i++) { n = $i + 0; if ($i ~ /ms$/) n /= 1000; else if ($i ~ /min$/) n *= 60; else if ($i ~ /us$/) n = 0; s += n } if (s > most) most = s }
+        awk '{ s = 0; for (i = 1; i <= NF; i++) { n = $i + 0; if ($i ~ /ms$/) n /= 1000; else if ($i ~ /min$/) n *= 60; else if ($i ~ /[hdwMy]$/) n *= 3600; else if ($i ~ /us$/) n = 0; s += n } if (s > most) most = s }
             END { if (most > 120) most = 120; print int(most) + 5 }'
 }
 

@@ -31,9 +31,9 @@ apply() {
 
 # Remember what undo takes away, and what it puts back in its place.
 keep() {
-    kept=$RUN/before/kept.$(basename -- "$1")
-    if { [ -e "$1" ] || [ -L "$1" ]; } && ! [ -e "$kept" ] && ! [ -L "$kept" ]; then cp -a -- "$1" "$kept"; fi
-    grep -q -s -x -F -e "$1" "$RUN/before/housekeeping" || say "$1" >>"$RUN/before/housekeeping"
+    if grep -q -s -x -F -e "$1" "$RUN/before/housekeeping"; then return; fi
+    if [ -e "$1" ] || [ -L "$1" ]; then cp -a -- "$1" "$RUN/before/kept.$(basename -- "$1")"; fi
+    say "$1" >>"$RUN/before/housekeeping"
 }
 
 use_timer() {

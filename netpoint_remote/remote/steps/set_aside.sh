@@ -9,7 +9,7 @@ check() {
 
 apply() {
     # What an earlier upgrade left here belongs to a release that is no longer the one before.
-    [ ! -f "$ASIDE/complete" ] || rm -rf -- "$ASIDE"
+    [ ! -f "$ASIDE/complete" ] || [ "$(cat "$ASIDE/complete")" = "$RUN_ID" ] || rm -rf -- "$ASIDE"
     mkdir -p -- "$ASIDE/$PRODUCT/project-static"
     # The folder of the documentation holds a file that git tracks, so it is copied and not moved.
     if [ -d "$NEW/$docs" ] && ! [ -e "$ASIDE/$docs" ]; then
