@@ -19,7 +19,7 @@ from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
-from netpoint_remote.running.bundle import BUNDLED, assignments, text_of
+from netpoint_remote.running.bundle import BUNDLED, assignments
 
 BIN = Path(__file__).parent / "bin"
 REMOTE = Path(__file__).parents[2] / "netpoint_remote/remote"
@@ -56,7 +56,7 @@ part 'Removing old virtual environment'
 rm -rf venv
 part "Creating a new virtual environment at $(pwd -P)/venv"
 mkdir -p venv/bin
-cp "$WORLD/bin/python3" "$WORLD/bin/gunicorn" venv/bin
+cp "$STAND_INS/python3" "$STAND_INS/gunicorn" venv/bin
 part 'Installing core dependencies (pip install -r requirements.txt)'
 part 'Applying database migrations (python3 netpoint/manage.py migrate)'
 grep -q -x 'dcim|0172_new' "$WORLD/database" || echo 'dcim|0172_new' >>"$WORLD/database"
@@ -221,7 +221,7 @@ class Server:
             (self.folder / path).mkdir(parents=True)
         (self.world / "units").mkdir(parents=True)
         (self.world / "web").mkdir()
-        shutil.copytree(BIN, self.world / "bin")
+        (self.world / "bin").mkdir()  # what does something else than the stand-ins, see `replace`
         write_files(self.world, {
             "clock": "0\n", "pace": "1\n", "said": "", "rows": "7\n", "sessions": "0\n", "web.fails": "0\n", "page": "",
             "showmigrations": "[X]  dcim.0001_initial\n", "database": "dcim|0001_initial\n", "trip.count": "0\n",
@@ -365,13 +365,13 @@ class Server:
     def bundle(self, **changed: str) -> None:
         """Write the run's bundle with some variables changed."""
         self.changed.update(changed)
-        steps = (path.name for path in (REMOTE / "steps").iterdir())
-        named = {name: text_of(name) for name in BUNDLED} | {
-            f"steps/{name}": text_of(f"steps/{name}") for name in steps
-        }
-        named["vars.sh"] = assignments(self.variables.items())
-        named.setdefault("environment.sh", assignments(ENVIRONMENT, export=True))
-        write_files(self.run / "bundle", named)
+        bundle = self.run / "bundle"
+        bundle.mkdir(parents=True, exist_ok=True)
+        for name in (*BUNDLED, "steps"):
+            if not (bundle / name).exists():
+                (bundle / name).symlink_to(REMOTE / name)
+        variables = assignments(self.variables.items())
+        write_files(bundle, {"vars.sh": variables, "environment.sh": assignments(ENVIRONMENT, export=True)})
         (self.run / "journal").touch()
         (self.run / "log").touch()
 
@@ -388,7 +388,8 @@ class Server:
     @property
     def environment(self) -> dict[str, str]:
         return {
-            "PATH": f"{self.world}/bin:{REAL_PATH}", "REAL_PATH": REAL_PATH, "REAL_PYTHON": sys.executable,
+            "PATH": f"{self.world}/bin:{BIN}:{REAL_PATH}", "STAND_INS": str(BIN),
+            "REAL_PATH": REAL_PATH, "REAL_PYTHON": sys.executable,
             "WORLD": str(self.world), "RUN": str(self.run), "HOME": str(self.base), "GIT_CONFIG_NOSYSTEM": "1",
         }  # fmt: skip
 
@@ -450,7 +451,7 @@ class Server:
         folder = self.world / "trips"
         folder.mkdir()
         for name in MUTATING:
-            (folder / name).symlink_to(self.world / "bin/trip")
+            (folder / name).symlink_to(BIN / "trip")
 
     def trip(self, name: str, at: int) -> bool:
         """Carry out a step that is killed at its n-th change; tell whether there was one."""

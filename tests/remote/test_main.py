@@ -31,6 +31,9 @@ DEADLINE = 20.0
 def give_plan(server: Server, *plan: tuple[str, str], limit: int = 30, tries: int = 1) -> Server:
     """Give the run a plan of steps that have no meaning."""
     lines = "".join(f"{name} {phase} {limit} {tries}\n" for name, phase in plan or PLAN)
+    steps = server.run / "bundle/steps"
+    if steps.is_symlink():
+        steps.unlink()
     write_files(server.run / "bundle", {"plan": lines, **{f"steps/{name}.sh": STEP for name, _ in plan or PLAN}})
     (server.world / "made").mkdir(exist_ok=True)
     return server

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from netpoint_remote.planning.facts import Facts, Interpreter, Tree, parse_facts
+from netpoint_remote.planning.facts import Facts, Tree, parse_facts
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method, method_of
 from netpoint_remote.running.bundle import probe_script
@@ -50,13 +50,22 @@ def everything(folder: Path) -> dict[str, tuple[object, ...]]:
     }
 
 
-@pytest.fixture
-def quick(server: Server) -> Server:
-    """Return a server whose Python says nothing but its version, for questions that need no more of it."""
+def hush(server: Server) -> Server:
+    """Let every Python say nothing but its version: quick, for questions that need no more of it."""
     for name in ("bin/python3", *(f"bin/python3.{minor}" for minor in range(8, 15))):
         write_files(server.world, {name: "#!/bin/sh\ncase $* in *version_info*) echo 3.11.2 ;; *) exit 1 ;; esac\n"})
     shutil.rmtree(server.old / "venv")
     return server
+
+
+@pytest.fixture
+def quick(server: Server) -> Server:
+    return hush(server)
+
+
+@pytest.fixture
+def quick_checkout(checkout: Server) -> Server:
+    return hush(checkout)
 
 
 # ---- read-only, complete, everywhere
@@ -65,6 +74,8 @@ def quick(server: Server) -> Server:
 @pytest.mark.parametrize("git", [False, True], ids=["archive", "git"])
 def test_the_probe_changes_nothing(make_server: Make, *, git: bool) -> None:
     server = make_server(git=git)
+    if git:
+        hush(server)
     (server.state / "lock").touch()
     (server.old / "README.md").touch()  # git would like to note that it is unchanged
     before = everything(server.folder)
@@ -79,17 +90,17 @@ def test_the_probe_is_complete_in_every_shell(make_server: Make, shell: tuple[st
     assert seen(make_server(shell=shell)).complete
 
 
-def test_where_nothing_is_the_probe_says_so(server: Server) -> None:
-    shutil.rmtree(server.folder)
+def test_where_nothing_is_the_probe_says_so(quick: Server) -> None:
+    shutil.rmtree(quick.folder)
 
-    told = seen(server)
+    told = seen(quick)
 
     assert (told.complete, told.folder, told.link, told.disk_version, method_of(told)) == (
         True, False, None, "", Method.FOREIGN,
     )  # fmt: skip
 
 
-def test_a_server_with_next_to_no_programs_is_probed(server: Server, tmp_path: Path) -> None:
+def test_a_server_with_next_to_no_programs_is_probed(quick: Server, tmp_path: Path) -> None:
     programs = tmp_path / "few"
     programs.mkdir()
     for name in (
@@ -111,7 +122,7 @@ def test_a_server_with_next_to_no_programs_is_probed(server: Server, tmp_path: P
     ):
         (programs / name).symlink_to(shutil.which(name, path=REAL_PATH) or "")
 
-    told = seen(server, path=str(programs))
+    told = seen(quick, path=str(programs))
 
     assert (told.complete, told.tools, told.units, told.disk_version) == (True, ("timeout",), (), "3.4.9")
 
@@ -127,19 +138,17 @@ def test_a_release_behind_its_link_is_one(quick: Server) -> None:
     )  # fmt: skip
 
 
-def test_a_checkout_is_one(checkout: Server) -> None:
-    told = seen(checkout)
+def test_a_checkout_is_one(quick_checkout: Server) -> None:
+    told = seen(quick_checkout)
 
     assert (method_of(told), told.link, told.branch, told.commit, told.dirty) == (
-        Method.GIT, None, "master", run_git(checkout.old, "rev-parse", "HEAD"), (),
+        Method.GIT, None, "master", run_git(quick_checkout.old, "rev-parse", "HEAD"), (),
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["linked checkout", "plain folder", "compose", "package", "empty"])
 def test_everything_else_is_foreign(make_server: Make, name: str) -> None:
-    server = make_server(git=name == "linked checkout")
-    server.replace("python3", "exit 1")
-    server.replace("python3.11", "exit 1")
+    server = hush(make_server(git=name == "linked checkout"))
     if name == "linked checkout":
         shutil.move(server.root, server.folder / "checkout")
         server.root.symlink_to("../checkout")
@@ -160,19 +169,19 @@ def test_everything_else_is_foreign(make_server: Make, name: str) -> None:
     assert (method_of(told), told.pip, told.docker) == (Method.FOREIGN, name == "package", name == "compose")
 
 
-def test_local_changes_are_told(checkout: Server) -> None:
-    (checkout.old / "README.md").write_text("ours\n")
-    (checkout.old / "ünïcödé notes.txt").touch()
+def test_local_changes_are_told(quick_checkout: Server) -> None:
+    (quick_checkout.old / "README.md").write_text("ours\n")
+    (quick_checkout.old / "ünïcödé notes.txt").touch()
 
-    dirty = seen(checkout).dirty
+    dirty = seen(quick_checkout).dirty
 
     assert (dirty[0], len(dirty)) == (" M README.md", 2)
 
 
-def test_the_credentials_of_an_origin_are_not_told(checkout: Server) -> None:
-    run_git(checkout.old, "remote", "set-url", "origin", "https://user:hunter2@git.example.org/netpoint.git")
+def test_the_credentials_of_an_origin_are_not_told(quick_checkout: Server) -> None:
+    run_git(quick_checkout.old, "remote", "set-url", "origin", "https://user:hunter2@git.example.org/netpoint.git")
 
-    printed = probe(checkout)
+    printed = probe(quick_checkout)
 
     assert (parse_facts(printed).origin, "hunter2" in printed) == ("https://git.example.org/netpoint.git", False)
 
@@ -239,21 +248,30 @@ def test_services_are_told_in_the_words_of_systemd(quick: Server) -> None:
     )
 
 
-def test_the_interpreter_that_was_asked_for_comes_first(server: Server) -> None:
-    write_files(server.world, {"bin/python3.12": f'#!/bin/sh\nexec "{shutil.which("python3", path=REAL_PATH)}" "$@"\n'})
-    wanted = str(server.world / "bin/python3.12")
+def test_the_interpreter_that_was_asked_for_comes_first(quick: Server) -> None:
+    wanted = str(quick.world / "bin/python3.12")
 
-    paths = [each.path for each in seen(server, python=wanted).interpreters]
+    assert [seen(quick, python=python).interpreters[0].path for python in (wanted, None)] == [
+        wanted, str(quick.world / "bin/python3"),
+    ]  # fmt: skip
 
-    assert (paths[0], seen(server).interpreters[0].path.endswith("/python3")) == (wanted, True)
+
+def test_one_interpreter_of_two_names_is_told_once(quick: Server) -> None:
+    for minor in range(8, 15):
+        (quick.world / f"bin/python3.{minor}").unlink()
+    (quick.world / "bin/python3.11").symlink_to("python3")
+
+    assert [each.path for each in seen(quick).interpreters if each.path.startswith(str(quick.world))] == [
+        str(quick.world / "bin/python3")
+    ]
 
 
-def test_an_interpreter_that_cannot_make_environments_is_told(server: Server) -> None:
-    server.replace("python3", "case $* in *version_info*) echo 3.11.2 ;; esac; exit 1")
+def test_an_interpreter_tells_whether_it_can_make_environments(quick: Server) -> None:
+    quick.replace("python3", "echo 3.11.2; echo venv")
 
-    assert seen(server).interpreters[0] == Interpreter(
-        path=str(server.world / "bin/python3"), version="3.11.2", makes_venv=False
-    )
+    told = seen(quick).interpreters
+
+    assert (told[0].version, told[0].makes_venv, told[1].makes_venv) == ("3.11.2", True, False)
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_only_what_ran_before_is_started_again(server: Server) -> None:
 def test_a_service_that_does_not_come_back_keeps_no_other_from_it(server: Server) -> None:
     server.record()
     server.apply("stop_services")
-    server.tell(dies="netpoint-rq.service\n")
+    (server.world / "units/netpoint-rq.service.dies").touch()
     (server.run / "before/active").write_text("netpoint-rq\nnetpoint\n")
 
     done = server.step("stop_services", "undo")
@@ -280,7 +280,7 @@ def test_a_login_page_that_does_not_come_is_waited_for_and_told(stopped: Server)
 
 
 def test_a_unit_that_cannot_be_started_is_told(stopped: Server) -> None:
-    stopped.tell(dies="netpoint.service\n")
+    (stopped.world / "units/netpoint.service.dies").touch()
 
     assert stopped.step("start_services", "apply").returncode == 1
     assert stopped.reason == "systemctl could not start netpoint netpoint-rq"
@@ -319,12 +319,34 @@ def test_a_page_that_is_wrong_in_place_is_told(server: Server, page: str, why: s
     assert (server.step("prove_in_place", "apply").returncode, server.reason) == (1, why)
 
 
-def test_units_are_watched_for_longer_than_systemd_pauses(server: Server) -> None:
-    server.unit("netpoint", "x", RestartUSec="1min 2s")
+def test_units_are_watched_as_long_as_it_takes(server: Server) -> None:
+    server.unit("netpoint", "x", RestartUSec="2s")
 
     server.apply("prove_in_place")
 
-    assert sum(line == "systemctl is-active netpoint" for line in server.said) == 67
+    assert sum(line == "systemctl is-active netpoint" for line in server.said) == 7
+
+
+@pytest.mark.parametrize(
+    ("pauses", "seconds"),
+    [
+        (("100ms", "100ms"), 5),
+        (("30s", "100ms"), 35),
+        (("1min 2s 500ms", "30s"), 67),
+        (("0", "500us"), 5),
+        (("1h", "30s"), 125),
+        (("infinity", "30s"), 125),
+        (("", ""), 5),
+    ],
+)
+def test_units_are_watched_for_longer_than_systemd_pauses(
+    server: Server, pauses: tuple[str, str], seconds: int
+) -> None:
+    for name, pause in zip(("netpoint", "netpoint-rq"), pauses, strict=True):
+        server.unit(name, "x", RestartUSec=pause)
+    sourced = "".join(f'. "$RUN/bundle/{name}"; ' for name in ("vars.sh", "lib.sh", "steps/prove_in_place.sh"))
+
+    assert server.sh(["-c", f"{sourced}watch_time"]).stdout == f"{seconds}\n"
 
 
 def test_a_unit_that_dies_while_it_is_watched_is_told(server: Server) -> None:
