@@ -12,7 +12,8 @@ import stat
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -50,6 +51,7 @@ part() {
     echo "$1..."
     if [ "$1" = "$(cat "$WORLD/upgrade.fails" 2>/dev/null)" ]; then echo 'no luck today'; exit 1; fi
     if [ "$1" = "$(cat "$WORLD/upgrade.leaves" 2>/dev/null)" ]; then exit 0; fi
+    if [ "$1" = "$(cat "$WORLD/upgrade.hangs" 2>/dev/null)" ]; then : >"$WORLD/hangs"; tail -f /dev/null; fi
 }
 echo 'Using Python 3.11.2'
 part 'Removing old virtual environment'
@@ -169,6 +171,14 @@ def make_checkout(folder: Path) -> Path:
                  "fetch -q --no-tags origin"):  # fmt: skip
         run_git(checkout, *line.split())
     return checkout
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Wait for something, and tell whether it came."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return condition()
 
 
 Seen = dict[str, tuple[object, ...]]

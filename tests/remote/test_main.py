@@ -4,7 +4,6 @@ import itertools
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -13,7 +12,7 @@ import pytest
 from netpoint_remote.reporting.event import Kind
 from netpoint_remote.running.journal import parse_entry
 from tests.remote.conftest import Make
-from tests.remote.server import Server, write_files
+from tests.remote.server import Server, eventually, write_files
 
 STEP = """
 # A step of no meaning: it makes a file, and does before that what the test says.
@@ -72,8 +71,8 @@ def running(server: Server, verb: str = "run") -> Iterator["subprocess.Popen[byt
             yield process
         finally:
             kill(process)
-            for pid in processes_of(server):
-                os.kill(pid, signal.SIGKILL)
+            for group in {os.getpgid(pid) for pid in processes_of(server)}:
+                os.killpg(group, signal.SIGKILL)
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
@@ -89,10 +88,7 @@ def processes_of(server: Server) -> list[int]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
+    assert eventually(condition), "waited in vain"
 
 
 def order(server: Server) -> list[str]:

@@ -2,14 +2,12 @@
 
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.remote.conftest import Make
-from tests.remote.server import PASSWORD, Server, differences
+from tests.remote.server import PASSWORD, Server, differences, eventually
 
 WRONG_PAGE = {
     "no answer": ("page.error=connection refused", "no answer: connection refused"),
@@ -410,10 +408,3 @@ def test_a_release_without_housekeeping_needs_none(server: Server) -> None:
     (server.root / "contrib/netpoint-housekeeping.sh").unlink()
 
     assert server.step("schedule_housekeeping", "check").returncode == 0
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return condition()

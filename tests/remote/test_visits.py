@@ -2,22 +2,19 @@
 
 import shutil
 import subprocess
-import time
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from netpoint_remote.running.bundle import to_tar, visit_script
-from tests.remote.server import Server, look, write_files
+from tests.remote.server import Server, eventually, look, write_files
 
 STEP = """
 check() { [ -f "$WORLD/$STEP" ]; }
 apply() { . "$WORLD/hook"; : >"$WORLD/$STEP"; }
 undo() { rm -f -- "$WORLD/$STEP"; }
 """
-DEADLINE = 20.0
 
 
 @pytest.fixture
@@ -53,13 +50,6 @@ def follow(server: Server, offset: int = 0) -> list[str]:
 
 def journal_of(lines: list[str]) -> bytes:
     return "".join(f"{line.removeprefix('journal ')}\n" for line in lines if line.startswith("journal ")).encode()
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + DEADLINE
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return condition()
 
 
 def ended(server: Server) -> bool:
