@@ -26,6 +26,7 @@ class Kind(Word):
     LINE_LOST = "line-lost"
     NOTE = "note"
     WARNING = "warning"  # what the operator should look at afterwards; it is in the report too
+    BY_HAND = "by-hand"  # a command that finishes on the server what could not be undone
     FINISHED = "finished"  # detail: the host's status
 
 

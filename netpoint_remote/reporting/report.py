@@ -11,6 +11,11 @@ class Status(Word):
     """What became of a host; each selected host has exactly one."""
 
     UPGRADED = "upgraded"
+    SAVED = "saved"
+    RESTORED = "restored"
+    DONE = "done"
+    RUNNING = "running"
+    IDLE = "idle"
     UNCHANGED = "unchanged"
     READY = "ready"
     CURRENT = "current"

@@ -9,6 +9,11 @@ from netpoint_remote.reporting.report import FleetReport, HostReport, Status, St
 # status: its mark and its style in layout.STYLES
 LOOKS: Mapping[Status, tuple[str, str]] = {
     Status.UPGRADED: ("✓", "good"),
+    Status.SAVED: ("✓", "good"),
+    Status.RESTORED: ("✓", "good"),
+    Status.DONE: ("✓", "good"),
+    Status.RUNNING: ("·", "good"),
+    Status.IDLE: ("=", "dim"),
     Status.UNCHANGED: ("=", "good"),
     Status.READY: ("✓", "good"),
     Status.CURRENT: ("=", "good"),

@@ -82,6 +82,26 @@ class Record:
             if entry.kind is Kind.WARNING
         )
 
+    @property
+    def by_hand(self) -> tuple[Problem, ...]:
+        """What is left to do on the server where going back failed: the step that could not be undone, the commands."""
+        commands = [entry.detail for entry in self.entries if entry.kind is Kind.BY_HAND]
+        if not commands:
+            return ()
+        step = next((entry.step for entry in reversed(self.entries) if entry.kind is Kind.UNDO_FAILED), "")
+        return (
+            Problem(
+                code="by-hand",
+                severity=Severity.ERROR,
+                message=f"going back failed at {step}; NetPoint is left as safe as could be until that is mended",
+                remedy="\n".join(
+                    ["mend the cause and run the same command again, or finish by hand, as root:"]
+                    + [f"    {command}" for command in commands]
+                ),
+                source="docs/reliability.md",
+            ),
+        )
+
 
 def _seconds_open(entries: Iterable[Entry]) -> float | None:
     """Sum up every time the window was open: on the way back it is opened once more."""

@@ -45,8 +45,9 @@ def test_the_report_for_a_ticket(golden: Golden) -> None:
     golden("report.md", render_markdown(samples.UPGRADE))
 
 
-def test_the_sample_has_a_host_in_each_status() -> None:
-    assert {host.status for host in samples.UPGRADE.hosts} == set(Status)
+def test_the_sample_has_a_host_in_each_status_of_an_upgrade() -> None:
+    others = {Status.SAVED, Status.RESTORED, Status.DONE, Status.RUNNING, Status.IDLE}
+    assert {host.status for host in samples.UPGRADE.hosts} == set(Status) - others
 
 
 def test_colours_change_nothing_but_colours() -> None:
