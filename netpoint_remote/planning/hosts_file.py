@@ -9,11 +9,20 @@ from typing import Any
 from netpoint_remote.errors import InventoryError
 from netpoint_remote.planning.hosts_schema import schema_faults
 from netpoint_remote.planning.inventory import Host, Inventory, Product, ReleaseSource
-from netpoint_remote.planning.located import Document, Fault, Path, read_yaml
+from netpoint_remote.planning.located import Document, Fault, Path, read_yaml, spell
 
 Settings = Mapping[str, Any]
 
 RESERVED = "all"
+OURS = frozenset(
+    """ARCHIVE_NAME ARCHIVE_SHA256 ARCHIVE_URL ASIDE BACKUP_DIR BUNDLE COMMIT CRON_DIR DATABASE_PRINT FOLDERS GIT_REMOTE
+    HEALTH_HEADERS HEALTH_URL HOST METHOD NEW OFFSET OLD OLD_VERSION OPERATOR PRODUCT PYTHON ROOT RUN RUN_ID RUN_URL
+    SERVICES STATE_DIR STEP TAG TREE_VERSION VERSION""".split()  # noqa: SIM905  easier to read
+)  # what the scripts on a server call their own values
+SHELLS = frozenset(
+    """_ BASHOPTS BASH_VERSINFO EUID GROUPS IFS LC_ALL LINENO OLDPWD OPTIND PPID PWD RANDOM SECONDS SHELLOPTS SHLVL
+    UID""".split()  # noqa: SIM905  as above
+)  # what a shell sets by itself, or would be led astray by
 TEXT_PLACES = (("environment",), ("health", "headers"), ("release", "sha256"))
 
 
@@ -52,6 +61,7 @@ def _faults(document: Document) -> Iterator[Fault]:
         return
     yield from schema_faults(document)
     yield from _name_faults(document)
+    yield from _variable_faults(document)
 
 
 def _name_faults(document: Document) -> Iterator[Fault]:
@@ -70,6 +80,15 @@ def _name_faults(document: Document) -> Iterator[Fault]:
             if isinstance(member, str) and not any(fnmatchcase(host, member) for host in hosts):
                 line = document.line(("groups", group, "hosts", index))
                 yield Fault(line=line, message=f"group {group!r} names {member!r}, {_no_such_host(member, hosts)}")
+
+
+def _variable_faults(document: Document) -> Iterator[Fault]:
+    """Say which variables of an `environment` the server's scripts, or its shell, would not leave as they are."""
+    for path, line in document.lines.items():
+        if path[-2:-1] == ("environment",) and _is_text(path[:-1]) and path[-1] in OURS | SHELLS:
+            instead = "; the setting 'python' chooses the interpreter" if path[-1] == "PYTHON" else ""
+            whose = "this program's own" if path[-1] in OURS else "the shell's own"
+            yield Fault(line=line, message=f"{spell(path)} cannot be set: the name is {whose} on the servers{instead}")
 
 
 def _mapping(value: object, key: str) -> Mapping[str, object]:

@@ -18,6 +18,7 @@ Schema = Mapping[str, Any]
 
 SECRET_PLACES = frozenset({"environment", "headers"})  # values that no message repeats
 WRONG_LISTS = {"uniqueItems": "has an item twice", "required": "lacks a key"}
+ACCOUNT = re.compile(r"//.*@")  # user and password of an address
 LONG = 60
 
 
@@ -80,5 +81,5 @@ def _shown(value: object) -> str:
         case list():
             return "is a list" if value else "is an empty list"
         case _:
-            text = repr(value)
+            text = ACCOUNT.sub("//...@", repr(value))
             return f"is {text if len(text) <= LONG else text[:LONG] + '...'}"

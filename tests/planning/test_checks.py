@@ -56,6 +56,8 @@ ERRORS: tuple[tuple[Check, str, str, Case, Case], ...] = (
      case(facts(link=None, real="/opt/netpoint")), case()),
     (installation.installation_is_known, "a folder without a release", "install-method",
      case(facts(upgrade_script=False)), case()),
+    (installation.folder_is_plain, "a blank in the release's folder", "install-path",
+     case(facts(link="/opt/net point-3.4.9", real="/opt/net point-3.4.9")), case()),
     (installation.version_is_known, "a version that cannot be read", "version",
      case(facts(disk_version="")), case()),
     (installation.version_is_known, "an installed pre-release", "version",

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netpoint_remote.errors import InventoryError
-from netpoint_remote.planning.hosts_file import parse_hosts_file
+from netpoint_remote.planning.hosts_file import OURS, parse_hosts_file
 from netpoint_remote.planning.inventory import Host, Inventory
+from netpoint_remote.planning.plan import make_plan
+from tests.builders import case
 
 EXAMPLE = Path(__file__).parents[2] / "hosts.example.yaml"
 SCHEMA = json.loads(files("netpoint_remote.planning").joinpath("hosts.schema.json").read_text("utf-8"))
@@ -113,6 +115,10 @@ def test_paths_on_this_machine_count_from_the_folder_of_the_file() -> None:
     assert (said.known_hosts, said.release.archive) == ("/fleet/known", "/fleet/../r")
 
 
+def test_no_variable_of_a_plan_can_be_set_from_outside() -> None:
+    assert {name for name, _ in make_plan(case()).variables} <= OURS
+
+
 def test_the_defaults_are_kept_for_hosts_of_the_command_line() -> None:
     assert inventory("defaults: {user: admin}\nhosts: {np1: }").defaults.user == "admin"
 
@@ -152,6 +158,13 @@ def test_every_fault_is_told_at_once_with_its_line() -> None:
         ("hosts: {np1: {root: //}}", "1: hosts.np1.root is '//'; it must be an absolute path"),
         ("hosts: {np1: {root: opt/netpoint}}", "1: hosts.np1.root is 'opt/netpoint'; it must be an absolute path"),
         ("hosts: {np1: {backup_dir: /srv/../etc}}", "1: hosts.np1.backup_dir is '/srv/../etc'; it must be"),
+        ("hosts: {np1: {root: /opt/net point}}", "1: hosts.np1.root is '/opt/net point'; it must be an absolute path"),
+        ("hosts: {np1: {root: /opt/$(id)}}", "1: hosts.np1.root is '/opt/$(id)'; it must be an absolute path"),
+        ("hosts: {np1: {python: /usr/bin/$(id)}}", "1: hosts.np1.python is '/usr/bin/$(id)'; it must be the absolute"),
+        ("hosts: {np1: {health: {url: 'http://me:hunter2@np1/'}}}", "1: hosts.np1.health.url is 'http://...@np1/'; it"),
+        ("hosts: {np1: {health: {headers: {X: 'ü'}}}}", "1: hosts.np1.health.headers.X must be plain ASCII text"),
+        ("hosts:\n  np1:\n    environment: {PYTHON: a}", "3: hosts.np1.environment.PYTHON cannot be set: the name is"),
+        ("defaults: {environment: {UID: 0}}\nhosts: {np1: }", "1: defaults.environment.UID cannot be set: the name"),
         ("hosts: {np1: {services: [a, a]}}", "1: hosts.np1.services has an item twice; it must be"),
         ("hosts: {np1: {services: ['a b']}}", "1: hosts.np1.services[1] is 'a b'; it must be the name of a systemd"),
         ("hosts: {np1: {services: []}}", "1: hosts.np1.services is an empty list; it must be"),
@@ -192,6 +205,18 @@ def test_a_fault_does_not_repeat_what_may_be_secret() -> None:
 
     assert len(told) == 2
     assert not any("hunter2" in fault for fault in told)
+
+
+def test_a_fault_does_not_repeat_the_password_of_an_address() -> None:
+    told = faults("""\
+        hosts:
+          np1:
+            health: {url: 'https://me:hunter2@np1/'}
+            release: {url: 'https://me:hunt/er2@x/y', git: '-https://me:hunter2@x/y'}
+        """)
+
+    assert len(told) == 3
+    assert not any("er2" in fault for fault in told)
 
 
 def test_two_servers_may_have_one_address_behind_different_bastions() -> None:

@@ -45,6 +45,7 @@ CHECKS: tuple[Callable[[Case], Problems], ...] = (
     installation.probe_is_whole,
     installation.places_are_writable,
     installation.installation_is_known,
+    installation.folder_is_plain,
     installation.version_is_known,
     installation.path_is_allowed,
     installation.database_is_at_the_door,

@@ -1,5 +1,6 @@
 """What is installed, and whether the way to the target is allowed."""
 
+import re
 from collections.abc import Iterable
 
 from netpoint_remote.planning.case import Case
@@ -48,6 +49,20 @@ def installation_is_known(case: Case) -> Problems:
         "only the two documented methods can be upgraded; set `root` if it lies elsewhere, or upgrade it by hand",
         f"{DOCUMENT}, step 3 (netbox-community/netbox#9743)",
     )
+
+
+def folder_is_plain(case: Case) -> Problems:
+    """upgrade.sh hands its folder to `eval`: a blank in it lets `rm -rf` loose on the wrong folder."""
+    if case.method is not Method.FOREIGN and not PLAIN.fullmatch(case.facts.real):
+        yield error(
+            "install-path",
+            f"{case.facts.real} has characters that upgrade.sh takes for shell",
+            "move it to a folder named with letters, digits and _ . , + @ = - only",
+            f"{DOCUMENT}, step 4",
+        )
+
+
+PLAIN = re.compile(r"/[A-Za-z0-9_.,+@=/-]+")
 
 
 def version_is_known(case: Case) -> Problems:
