@@ -22,6 +22,8 @@ from netpoint_remote.running.ssh import Connector, Session
 
 PROBE_SILENCE = 120.0  # seconds; a page or a database that hangs has 10 each
 UPLOAD_SILENCE = 120.0
+LONGEST_LOOK = 600.0  # seconds for a whole probe, however lively the server is
+LONGEST_VISIT = 3600.0  # seconds for anything else but following: the longest of them sends a release
 FOLLOW_SILENCE = 45.0  # seconds; follow.sh says something every 6
 LONGEST_AWAY = 3600.0  # seconds that a lost host is looked for before the workstation gives up watching it
 Emit = Callable[[Event], None]
@@ -82,10 +84,10 @@ def look(line: Line, version: str | None) -> Facts:
     """
     script = probe_script(line.host, version)
     try:
-        done = line.session().visit(script, silence=PROBE_SILENCE)
+        done = line.session().visit(script, silence=PROBE_SILENCE, seconds=LONGEST_LOOK)
     except LineLost:
         line.lose()
-        done = line.session().visit(script, silence=PROBE_SILENCE)
+        done = line.session().visit(script, silence=PROBE_SILENCE, seconds=LONGEST_LOOK)
     facts = parse_facts(done.output)
     if done.status != 0 or not facts.complete:
         raise RemoteFailed("the probe did not come to its end", status=done.status, tail=_tail(done.output))
@@ -170,7 +172,7 @@ def _visit(
     script = assignments(environment, export=True) + visit_script(name, variables)
     for last in (False, False, True):
         try:
-            done = line.session().visit(script, payload=payload, silence=UPLOAD_SILENCE)
+            done = line.session().visit(script, payload=payload, silence=UPLOAD_SILENCE, seconds=LONGEST_VISIT)
             break
         except LineLost as error:
             line.lose()
@@ -214,7 +216,7 @@ def _send(line: Line, path: Path, variables: tuple[tuple[str, str], ...]) -> Non
     for last in (False, False, True):
         try:
             with path.open("rb") as payload:
-                done = line.session().visit(script, payload=payload, silence=UPLOAD_SILENCE)
+                done = line.session().visit(script, payload=payload, silence=UPLOAD_SILENCE, seconds=LONGEST_VISIT)
             if done.status == 0:
                 return
             failure: Exception = RemoteFailed(
@@ -245,6 +247,8 @@ class _Follower:
     def on_line(self, text: str) -> None:
         word, _, rest = text.partition(" ")
         if word == "journal":
+            if self.record.is_full:
+                raise RemoteFailed("the server's journal does not end: it is not this program that writes it")
             self.offset += len(rest.encode(errors="replace")) + 1
             event = self.record.add(rest)
             if event is not None and event.kind is not Kind.FINISHED:

@@ -11,6 +11,7 @@ from netpoint_remote.reporting.event import Event, Kind
 from netpoint_remote.reporting.report import PartReport, StepReport, StepStatus
 
 LATEST = 1e11  # seconds; a clock of the year 5138 is none, nor is NaN
+MOST_ENTRIES = 10_000  # an upgrade writes a hundred; what a server writes is bounded before it fills this machine
 LONGEST_DETAIL = 2000  # characters; what a server writes is bounded before it is shown or kept
 
 
@@ -46,20 +47,27 @@ class Record:
     host: str
     total: int = 0
     entries: list[Entry] = field(default_factory=list)
+    _done: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the server has written down more than any run does; what it goes on to write is not kept."""
+        return len(self.entries) >= MOST_ENTRIES
 
     def add(self, line: str) -> Event | None:
         """Take one more line; return the event for whoever watches, None where the line says nothing."""
-        entry = parse_entry(line)
+        entry = None if self.is_full else parse_entry(line)
         if entry is None:
             return None
         self.entries.append(entry)
+        self._done += entry.kind is Kind.STEP_DONE
         return Event(
             at=entry.at,
             host=self.host,
             kind=entry.kind,
             step=entry.step,
             detail=entry.detail,
-            position=sum(1 for each in self.entries if each.kind is Kind.STEP_DONE),
+            position=self._done,
             total=self.total,
         )
 

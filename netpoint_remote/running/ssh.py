@@ -9,6 +9,7 @@ closed from any thread at any moment: that is how a run is stopped.
 
 import ipaddress
 import logging
+import math
 import resource
 import secrets
 import socket
@@ -319,12 +320,13 @@ class Session:
         payload: BinaryIO | bytes | None = None,
         on_line: Callable[[str], None] | None = None,
         silence: float = 60.0,
+        seconds: float = math.inf,
         limit: int = 4 * MIB,
     ) -> Completed:
         """Run a POSIX sh script on the server, as root where the host says so, with the payload on its input.
 
         Its errors come in its output. `on_line` gets each line as it comes, `silence` is how many seconds
-        may pass without a byte, `limit` how many of the last bytes of the output are kept.
+        may pass without a byte, `seconds` how many in all, `limit` how many of the last bytes of the output are kept.
 
         Raises:
             LineLost: when the end was not seen; what the server did is unknown.
@@ -338,7 +340,7 @@ class Session:
         try:
             channel.set_combine_stderr(combine=True)
             _request_exec(channel, command(become=self.host.become))
-            reason = Conversation(channel, pieces(first, payload), output, silence).hold()
+            reason = Conversation(channel, pieces(first, payload), output, silence, seconds).hold()
         finally:
             with suppress(OSError, EOFError, paramiko.SSHException):
                 channel.close()

@@ -1,5 +1,7 @@
 """What goes over the line in a visit: the command, what is written to it, and how its output is read."""
 
+import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ PACKET = 32 * 1024  # bytes written at once: no channel takes more
 READ = 64 * 1024
 LONGEST_LINE = 64 * 1024  # bytes; what is longer is passed on in pieces
 REFUSED = b"\x01refused "
+STATUS = re.compile(rb"[0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Output:
     def _end_line(self, line: bytes) -> None:
         if not self.begun:
             self._before_begin(line)
-        elif not self._continued and line.startswith(self._mark):
+        elif not self._continued and line.startswith(self._mark) and STATUS.fullmatch(line, len(self._mark)):
             self.status = int(line[len(self._mark) :])
             self._line = b""
             self._say_blank_lines(self._blank_lines - 1)
@@ -151,25 +154,38 @@ class Conversation:
 
     TURN = 0.05  # seconds
 
-    def __init__(self, channel: Channel, source: Iterator[bytes], output: Output, silence: float) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        source: Iterator[bytes],
+        output: Output,
+        silence: float,
+        seconds: float = math.inf,
+    ) -> None:
         self._channel = channel
         self._source = source
         self._output = output
         self._silence = silence
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
         self._piece = b""
         self._written = 0  # of the piece
         self._writing = True
         self._heard = time.monotonic()
 
     def hold(self) -> str:
-        """Talk until the end marker, the end of the line or too long a silence; return which of the last two."""
+        """Talk until the end marker, and return nothing; else what kept it from coming."""
         try:
             return self._talk()
         except TimeoutError:
+            if time.monotonic() >= self._end:
+                return f"did not come to an end within {self._seconds:.0f} s"
             return f"said nothing for {self._silence:.0f} s"
 
     def _talk(self) -> str:
         while self._output.status is None:
+            if time.monotonic() >= self._end:
+                raise TimeoutError
             if self._writing and (self._channel.send_ready() or not self._channel.recv_ready()):
                 self._write()
             if not self._writing or self._channel.recv_ready():
@@ -181,7 +197,7 @@ class Conversation:
         return ""
 
     def _read(self) -> bytes:
-        self._channel.settimeout(self._silence)
+        self._channel.settimeout(max(min(self._silence, self._end - time.monotonic()), self.TURN))
         data = self._channel.recv(READ)
         self._heard = time.monotonic()
         return data

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from netpoint_remote.reporting.event import Event, Kind
 from netpoint_remote.reporting.report import PartReport, StepReport, StepStatus
-from netpoint_remote.running.journal import Entry, Record, parse_entry
+from netpoint_remote.running.journal import MOST_ENTRIES, Entry, Record, parse_entry
 
 words = st.text(st.characters(exclude_characters=" "), max_size=12)
 lines = st.text(max_size=60) | st.builds(
@@ -46,6 +46,14 @@ def test_any_journal_is_a_story(told: list[str]) -> None:
     assert all(isinstance(event, Event | None) for event in events)
     assert all(math.isfinite(step.seconds) and step.seconds >= 0 for step in story.steps)
     assert story.window_seconds is None or story.window_seconds >= 0
+
+
+def test_a_journal_without_end_fills_no_memory() -> None:
+    story = Record(host="np1")
+    for at in range(MOST_ENTRIES + 5):
+        story.add(f"{at} note - x")
+
+    assert (len(story.entries), story.is_full) == (MOST_ENTRIES, True)
 
 
 def test_a_line_is_seconds_kind_step_and_detail() -> None:
