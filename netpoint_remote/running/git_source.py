@@ -91,6 +91,19 @@ def make_bundle(release: GitRelease, target: Path, *, have: tuple[str, ...] = ()
     return target
 
 
+def check_origin(origin: str) -> None:
+    """Refuse an origin that only names a place on this machine: a server does not say what is read here.
+
+    Raises:
+        ReleaseError: saying what to do.
+    """
+    if origin.startswith("/") or origin.partition("://")[0] == "file":
+        raise ReleaseError(
+            f"the checkout's origin is a folder, {origin}, and no server chooses what is read on this machine; "
+            "if it is here too, name it in the hosts file: release.git"
+        )
+
+
 class _Repository:
     """A bare repository in the cache, and the one remote it is fetched from."""
 

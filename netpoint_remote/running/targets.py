@@ -14,7 +14,7 @@ from netpoint_remote.planning.method import Method, method_of
 from netpoint_remote.planning.target import Target
 from netpoint_remote.planning.version import parse_version
 from netpoint_remote.running.cache import default_cache
-from netpoint_remote.running.git_source import GitRelease, make_bundle, obtain_git
+from netpoint_remote.running.git_source import GitRelease, check_origin, make_bundle, obtain_git
 from netpoint_remote.running.releases import Release, obtain
 
 
@@ -52,7 +52,7 @@ class Targets:
             ReleaseError: as prepare.
         """
         if method_of(facts) is Method.GIT:
-            return _git_target(host, self._git_of(host, host.release.git or facts.origin))
+            return _git_target(host, self._git_of(host, _remote(host, facts)))
         return self._archive_target(host, self._archive_of(host))
 
     def file_of(self, host: Host, facts: Facts, folder: Path, *, push: bool) -> Path | None:
@@ -61,7 +61,7 @@ class Targets:
             return self._archive_of(host).archive
         if not push:
             return None
-        release = self._git_of(host, host.release.git or facts.origin)
+        release = self._git_of(host, _remote(host, facts))
         # a shallow checkout has its commit without what leads to it, so nothing can be left out for it
         have = () if facts.shallow else (facts.commit,)
         with self._lock:
@@ -105,6 +105,13 @@ class Targets:
             archive_mb=release.size // 2**20 + 1,
             unpacked_mb=release.unpacked_mb,
         )
+
+
+def _remote(host: Host, facts: Facts) -> str:
+    """Return where a checkout's releases come from: what the hosts file names, else what the server says."""
+    if host.release.git is None:
+        check_origin(facts.origin)
+    return host.release.git or facts.origin
 
 
 def _git_target(host: Host, release: GitRelease) -> Target:

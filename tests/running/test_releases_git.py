@@ -9,7 +9,7 @@ from packaging.version import Version
 from release_builder import git, git_remote
 
 from netpoint_remote.errors import ReleaseError
-from netpoint_remote.planning.inventory import NETPOINT
+from netpoint_remote.planning.inventory import NETPOINT, ReleaseSource
 from netpoint_remote.running.git_source import (
     GitRelease,
     git_member_list,
@@ -17,6 +17,8 @@ from netpoint_remote.running.git_source import (
     make_bundle,
     obtain_git,
 )
+from netpoint_remote.running.targets import Targets
+from tests.builders import facts, host
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +111,15 @@ def test_a_checkout_without_the_remote_fetches_from_a_bundle(remote: Path, tmp_p
 
     git(checkout, "fetch", "-q", str(bundle), "refs/tags/v3.5.0:refs/tags/v3.5.0")
     assert git(checkout, "show", "v3.5.0:netpoint/netpoint/settings.py") == "VERSION = '3.5.0'"
+
+
+@pytest.mark.parametrize("folder", ["/", "file://", "file://localhost/"])
+def test_no_server_chooses_what_is_read_on_this_machine(remote: Path, tmp_path: Path, folder: str) -> None:
+    """What its checkout calls its origin is the server's word; the hosts file may name the same folder."""
+    origin = f"{folder}{str(remote).lstrip('/')}" if folder != "file://" else f"file://{remote}"
+    seen = facts(git=True, origin=origin)
+    targets = Targets(version="3.5.0", cache=tmp_path)
+
+    with pytest.raises(ReleaseError, match="name it in the hosts file"):
+        targets.of(host(), seen)
+    assert targets.of(host(release=ReleaseSource(git=f"file://{remote}")), seen).tag == "v3.5.0"
