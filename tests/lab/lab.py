@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tests.lab import asking
-from tests.lab.netpoint.install import PIP, archives, netpoint_server
+from tests.lab.netpoint.install import PIP, archives, git_folder, netpoint_server
 from tests.lab.netpoint.releases import make_git, make_release
 from tests.lab.servers import Keys, Server, boot_all, close_all
 
@@ -93,7 +93,7 @@ class Lab:
                 "user": "admin",
                 "identity": str(self.keys.private),
                 "known_hosts": str(self.keys.known_hosts),
-                "release": release or {"archive": str(archives())},
+                "release": release or {"archive": str(archives()), "git": f"file://{git_folder()}/netpoint.git"},
                 "environment": dict(PIP),
             },
             "hosts": {server.name: {"address": server.address} for server in self.servers},
