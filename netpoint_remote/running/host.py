@@ -1,13 +1,12 @@
 """One host's work: look, send, start, follow, report. The single broad `except` of the project is here."""
 
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netpoint_remote.errors import ConnectError, LineLost, RemoteFailed
+from netpoint_remote.errors import ConnectError, LineLost, RemoteFailed, SudoRefused, Unreachable
 from netpoint_remote.planning.case import Case, is_as_asked
 from netpoint_remote.planning.checks import find_problems
 from netpoint_remote.planning.facts import Facts, parse_facts
@@ -26,6 +25,7 @@ LONGEST_LOOK = 600.0  # seconds for a whole probe, however lively the server is
 LONGEST_VISIT = 3600.0  # seconds for anything else but following: the longest of them sends a release
 FOLLOW_SILENCE = 45.0  # seconds; follow.sh says something every 6
 LONGEST_AWAY = 3600.0  # seconds that a lost host is looked for before the workstation gives up watching it
+LEFT = "the server carries on by itself: `attach` follows it again, `status` says where it is"
 Emit = Callable[[Event], None]
 
 
@@ -107,14 +107,9 @@ def upgrade_host(order: Order, connector: Connector, emit: Emit) -> HostReport:
         try:
             return _upgrade(order, line, record)
         except ConnectError as error:
-            return _report(order, record, Status.UNREACHABLE if not record.entries else Status.FAILED, str(error))
+            return _report(order, record, Status.UNREACHABLE, str(error))
         except LineLost as error:
-            return _report(
-                order,
-                record,
-                Status.FAILED,
-                f"{error}; the server carries on by itself: run the same command again to see",
-            )
+            return _report(order, record, Status.FAILED, f"{error}; {LEFT}")
         except RemoteFailed as error:
             return _report(order, record, Status.FAILED, f"{error}: {error.tail}" if error.tail else str(error))
         except Exception as error:  # noqa: BLE001  a bug is this host's failure, and the others go on
@@ -134,8 +129,8 @@ def _upgrade(order: Order, line: Line, record: Record) -> HostReport:
     record.total = len(plan.steps)
     named = bundle_files(order.case, plan, run_id=order.run_id, operator=order.operator, constraints=order.constraints)
     _start(order.case.host, order.run_id, to_tar(named), line)
-    status, reason = _follow(order.case.host, order.run_id, line, record)
-    log = _fetch_log(order, line)
+    status, reason = follow(order.case.host, order.run_id, line, record)
+    log = fetch_log(order.case.host, order.run_id, order.log_dir, line)
     return _report(order, record, status, reason, log=log)
 
 
@@ -143,8 +138,8 @@ def _recovered(order: Order, line: Line) -> Order:
     """Let the server undo what an interrupted run left behind, then look again."""
     host, interrupted = order.case.host, order.case.facts.run_id
     line.tell(Kind.NOTE, f"undoing what the interrupted run {interrupted} left behind")
-    _visit(line, "recover.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", interrupted)))
-    status, reason = _follow(host, interrupted, line, Record(host=host.name))
+    visit(line, "recover.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", interrupted)))
+    status, reason = follow(host, interrupted, line, Record(host=host.name))
     if status not in {Status.ROLLED_BACK, Status.UPGRADED}:
         raise RemoteFailed(f"the interrupted run {interrupted} could not be undone: {reason}")
     facts = look(line, order.case.target.text if order.case.target else None)
@@ -160,7 +155,7 @@ def _recovered(order: Order, line: Line) -> Order:
     )
 
 
-def _visit(
+def visit(
     line: Line,
     name: str,
     variables: tuple[tuple[str, str], ...],
@@ -195,7 +190,7 @@ def _provide(order: Order, line: Line) -> None:
     digest = _sha256(order.archive)
     url = "" if order.push or is_git else target.url or ""
     asked = (*about, ("ARCHIVE_SHA256", "" if is_git else digest), ("ARCHIVE_URL", url))
-    answer = _visit(line, "offer.sh", asked, environment=host.environment)
+    answer = visit(line, "offer.sh", asked, environment=host.environment)
     if answer.endswith("unreachable"):
         line.tell(Kind.NOTE, f"sending the release ({order.archive.stat().st_size // 2**20} MB)")
         _send(line, order.archive, (*about, ("ARCHIVE_SHA256", digest)))
@@ -231,7 +226,12 @@ def _send(line: Line, path: Path, variables: tuple[tuple[str, str], ...]) -> Non
 
 
 def _start(host: Host, run_id: str, bundle: bytes, line: Line) -> None:
-    _visit(line, "start.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", run_id)), payload=bundle)
+    try:
+        visit(line, "start.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", run_id)), payload=bundle)
+    except (LineLost, ConnectError) as error:
+        raise RemoteFailed(
+            f"{error}; the line was lost as the run was handed over, and whether it began is not known: `status` tells"
+        ) from error
 
 
 @dataclass(slots=True)
@@ -243,8 +243,10 @@ class _Follower:
     offset: int = 0
     state: str = ""
     result: str = ""
+    heard: bool = False  # on this connection
 
     def on_line(self, text: str) -> None:
+        self.heard = True
         word, _, rest = text.partition(" ")
         if word == "journal":
             if self.record.is_full:
@@ -259,29 +261,67 @@ class _Follower:
             self.result = rest
 
 
-def _follow(host: Host, run_id: str, line: Line, record: Record) -> tuple[Status, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a host is looked for that is being followed: seconds in all, between attempts, after each refusal."""
+
+    seconds: float = LONGEST_AWAY
+    pause: float = 1.0
+    refused: tuple[float, ...] = (5.0, 15.0, 40.0)
+
+
+PATIENT = Patience()
+
+
+@dataclass(slots=True)
+class _Away:
+    """How long a host that was being followed has not been heard of, and how often it refused us meanwhile."""
+
+    patience: Patience
+    since: float | None = None
+    refusals: int = 0
+
+    def end(self) -> None:
+        self.since, self.refusals = None, 0
+
+    def pause_after(self, error: LineLost | ConnectError) -> float | None:
+        """Return the seconds to wait before the next attempt, None where it is time to give up."""
+        now = time.monotonic()
+        self.since = self.since or now
+        if now - self.since > self.patience.seconds:
+            return None
+        if isinstance(error, (LineLost, Unreachable)):
+            return self.patience.pause
+        # What a server refuses may pass while it boots; but a password tried too often locks an account.
+        pauses = self.patience.refused if not isinstance(error, SudoRefused) else self.patience.refused[:1]
+        self.refusals += 1
+        return pauses[self.refusals - 1] if self.refusals <= len(pauses) else None
+
+
+def follow(host: Host, run_id: str, line: Line, record: Record, patience: Patience = PATIENT) -> tuple[Status, str]:
     """Follow a run to its end, over as many connections as it takes.
 
     Raises:
-        LineLost: when the host stayed away longer than we look for it.
+        LineLost: when the host stayed away, or refused us, longer than we look for it.
     """
-    follower = _Follower(line, record)
-    away_since: float | None = None
+    follower, away = _Follower(line, record), _Away(patience)
     while not follower.state:
         variables = (("STATE_DIR", str(host.state_dir)), ("RUN_ID", run_id), ("OFFSET", str(follower.offset)))
+        follower.heard = False
         try:
-            session = line.session()
-            away_since = None
-            done = session.visit(visit_script("follow.sh", variables), on_line=follower.on_line, silence=FOLLOW_SILENCE)
+            script = visit_script("follow.sh", variables)
+            done = line.session().visit(script, on_line=follower.on_line, silence=FOLLOW_SILENCE)
             if done.status != 0:
                 raise RemoteFailed("the run could not be followed", status=done.status, tail=_tail(done.output))
         except (LineLost, ConnectError) as error:
             line.lose()
-            away_since = away_since or time.monotonic()
-            if line.connector.stopped or time.monotonic() - away_since > LONGEST_AWAY:
+            if follower.heard:
+                away.end()
+            pause = away.pause_after(error)
+            if pause is None or line.connector.stopped:
                 raise LineLost(str(error)) from error
             line.tell(Kind.LINE_LOST, str(error))
-            threading.Event().wait(1.0)
+            line.connector.pause(pause)
     return _outcome(follower)
 
 
@@ -299,13 +339,12 @@ def _outcome(follower: _Follower) -> tuple[Status, str]:
     return Status.FAILED, f"the run is not on the server ({follower.state})"
 
 
-def _fetch_log(order: Order, line: Line) -> str | None:
+def fetch_log(host: Host, run_id: str, folder: Path, line: Line) -> str | None:
     """Keep the end of the server's log here; a report without it is still a report."""
-    host = order.case.host
     name = f"{_file_name(host.name)}.log"
     with suppress(ConnectError, LineLost, RemoteFailed, OSError):
-        text = _visit(line, "fetch_log.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", order.run_id)))
-        path = order.log_dir / name
+        text = visit(line, "fetch_log.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", run_id)))
+        path = folder / name
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8", errors="replace")
         return name

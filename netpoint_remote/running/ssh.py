@@ -164,6 +164,10 @@ class Connector:
     def stopped(self) -> bool:
         return self._closed.is_set()
 
+    def pause(self, seconds: float) -> None:
+        """Wait, but no longer than until everything is closed."""
+        self._closed.wait(seconds)
+
     def __enter__(self) -> "Connector":  # noqa: PYI034  typing.Self came with Python 3.11
         return self
 
