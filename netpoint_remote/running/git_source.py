@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import subprocess
+import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -111,12 +112,13 @@ class _Repository:
         _check_remote(remote)
         self.remote = remote
         self.name = without_secrets(remote) if "://" in remote else remote
+        self._address, self._options, self._account = _without_password(remote)
         self.path = folder / f"{hashlib.sha256(remote.encode()).hexdigest()[:16]}.git"
         self._timeout = timeout
 
     def tags(self) -> Mapping[str, str]:
         """Return the remote's tags with the commits behind them."""
-        listing = self._run("git", "ls-remote", "--tags", "--", self.remote)
+        listing = self._run("ls-remote", "--tags", "--", self._address)
         commits = {}
         for line in listing.splitlines():
             commit, _, ref = line.partition("\t")
@@ -126,7 +128,7 @@ class _Repository:
     def fetch(self, tag: str) -> str:
         """Bring the tag here without the history behind it; return its commit."""
         if not (self.path / "HEAD").is_file():
-            self._run("git", "init", "-q", "--bare", "--", str(self.path))
+            self._run("init", "-q", "--bare", "--", str(self.path))
         self._fetch(tag, "--depth=1")
         return self.git("rev-parse", "--verify", "-q", "--end-of-options", f"refs/tags/{tag}^{{commit}}").strip()
 
@@ -146,7 +148,7 @@ class _Repository:
 
     def _fetch(self, tag: str, *options: str) -> None:
         ref = f"refs/tags/{tag}"
-        self.git("fetch", "-q", "--no-tags", "--force", *options, "--", self.remote, f"{ref}:{ref}")
+        self.git("fetch", "-q", "--no-tags", "--force", *options, "--", self._address, f"{ref}:{ref}")
 
     def members(self, commit: str) -> tuple[str, ...]:
         return tuple(sorted(filter(None, self.git("ls-tree", "-r", "-z", "--name-only", commit).split("\0"))))
@@ -155,13 +157,13 @@ class _Repository:
         return tuple((path, self.git("cat-file", "blob", f"{commit}:{path}")) for path in paths)
 
     def git(self, *arguments: str) -> str:
-        return self._run("git", f"--git-dir={self.path}", *arguments)
+        return self._run(f"--git-dir={self.path}", *arguments)
 
-    def _run(self, *command: str) -> str:
+    def _run(self, *words: str) -> str:
         try:
             done = subprocess.run(
-                command,
-                env=_environment(),
+                ("git", *self._options, *words),
+                env={**_environment(), **self._account},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=self._timeout,
@@ -170,7 +172,8 @@ class _Repository:
         except OSError as error:
             raise ReleaseError(f"git, which release.git needs, cannot be started here: {error.strerror}") from error
         except subprocess.TimeoutExpired:
-            raise ReleaseError(f"{self.name}: git {command[1]} took more than {self._timeout:g} s") from None
+            verb = next(word for word in words if not word.startswith("-"))
+            raise ReleaseError(f"{self.name}: git {verb} took more than {self._timeout:g} s") from None
         if done.returncode:
             raise ReleaseError(f"{self.name}: git says {self._complaint(done.stderr)!r}")
         return done.stdout.decode("utf-8", errors="replace")
@@ -242,6 +245,28 @@ def _check_remote(remote: str) -> None:
             f"{remote!r} is no remote to fetch releases from; "
             "release.git takes http(s)://, ssh://, file://, user@host:path or an absolute path"
         )
+
+
+def _without_password(remote: str) -> tuple[str, tuple[str, ...], Mapping[str, str]]:
+    """Split a remote into its address, git's options and git's environment.
+
+    A password in the address would be an argument of git's helpers, for everybody to see.
+    """
+    parts = urllib.parse.urlsplit(remote) if "://" in remote else None
+    if parts is None or parts.scheme not in {"http", "https"} or parts.password is None:
+        return remote, (), {}
+    server = parts.netloc.rpartition("@")[2]
+    key = f"credential.{parts.scheme}://{server}.helper"
+    account = {
+        "GIT_ACCOUNT": urllib.parse.unquote(parts.username or ""),
+        "GIT_PASSWORD": urllib.parse.unquote(parts.password),
+    }
+    if not all(map(str.isprintable, account.values())):
+        raise ReleaseError("release.git has a user or a password with a line break in it")
+    return parts._replace(netloc=server).geturl(), ("-c", f"{key}=", "-c", f"{key}={_ANSWER}"), account
+
+
+_ANSWER = '!f() { test "$1" != get || printf "username=%s\\npassword=%s\\n" "$GIT_ACCOUNT" "$GIT_PASSWORD"; }; f'
 
 
 def _is_path_or_scp(remote: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.remote.server import ENVIRONMENT, Server, differences, run_git
+from tests.support.locked_web import LockedWeb
 
 SECRET = "hunter2"
 
@@ -226,6 +227,25 @@ def test_a_tag_comes_from_the_bundle_that_was_pushed(checkout: Server) -> None:
     assert checkout.step("fetch_tag", "check").returncode == 0
 
 
+@pytest.mark.parametrize("said_by", ["the checkout", "the hosts file"])
+def test_a_password_in_the_address_of_a_repository_is_in_no_argument(checkout: Server, said_by: str) -> None:
+    """Everybody on the server sees the arguments of git's helpers."""
+    served = Path(run_git(checkout.old, "config", "remote.origin.url"))
+    trace = checkout.base / "trace"
+    with LockedWeb(served.parent, user="al ice", password="hunter@2").running() as web:
+        address = f"http://al%20ice:hunter%402@{web.place}/{served.name}"
+        if said_by == "the checkout":
+            run_git(checkout.old, "config", "remote.origin.url", address)
+        else:
+            checkout.set_environment([("GIT_REMOTE", address)])
+        done = checkout.step("fetch_tag", "apply", GIT_TRACE=str(trace))
+
+    assert done.returncode == 0, done.stdout
+    assert web.let_in
+    assert "remote-http" in trace.read_text()
+    assert "hunter" not in trace.read_text() + done.stdout
+
+
 def test_local_changes_are_never_reset(checkout: Server) -> None:
     checkout.record()
     checkout.apply("fetch_tag")
@@ -255,7 +275,7 @@ def test_a_checkout_that_was_cut_off_is_undone(checkout: Server) -> None:
 
 def test_a_commit_that_is_on_no_branch_is_gone_back_to(checkout: Server) -> None:
     run_git(checkout.old, "checkout", "-q", "v3.4.9")
-    (checkout.run / "before").mkdir()
+    checkout.prepare()
     checkout.apply("record_before", "fetch_tag", "checkout_tag")
 
     checkout.step("checkout_tag", "undo")

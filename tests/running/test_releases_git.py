@@ -19,6 +19,7 @@ from netpoint_remote.running.git_source import (
 )
 from netpoint_remote.running.targets import Targets
 from tests.builders import facts, host
+from tests.support.locked_web import LockedWeb
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +124,21 @@ def test_no_server_chooses_what_is_read_on_this_machine(remote: Path, tmp_path: 
     with pytest.raises(ReleaseError, match="name it in the hosts file"):
         targets.of(host(), seen)
     assert targets.of(host(release=ReleaseSource(git=f"file://{remote}")), seen).tag == "v3.5.0"
+
+
+def test_a_password_in_an_address_is_in_no_argument(
+    remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every user of this machine sees the arguments of git's helpers."""
+    served = tmp_path / "served"
+    git(tmp_path, "clone", "-q", "--bare", str(remote), str(served))
+    monkeypatch.setenv("GIT_TRACE", str(tmp_path / "trace"))
+    with LockedWeb(served.parent, user="al ice", password="hunter@2").running() as web:
+        release = obtain_git(
+            "3.5.0", f"http://al%20ice:hunter%402@{web.place}/{served.name}", NETPOINT, tmp_path / "cache"
+        )
+
+    assert release.tag == "v3.5.0"
+    assert web.let_in
+    assert "remote-http" in (tmp_path / "trace").read_text()
+    assert "hunter" not in (tmp_path / "trace").read_text()

@@ -10,13 +10,43 @@ apply() (
     load "$BUNDLE/environment.sh"
     export GIT_TERMINAL_PROMPT=0
     source=${GIT_REMOTE:-origin}
-    [ ! -f "$STATE_DIR/archives/$COMMIT.bundle" ] || source=$STATE_DIR/archives/$COMMIT.bundle
-    if [ "$(checkout rev-parse --is-shallow-repository)" = true ] && [ "$source" = "${GIT_REMOTE:-origin}" ]; then
+    if [ -f "$STATE_DIR/archives/$COMMIT.bundle" ]; then
+        source=$STATE_DIR/archives/$COMMIT.bundle
+    elif [ "$(checkout rev-parse --is-shallow-repository)" = true ]; then
         set -- --depth 1
     fi
-    checkout fetch -q --no-tags "$@" -- "$source" "+refs/tags/$TAG:refs/tags/$TAG" || fail "git could not fetch $TAG"
+    fetch_from "$source" -q --no-tags "$@" || fail "git could not fetch $TAG"
     check || give_up "the tag $TAG is not the commit that was verified ($COMMIT)"
 )
+
+# A password in the address would be an argument of git's helpers, for everybody to see: it goes by the environment.
+fetch_from() {
+    source=$1
+    shift
+    address=$source
+    if [ "$source" = origin ]; then address=$(checkout config --get remote.origin.url || :); fi
+    case $address in
+        http://*:*@* | https://*:*@*)
+            place=${address#*://}
+            place=${place%%/*}
+            account=${place%@*}
+            place=${address%%://*}://${place##*@}
+            GIT_ACCOUNT=$(printf '%s' "${account%%:*}" | unquoted)
+            GIT_PASSWORD=$(printf '%s' "${account#*:}" | unquoted)
+            export GIT_ACCOUNT GIT_PASSWORD
+            # shellcheck disable=SC2016 # it expands in the shell that git starts
+            answer='!f() { test "$1" != get || printf "username=%s\npassword=%s\n" "$GIT_ACCOUNT" "$GIT_PASSWORD"; }; f'
+            checkout -c "credential.$place.helper=" -c "credential.$place.helper=$answer" \
+                fetch "$@" -- "$place/${address#*://*/}" "+refs/tags/$TAG:refs/tags/$TAG"
+            ;;
+        *) checkout fetch "$@" -- "$source" "+refs/tags/$TAG:refs/tags/$TAG" ;;
+    esac
+}
+
+# Take the %40 and the like out of a part of an address.
+unquoted() {
+    "$(tree_python "$ROOT")" -c 'import sys, urllib.parse; sys.stdout.write(urllib.parse.unquote(sys.stdin.read()))'
+}
 
 undo() {
     :
