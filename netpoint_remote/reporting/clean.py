@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from netpoint_remote.planning.problem import Problem
-from netpoint_remote.reporting.report import FleetReport, HostReport, PartReport, StepReport
+from netpoint_remote.reporting.report import FleetReport, HostReport, PartReport, RunReport, StepReport
 
 LINE = 1_000  # characters of one line
 BLOCK = 4_000  # characters of a message or a remedy, which may have several lines
@@ -77,6 +77,20 @@ def _clean_host(host: HostReport) -> HostReport:
         steps=tuple(_clean_step(step) for step in host.steps),
         window_seconds=None if host.window_seconds is None else clean_seconds(host.window_seconds),
         log=_clean_optional(host.log, NAME),
+        run=None if host.run is None else _clean_run(host.run),
+    )
+
+
+def _clean_run(run: RunReport) -> RunReport:
+    return replace(
+        run,
+        run_id=clean(run.run_id, limit=NAME),
+        operator=clean(run.operator, limit=NAME),
+        task=clean(run.task, limit=NAME),
+        seconds=None if run.seconds is None else clean_seconds(run.seconds),
+        step=clean(run.step, limit=NAME),
+        result=clean(run.result, limit=WORD),
+        stop=clean(run.stop, limit=NAME),
     )
 
 

@@ -11,7 +11,15 @@ from typing import Any, NoReturn
 from netpoint_remote.planning.problem import Problem, Severity
 from netpoint_remote.reporting.clean import NAME, clean, clean_report
 from netpoint_remote.reporting.event import Event
-from netpoint_remote.reporting.report import FleetReport, HostReport, PartReport, Status, StepReport, StepStatus
+from netpoint_remote.reporting.report import (
+    FleetReport,
+    HostReport,
+    PartReport,
+    RunReport,
+    Status,
+    StepReport,
+    StepStatus,
+)
 
 FORMAT = 1
 FAULT = 300  # characters of a fault, which may quote a whole file
@@ -126,7 +134,29 @@ def _host_to_json(host: HostReport) -> Json:
         "steps": [_step_to_json(step) for step in host.steps],
         "window_seconds": host.window_seconds,
         "log": host.log,
+        "run": None if host.run is None else _run_to_json(host.run),
     }
+
+
+def _run_to_json(run: RunReport) -> Json:
+    return {
+        "id": run.run_id,
+        "operator": run.operator,
+        "task": run.task,
+        "began": _moment(run.began),
+        "ended": _moment(run.ended),
+        "seconds": run.seconds,
+        "step": run.step,
+        "undoing": run.undoing,
+        "behind": run.behind,
+        "total": run.total,
+        "result": run.result,
+        "stop": run.stop,
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else _utc(moment.astimezone(timezone.utc).isoformat())
 
 
 def _problem_to_json(problem: Problem) -> Json:
@@ -150,18 +180,27 @@ def _step_to_json(step: StepReport) -> Json:
 
 
 def _report_from_json(loaded: Json) -> FleetReport:
-    started = datetime.fromisoformat(loaded["started"].removesuffix("Z") + "+00:00" * loaded["started"].endswith("Z"))
-    if started.tzinfo is None:
-        raise ValueError("$.started: has no time zone")
+    started = _read_moment(loaded["started"])
+    if started is None:
+        raise ValueError("$.started: is not there")
     return FleetReport(
         run_id=loaded["run_id"],
         command=loaded["command"],
         target=loaded["target"],
-        started=started.astimezone(timezone.utc),
+        started=started,
         seconds=loaded["seconds"],
         hosts=tuple(_host_from_json(host) for host in loaded["hosts"]),
         stopped=loaded["stopped"],
     )
+
+
+def _read_moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text.removesuffix("Z") + "+00:00" * text.endswith("Z"))
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return moment.astimezone(timezone.utc)
 
 
 def _host_from_json(loaded: Json) -> HostReport:
@@ -177,6 +216,24 @@ def _host_from_json(loaded: Json) -> HostReport:
         steps=tuple(_step_from_json(step) for step in loaded["steps"]),
         window_seconds=loaded["window_seconds"],
         log=loaded["log"],
+        run=_run_from_json(loaded["run"]) if loaded.get("run") else None,
+    )
+
+
+def _run_from_json(loaded: Json) -> RunReport:
+    return RunReport(
+        run_id=loaded["id"],
+        operator=loaded["operator"],
+        task=loaded["task"],
+        began=_read_moment(loaded["began"]),
+        ended=_read_moment(loaded["ended"]),
+        seconds=loaded["seconds"],
+        step=loaded["step"],
+        undoing=loaded["undoing"],
+        behind=loaded["behind"],
+        total=loaded["total"],
+        result=loaded["result"],
+        stop=loaded["stop"],
     )
 
 

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timezone
 
 from netpoint_remote.reporting.clean import clean_seconds
 
@@ -121,6 +122,11 @@ def clock(seconds: float) -> str:
     whole = int(clean_seconds(seconds))
     hours, minutes = whole // HOUR, whole % HOUR // MINUTE
     return f"{hours}:{minutes:02}:{whole % MINUTE:02}" if hours else f"{minutes}:{whole % MINUTE:02}"
+
+
+def moment(when: datetime | None) -> str:
+    """Show a time of a server's clock: `2030-01-02 03:04 UTC`; empty where it is not known."""
+    return "" if when is None else f"{when.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
 def count(number: int, noun: str) -> str:

@@ -36,7 +36,16 @@ SAYINGS: Mapping[Kind, str] = {
     Kind.LINE_LOST: "connection lost; the server goes on, we come back",
 }
 
-BAD = frozenset({Status.FAILED, Status.ROLLED_BACK, Status.UNREACHABLE, Status.REFUSED})
+BAD = frozenset(
+    {
+        Status.FAILED,
+        Status.ROLLED_BACK,
+        Status.UNREACHABLE,
+        Status.REFUSED,
+        Status.INTERRUPTED,
+        Status.UNSETTLED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

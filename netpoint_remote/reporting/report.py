@@ -16,6 +16,8 @@ class Status(Word):
     DONE = "done"
     RUNNING = "running"
     IDLE = "idle"
+    INTERRUPTED = "interrupted"
+    UNSETTLED = "unsettled"
     UNCHANGED = "unchanged"
     READY = "ready"
     CURRENT = "current"
@@ -57,13 +59,37 @@ class StepReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """A run as the server knows it: the one at work there, or the last one.
+
+    `began` and `ended` are by the server's clock, `seconds` is how long it took or has taken by that
+    same clock. `step` is the one that it is at or was cut off in, `behind` how many of `total` it has
+    done. `result` is empty while it runs and where it was interrupted; `stop` is who asked it to stop.
+    """
+
+    run_id: str
+    operator: str = ""
+    task: str = ""
+    began: datetime | None = None
+    ended: datetime | None = None
+    seconds: float | None = None
+    step: str = ""
+    undoing: bool = False
+    behind: int = 0
+    total: int = 0
+    result: str = ""
+    stop: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostReport:
     """What became of one host and why.
 
     `from_version` is what was installed when we looked, `to_version` what is installed now (or, for
     a check, what was asked for). `facts` are what the server was seen to be, label by label, for
     people. `window_seconds` is how long users were without NetPoint, None where no window was
-    opened. `log` is the path of the host's log, relative to the run's folder.
+    opened. `log` is the path of the host's log, relative to the run's folder. `run` is what a look at
+    the server's runs found.
     """
 
     name: str
@@ -77,6 +103,7 @@ class HostReport:
     steps: tuple[StepReport, ...] = ()
     window_seconds: float | None = None
     log: str | None = None
+    run: RunReport | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +134,7 @@ class FleetReport:
 
 
 EXIT_CODES = (
-    (2, {Status.FAILED, Status.ROLLED_BACK}),
+    (2, {Status.FAILED, Status.ROLLED_BACK, Status.INTERRUPTED, Status.UNSETTLED}),
     (4, {Status.UNREACHABLE}),
     (3, {Status.REFUSED, Status.NOT_STARTED}),
 )

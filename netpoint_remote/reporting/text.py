@@ -11,14 +11,16 @@ from netpoint_remote.reporting.layout import (
     duration,
     indent,
     join,
+    moment,
     pad,
     paint,
     spread,
     wrap,
 )
-from netpoint_remote.reporting.report import FleetReport, HostReport, StepReport
+from netpoint_remote.reporting.report import FleetReport, HostReport, RunReport, StepReport
 from netpoint_remote.reporting.words import (
     BROKEN_STEP,
+    LOOKING,
     LOOKS,
     SEVERITY_LOOKS,
     broken_steps,
@@ -68,6 +70,12 @@ def render_check(report: FleetReport, *, colour: bool = False, width: int = 80, 
     return _render(report, headers, page=page, folder=folder, facts=True)
 
 
+def render_status(report: FleetReport, *, colour: bool = False, width: int = 80) -> str:
+    """Return what runs on each host, or how the last run there ended."""
+    headers = ("HOST", "STATUS", "STEP", "SINCE", "BY")
+    return _render(report, headers, page=_Page(width=max(width, NARROWEST), colour=colour), folder=None)
+
+
 def _render(
     report: FleetReport, headers: tuple[str, ...], *, page: _Page, folder: str | None, facts: bool = False
 ) -> str:
@@ -83,7 +91,8 @@ def _render(
 
 
 def _title(report: FleetReport, width: int) -> list[str]:
-    return join([heading(report), f"run {report.run_id}", duration(report.seconds)], width, " · ")
+    run = [] if report.command in LOOKING else [f"run {report.run_id}"]
+    return join([heading(report), *run, duration(report.seconds)], width, " · ")
 
 
 def _rows(hosts: Sequence[HostReport], headers: tuple[str, ...], folder: str | None) -> list[_Row]:
@@ -107,10 +116,19 @@ def _row(group: Sequence[HostReport], headers: tuple[str, ...], folder: str | No
         "STATUS": str(host.status),
         "FROM → TO": versions(host),
         "METHOD": host.method or "",
+        "STEP": _where(host.run) if host.run and not host.run.result else "",
+        "SINCE": moment(host.run.began) if host.run and not host.run.result else "",
+        "BY": host.run.operator if host.run and not host.run.result else "",
         "WINDOW": spread(each.window_seconds for each in group),
         "TIME": spread(worked_seconds(each) for each in group),
     }
     return _Row(mark=mark, style=style, columns=tuple(known[header] for header in headers), notes=_notes(host, folder))
+
+
+def _where(run: RunReport) -> str:
+    """Return `10/16 run_upgrade`: the step that is at work and how many there are."""
+    number = f"{min(run.behind + 1, run.total)}/{run.total}" if run.total and not run.undoing else ""
+    return " ".join(filter(None, [number, "undoing" if run.undoing else "", run.step]))
 
 
 def _notes(host: HostReport, folder: str | None) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ LOOKS: Mapping[Status, tuple[str, str]] = {
     Status.DONE: ("✓", "good"),
     Status.RUNNING: ("·", "good"),
     Status.IDLE: ("=", "dim"),
+    Status.INTERRUPTED: ("✗", "bad"),
+    Status.UNSETTLED: ("✗", "bad"),
     Status.UNCHANGED: ("=", "good"),
     Status.READY: ("✓", "good"),
     Status.CURRENT: ("=", "good"),
@@ -34,6 +36,15 @@ EXIT_MEANINGS: Mapping[int, str] = {
     130: "stopped by the operator",
 }
 
+# these ask no host to be anything, and leave nothing behind here
+LOOKING = frozenset({"status", "stop"})
+LOOKING_MEANINGS: Mapping[int, str] = {
+    **EXIT_MEANINGS,
+    0: "every host was reached, and none was left half-way",
+    2: "a host was left half-way, or could not be asked",
+    4: "a host could not be reached or trusted; none was left half-way",
+}
+
 BROKEN_STEP: Mapping[StepStatus, str] = {
     StepStatus.FAILED: "failed",
     StepStatus.UNDO_FAILED: "could not be undone",
@@ -49,7 +60,8 @@ def totals(hosts: Iterable[HostReport]) -> list[str]:
 
 def exit_meaning(report: FleetReport) -> str:
     """Return `exit 2: a host failed or was rolled back`."""
-    return f"exit {report.exit_code}: {EXIT_MEANINGS[report.exit_code]}"
+    meanings = LOOKING_MEANINGS if report.command in LOOKING else EXIT_MEANINGS
+    return f"exit {report.exit_code}: {meanings[report.exit_code]}"
 
 
 def versions(host: HostReport) -> str:

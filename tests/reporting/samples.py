@@ -1,10 +1,19 @@
 """The fixed values that the golden files show: one host in each status, one plan of each kind."""
 
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from netpoint_remote.planning.problem import Problem, Severity
 from netpoint_remote.reporting.plan_view import HostPlan, Phase, PlanStep
-from netpoint_remote.reporting.report import FleetReport, HostReport, PartReport, Status, StepReport, StepStatus
+from netpoint_remote.reporting.report import (
+    FleetReport,
+    HostReport,
+    PartReport,
+    RunReport,
+    Status,
+    StepReport,
+    StepStatus,
+)
 
 STARTED = datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
@@ -161,6 +170,55 @@ CHECK = FleetReport(
             status=Status.UNREACHABLE,
             reason="its host key is not the one in known_hosts: somebody may be in between",
         ),
+    ),
+)
+
+RUN = RunReport(
+    run_id="20300102T030215Z-5f00aa",
+    operator="alice@ws1",
+    task="from 3.4.9 to 3.5.0",
+    began=datetime(2030, 1, 2, 3, 2, 15, tzinfo=timezone.utc),
+    seconds=110.4,
+    step="run_upgrade",
+    behind=9,
+    total=16,
+)
+STATUS = FleetReport(
+    run_id="20300102-030405-s3wx",
+    command="status",
+    target=None,
+    started=STARTED,
+    seconds=0.4,
+    hosts=(
+        HostReport(
+            name="np1",
+            status=Status.RUNNING,
+            reason="from 3.4.9 to 3.5.0, for 1 min 50 s; users are without NetPoint for 42 s",
+            run=RUN,
+        ),
+        HostReport(
+            name="np2",
+            status=Status.IDLE,
+            reason="nothing runs; the last run (from 3.4.9 to 3.5.0, by alice@ws1) ended as upgraded at "
+            "2030-01-02 03:04 UTC, 3 h 05 min ago",
+            run=replace(RUN, result="upgraded", ended=datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc), behind=16),
+        ),
+        HostReport(
+            name="np3",
+            status=Status.INTERRUPTED,
+            reason="the run was cut off in dump_database: the server went down, or the run was killed there",
+            run=replace(RUN, step="dump_database", behind=8, seconds=None),
+            problems=(
+                Problem(
+                    code="interrupted",
+                    severity=Severity.ERROR,
+                    message="the run 20300102T030215Z-5f00aa (from 3.4.9 to 3.5.0, by alice@ws1) was cut off in the middle",
+                    remedy="run the same command again: what was left half-way is settled first",
+                    source="docs/reliability.md",
+                ),
+            ),
+        ),
+        HostReport(name="np4", status=Status.IDLE, reason="no run is known here"),
     ),
 )
 

@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from netpoint_remote.planning.problem import Problem, Severity
 from netpoint_remote.reporting.event import Event, Kind
-from netpoint_remote.reporting.report import FleetReport, HostReport, PartReport, Status, StepReport, StepStatus
+from netpoint_remote.reporting.report import (
+    FleetReport,
+    HostReport,
+    PartReport,
+    RunReport,
+    Status,
+    StepReport,
+    StepStatus,
+)
 
 hostile = st.text(
     st.one_of(
@@ -29,6 +37,22 @@ steps = st.builds(
     attempts=st.integers(0, 9),
     parts=st.lists(parts, max_size=2).map(tuple),
 )
+moments = st.none() | st.datetimes(timezones=st.just(timezone.utc))
+runs = st.builds(
+    RunReport,
+    run_id=hostile,
+    operator=hostile,
+    task=hostile,
+    began=moments,
+    ended=moments,
+    seconds=st.none() | numbers,
+    step=hostile,
+    undoing=st.booleans(),
+    behind=st.integers(0, 20),
+    total=st.integers(0, 20),
+    result=hostile,
+    stop=hostile,
+)
 hosts = st.builds(
     HostReport,
     name=hostile,
@@ -41,6 +65,7 @@ hosts = st.builds(
     steps=st.lists(steps, max_size=3).map(tuple),
     window_seconds=st.none() | numbers,
     log=st.none() | hostile,
+    run=st.none() | runs,
 )
 reports = st.builds(
     FleetReport,

@@ -15,7 +15,7 @@ from netpoint_remote.reporting.layout import cells
 from netpoint_remote.reporting.markdown import render_markdown
 from netpoint_remote.reporting.plan_view import render_plan
 from netpoint_remote.reporting.report import FleetReport, HostReport, Status
-from netpoint_remote.reporting.text import render_check, render_report
+from netpoint_remote.reporting.text import render_check, render_report, render_status
 from netpoint_remote.reporting.words import totals
 
 Golden = Callable[[str, str], None]
@@ -32,6 +32,11 @@ def test_the_report_of_a_check(golden: Golden, width: int) -> None:
     golden(f"check-{width}.txt", render_check(samples.CHECK, width=width))
 
 
+@pytest.mark.parametrize("width", [50, 80, 160])
+def test_what_runs_on_each_host(golden: Golden, width: int) -> None:
+    golden(f"status-{width}.txt", render_status(samples.STATUS, width=width))
+
+
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_plan(golden: Golden, width: int) -> None:
     golden(f"plan-{width}.txt", render_plan(samples.PLANS, width=width))
@@ -46,7 +51,8 @@ def test_the_report_for_a_ticket(golden: Golden) -> None:
 
 
 def test_the_sample_has_a_host_in_each_status_of_an_upgrade() -> None:
-    others = {Status.SAVED, Status.RESTORED, Status.DONE, Status.RUNNING, Status.IDLE}
+    looked = {host.status for host in samples.STATUS.hosts} | {Status.UNSETTLED}
+    others = {Status.SAVED, Status.RESTORED, Status.DONE, *looked}
     assert {host.status for host in samples.UPGRADE.hosts} == set(Status) - others
 
 
@@ -94,7 +100,7 @@ def test_a_fleet_of_none_is_a_report_too() -> None:
 
 @given(reports, st.sampled_from([40, 80, 160]))
 def test_nothing_in_a_report_acts_on_a_terminal_and_every_host_is_told(report: FleetReport, width: int) -> None:
-    for render in (render_report, render_check):
+    for render in (render_report, render_check, render_status):
         text = render(report, width=width)
 
         assert text.replace("\n", "").isprintable()
