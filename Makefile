@@ -8,7 +8,7 @@ BENCH := .venv-bench
 # Debian keeps the module in a package of its own.
 VENV_OR_ADVICE = @$(PYTHON) -m venv $(@D) || { rm -rf $(@D); echo "$(PYTHON) cannot make virtual environments; as root: apt-get install python3-venv" >&2; exit 1; }
 
-.PHONY: help demo test fast check bench lab clean packages install
+.PHONY: help demo test faults fast check bench lab clean packages install
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile
@@ -35,6 +35,9 @@ packages: ## Install the Debian packages that the tests want (root only)
 test: $(VENV)/.all packages ## Run every ring of tests that this machine can run
 	$(BIN)/python -m pytest
 
+faults: $(VENV)/.all packages ## Put faults into every step of every plan on real servers; root, under an hour
+	$(BIN)/python -m tests.faults
+
 fast: $(VENV)/.all ## Run the ring that needs no sshd and no root
 	$(BIN)/python -m pytest -m 'not ssh and not lab'
 
@@ -43,7 +46,7 @@ check: $(VENV)/.all ## Check format, lint, types, layers and shell
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/shellcheck netpoint_remote/remote/*.sh netpoint_remote/remote/steps/*.sh tests/*.sh .ci/run
+	$(BIN)/shellcheck netpoint_remote/remote/*.sh netpoint_remote/remote/steps/*.sh tests/*.sh tests/faults/server/*.sh .ci/run
 
 # What we are measured against stays out of .venv. If not all can be installed, then each that can; the rest is told.
 $(BENCH)/.all: pyproject.toml

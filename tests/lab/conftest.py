@@ -24,7 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _lab_can_run() -> None:
+def lab_can_run() -> None:
+    """Skip the ring, or fail it, where it cannot run; for every folder of tests that boots servers."""
     reason = why_not()
     if reason and os.environ.get("CI"):
         pytest.fail(f"THE LAB RING DID NOT RUN: {reason}", pytrace=False)

@@ -85,7 +85,9 @@ class Lab:
         git = make_git([version], self.sources / "netpoint.git", faults={version: faults})
         return {"archive": str(self.sources), "git": f"file://{git}"}
 
-    def write_hosts_file(self, *, release: dict[str, Any] | None = None) -> Path:
+    def write_hosts_file(
+        self, *, release: dict[str, Any] | None = None, environment: dict[str, str] | None = None
+    ) -> Path:
         """Write the inventory of these servers, as an operator would; releases come from this machine."""
         path = self.folder / "hosts.yaml"
         inventory = {
@@ -94,7 +96,7 @@ class Lab:
                 "identity": str(self.keys.private),
                 "known_hosts": str(self.keys.known_hosts),
                 "release": release or {"archive": str(archives()), "git": f"file://{git_folder()}/netpoint.git"},
-                "environment": dict(PIP),
+                "environment": {**PIP, **(environment or {})},
             },
             "hosts": {server.name: {"address": server.address} for server in self.servers},
         }

@@ -370,7 +370,7 @@ def _sweep(folder: Path) -> None:
     for _ in range(50):
         if not os.path.ismount(folder / "root"):
             break
-        if subprocess.run(["umount", folder / "root"], capture_output=True, check=False).returncode != 0:
+        if subprocess.run(["umount", "--recursive", folder / "root"], capture_output=True, check=False).returncode != 0:
             time.sleep(0.1)
     if not os.path.ismount(folder / "root"):
         shutil.rmtree(folder, ignore_errors=True)

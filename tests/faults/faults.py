@@ -1,0 +1,116 @@
+"""The faults that strike at one step: ordered failures and hangs, power cuts, full disks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.faults.disks import PLACES, WRITES
+from tests.faults.judging import Expectation
+from tests.faults.orders import WHENS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.faults.ground import Ground
+    from tests.lab.operator import Run
+
+Strike = Callable[["Ground", str], "Run | None"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A row of the matrix: how to let it happen at a step, and at which steps it can."""
+
+    name: str
+    strike: Strike
+    strikes_at: Callable[[str], bool] = lambda _step: True
+    expected: Callable[[str], Expectation] = lambda step: Expectation(says=(step,))
+
+
+def step_faults() -> tuple[Fault, ...]:
+    """Return every fault that strikes at one step, in the order of the table."""
+    return tuple(_step_faults())
+
+
+def _step_faults() -> Iterator[Fault]:
+    for when in WHENS:
+        yield Fault(name=f"command fails, {when}", strike=_ordered(when, "fail"))
+    for when in WHENS:
+        yield Fault(name=f"command hangs, {when}", strike=_ordered(when, "hang"))
+    for when in WHENS:
+        yield Fault(
+            name=f"power cut, {when}", strike=_power_cut(when), expected=lambda _step: Expectation(may_not_know=True)
+        )
+    for place in PLACES:
+        for when in WHENS:
+            yield Fault(
+                name=f"disk full ({place}), {when}",
+                strike=_disk_full(place, when),
+                strikes_at=_writes_to(place),
+                expected=_full(place),
+            )
+
+
+def _writes_to(place: str) -> Callable[[str], bool]:
+    return lambda step: place == "state" or step in WRITES[place]
+
+
+def _ordered(when: str, what: str) -> Strike:
+    def strike(ground: Ground, step: str) -> Run:
+        ground.orders.give(step, when, what)
+        return ground.run()
+
+    return strike
+
+
+def _power_cut(when: str) -> Strike:
+    def strike(ground: Ground, step: str) -> Run:
+        ground.orders.give(step, when, "pause")
+        return _cut_power(ground)
+
+    return strike
+
+
+def _cut_power(ground: Ground) -> Run:
+    """Switch the server off where it holds still, and on again; the workstation stays."""
+    fab = ground.fab()
+    ground.orders.wait(going_on=lambda: fab.running)
+    ground.server.power_cut()
+    ground.orders.withdraw()
+    ground.server.boot()
+    return fab.wait()
+
+
+def _cut_off(_step: str) -> Expectation:
+    return Expectation(may_not_know=True)
+
+
+def _power_cut_while_undone(ground: Ground, step: str) -> Run:
+    ground.orders.give(step, "after", "fail")
+    ground.orders.give(step, "middle", "pause", verb="undo")
+    return _cut_power(ground)
+
+
+def _undo_fails(ground: Ground, step: str) -> Run:
+    ground.orders.give(step, "after", "fail")
+    ground.orders.give(step, "middle", "fail", verb="undo")
+    return ground.run()
+
+
+def _full(place: str) -> Callable[[str], Expectation]:
+    # NetPoint itself cannot work without room for its database; and what cannot be written down cannot be told.
+    return lambda _step: Expectation(serves_meanwhile=place != "database", may_not_know=place == "state")
+
+
+def _disk_full(place: str, when: str) -> Strike:
+    def strike(ground: Ground, step: str) -> Run:
+        ground.orders.give(step, when, "pause")
+        fab = ground.fab()
+        ground.orders.wait(going_on=lambda: fab.running)
+        ground.disks.fill(place)
+        ground.orders.withdraw()
+        return fab.wait()
+
+    return strike

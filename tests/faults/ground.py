@@ -1,0 +1,155 @@
+"""A lab server that faults can be put into, at the beginning of a journey, and what it was like then."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.faults.clock import install_clock
+from tests.faults.disks import Disks
+from tests.faults.orders import Orders
+from tests.faults.states import UPLOADED, State, served
+from tests.lab.asking import log_in
+from tests.lab.lab import Lab
+from tests.lab.operator import Fab, Run
+from tests.lab.rootfs import SUDO_PASSWORD
+from tests.lab.servers import LabError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.faults.journeys import Journey
+    from tests.lab.servers import Server
+
+NAME = "np1"
+BEFORE, MEANWHILE = "uploaded before\n", "uploaded while packages were staged\n"
+
+KEY = 'SECRET_KEY = "the same on every server of the matrix, so that their files can be compared"'
+UPLOAD = f"run printf '%s' '{MEANWHILE}' >/opt/netpoint/{UPLOADED}; touch /var/lib/faults/uploaded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How a server is set up.
+
+    `restart_pause` is how many seconds the units wait before they start again: watching them takes
+    five seconds longer than that.
+    """
+
+    restart_pause: int = 1
+    sudo_asks: bool = False
+    clock_turns: bool = False
+
+
+USUAL = Setting()
+
+
+@dataclass(slots=True)
+class Ground:
+    """One running server, its hosts file, its operator's session in the browser, and its state at the beginning."""
+
+    lab: Lab
+    server: Server
+    journey: Journey
+    orders: Orders
+    disks: Disks
+    environment: dict[str, str] = field(default_factory=dict)
+    cookie: str = ""
+    start: State = field(init=False)
+    _begun: list[Fab] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Take the server away, and end whoever still works with it."""
+        for fab in self._begun:
+            if fab.running:
+                fab.kill()
+        self.lab.__exit__(None, None, None)
+
+    def fab(self, *command: str) -> Fab:
+        """Begin a command of the operator; without one: that of the journey."""
+        begun = Fab(self.lab, *(command or self.journey.command), environment=self.environment)
+        self._begun.append(begun)
+        return begun
+
+    def write_hosts_file(self, **options: Any) -> None:  # noqa: ANN401  what the lab's takes
+        self.lab.write_hosts_file(environment={"PIP_NO_COMPILE": "1"}, **options)
+
+    def run(self, *command: str, patience: float = 300) -> Run:
+        """Run a command of the operator to its end."""
+        return self.fab(*command).wait(timeout=patience)
+
+    def prepare(self) -> None:
+        """See that the next run has work for each of its steps, and nothing ordered to go wrong."""
+        self.orders.withdraw()
+        self._uploaded.write_text(BEFORE)
+        (self.orders.folder / "uploaded").unlink(missing_ok=True)
+        # Users go on working: sync_files shall find something.
+        self.orders.give("copy_files", "after", UPLOAD)
+
+    def upload_is_lost(self) -> bool:
+        """Tell whether the release that serves lacks what a user uploaded last."""
+        last = MEANWHILE if (self.orders.folder / "uploaded").exists() else BEFORE
+        return self._uploaded.read_text() != last
+
+    @property
+    def _uploaded(self) -> Path:
+        link = self.server.root / "opt/netpoint"
+        folder = self.server.root / str(link.readlink()).strip("/") if link.is_symlink() else link
+        return folder / UPLOADED
+
+
+def make_ground(folder: Path, journey: Journey, setting: Setting) -> Ground:
+    """Boot a fresh server and bring it to where the journey begins."""
+    folder.mkdir(parents=True)
+    lab = Lab(folder)
+    try:
+        return _booted(lab, journey, setting)
+    except BaseException:
+        lab.__exit__(None, None, None)
+        raise
+
+
+def _booted(lab: Lab, journey: Journey, setting: Setting) -> Ground:
+    server = lab.server(NAME, journey.installation, sudo_asks=setting.sudo_asks)
+    ground = Ground(lab, server, journey, Orders(server.root), Disks(server.root))
+    if setting.sudo_asks:
+        ground.environment["NETPOINT_REMOTE_SUDO_PASSWORD"] = SUDO_PASSWORD
+    _settle_files(server.root, journey, setting.restart_pause)
+    if setting.clock_turns:
+        install_clock(server.root)
+    ground.disks.mount()
+    ground.orders.install()
+    server.boot()
+    ground.write_hosts_file()
+    if served(server, patience=60) != journey.installation.version:
+        raise LabError(f"{journey.installation.version} does not serve on a fresh server")
+    for command in journey.begin:
+        begun = ground.run(*command)
+        if begun.exit_code != 0:
+            raise LabError(f"the journey {journey.name} did not begin: {begun.reasons}")
+    ground.cookie = log_in(server)
+    ground.prepare()
+    ground.start = State.of(server)
+    return ground
+
+
+def _settle_files(root: Path, journey: Journey, restart_pause: int) -> None:
+    """Give a switched-off server work for the steps that seldom have any, and the same files as each other one."""
+    folder = root / journey.installation.folder.lstrip("/")
+    configuration = folder / "netpoint/netpoint/configuration.py"
+    configuration.write_text(re.sub("^SECRET_KEY = .*$", KEY, configuration.read_text(), flags=re.MULTILINE))
+    uploaded = folder / UPLOADED
+    uploaded.write_text(BEFORE)
+    owner = uploaded.parent.stat()
+    os.chown(uploaded, owner.st_uid, owner.st_gid)
+    # schedule_housekeeping shall find nothing, and update_units a unit from before virtual environments.
+    (root / "etc/cron.daily/netpoint-housekeeping").unlink(missing_ok=True)
+    unit = root / "etc/systemd/system/netpoint.service"
+    unit.write_text(unit.read_text().replace("=/opt/netpoint/venv/bin/gunicorn", "=/usr/local/bin/gunicorn"))
+    (root / "usr/local/bin/gunicorn").symlink_to("/opt/netpoint/venv/bin/gunicorn")
+    for service in ("netpoint", "netpoint-rq"):
+        drop_in = root / f"usr/local/lib/systemd/system/{service}.service.d/lab.conf"
+        drop_in.parent.mkdir(parents=True)
+        drop_in.write_text(f"[Service]\nRestartSec={restart_pause}\n")

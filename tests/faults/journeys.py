@@ -1,0 +1,40 @@
+"""What a server goes through: the columns of the matrix are the steps of its plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netpoint_remote.planning.plan import ARCHIVE_STEPS, GIT_STEPS, Step
+from tests.lab.netpoint.install import Installation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journey:
+    """A plan: its steps, the command that has a server carry it out, and the ends it may come to.
+
+    `begin` brings a fresh installation to where the journey starts. `forth` is the release that serves
+    after it, `back` the one that serves when it is undone; a report says `done` or `undone` of it, and
+    `again` when the same command is given once more.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    installation: Installation
+    command: tuple[str, ...]
+    begin: tuple[tuple[str, ...], ...] = ()
+    back: str = "3.4.9"
+    forth: str = "3.5.0"
+    done: str = "upgraded"
+    undone: str = "rolled-back"
+    again: str = "unchanged"
+
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        return tuple(step.name for step in self.steps)
+
+
+UPGRADE = ("upgrade", "--version", "3.5.0", "--yes")
+JOURNEYS = (
+    Journey(name="archive", steps=ARCHIVE_STEPS, installation=Installation("3.4.9"), command=UPGRADE),
+    Journey(name="git", steps=GIT_STEPS, installation=Installation("3.4.9", method="git"), command=UPGRADE),
+)
