@@ -64,7 +64,7 @@ class Question:
         deed = f"upgrade {'it' if len(plans) == 1 else 'them'} to {self._target}"
         try:
             with self._display.paused(), self._interrupts.at_once():
-                plan = render_plan(plans, colour=wants_colour(sys.stderr), width=_width(sys.stderr))
+                plan = render_plan(plans, colour=wants_colour(sys.stderr), width=width_of(sys.stderr))
                 say(sys.stderr, f"{plan}\n")
                 return counts_hosts(len(plans), deed, source=sys.stdin, screen=sys.stderr)
         except KeyboardInterrupt:
@@ -112,7 +112,7 @@ def _finish(outcome: Outcome, text: str) -> None:
 
 
 def _checked(outcome: Outcome) -> str:
-    colour, width = wants_colour(sys.stdout), _width(sys.stdout)
+    colour, width = wants_colour(sys.stdout), width_of(sys.stdout)
     return render_check(outcome.report, colour=colour, width=width, folder=str(outcome.folder))
 
 
@@ -120,16 +120,17 @@ def _planned(outcome: Outcome) -> str:
     """Return the plans, and below them, where the eye is, how each host stands."""
     if not outcome.plans:
         return _checked(outcome)
-    plan = render_plan(outcome.plans, colour=wants_colour(sys.stdout), width=_width(sys.stdout))
+    plan = render_plan(outcome.plans, colour=wants_colour(sys.stdout), width=width_of(sys.stdout))
     return f"{plan}\n{_checked(outcome)}"
 
 
 def _upgraded(outcome: Outcome) -> str:
-    colour, width = wants_colour(sys.stdout), _width(sys.stdout)
+    colour, width = wants_colour(sys.stdout), width_of(sys.stdout)
     return render_report(outcome.report, colour=colour, width=width, folder=str(outcome.folder))
 
 
-def _width(stream: TextIO) -> int:
+def width_of(stream: TextIO) -> int:
+    """Return the columns of a stream, 80 where it has none."""
     return terminal_width(stream) or WIDTH
 
 

@@ -14,9 +14,13 @@ LEFT = "stopped at once; servers that had begun finish or undo by themselves, th
 
 
 class Interrupts:
-    """A context in which SIGINT and SIGTERM set `stop` the first time and raise KeyboardInterrupt the second."""
+    """A context in which SIGINT and SIGTERM set `stop` the first time and raise KeyboardInterrupt the second.
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    Who only looks on need not be asked twice: without patience the first one raises already.
+    """
+
+    def __init__(self, tell: Callable[[str], None], *, patient: bool = True) -> None:
+        self._patient = patient
         self.stop = threading.Event()
         self.left = False
         self._tell = tell
@@ -48,13 +52,15 @@ class Interrupts:
                 signal.signal(signal.SIGINT, before)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self.stop.is_set():
-            self.left = True
-            raise KeyboardInterrupt
+        if self._patient and not self.stop.is_set():
+            self.stop.set()
+            return
+        self.left = True
         self.stop.set()
+        raise KeyboardInterrupt
 
     def _tell_once(self) -> None:
         """Speak from a thread of its own: a signal may come while this one holds the display's lock."""
         self.stop.wait()
-        if not self._over:
+        if not self._over and self._patient:
             self._tell(STOPPING)

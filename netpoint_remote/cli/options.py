@@ -4,6 +4,7 @@ Everything arrives as typed text or as a switch, so that whatever is wrong with 
 ours; the functions below read it.
 """
 
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -26,20 +27,46 @@ def switch(sentence: str) -> Any:  # noqa: ANN401  as dataclasses.field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FleetOptions:
-    """What `check`, `plan` and `upgrade` have in common."""
+class HostsOptions:
+    """What every task about hosts has: which hosts, how they are reached, how the answer is printed."""
 
-    version: str | None = text("Release to upgrade to. Example: --version 3.5.0")
     hosts_file: str | None = text("The fleet and its settings; hosts.yaml unless said. Example: --hosts-file lab.yaml")
     limit: str | None = text(
         "Only these: names, patterns and groups, ! leaves out. Example: --limit 'edge,np*,!np3' (mind the quotes)"
     )
     jobs: str | None = text("How many hosts at a time. Example: --jobs 8")
-    archive: str | None = text("Release archive on this machine, or a folder of them. Example: --archive releases/")
-    report_dir: str | None = text("Where reports go; runs unless said. Example: --report-dir /srv/reports")
     json: bool = switch("Print the report as JSON on standard output, everything else on standard error.")
     accept_new: bool = switch("Trust hosts whose key is not known yet and remember it; a changed key stays refused.")
     ask_sudo_pass: bool = switch("Ask once for the sudo password (or set NETPOINT_REMOTE_SUDO_PASSWORD).")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetOptions(HostsOptions):
+    """What `check`, `plan` and `upgrade` have in common."""
+
+    version: str | None = text("Release to upgrade to. Example: --version 3.5.0")
+    archive: str | None = text("Release archive on this machine, or a folder of them. Example: --archive releases/")
+    report_dir: str | None = text("Where reports go; runs unless said. Example: --report-dir /srv/reports")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusOptions(HostsOptions):
+    """The options of `status`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachOptions(HostsOptions):
+    """The options of `attach`."""
+
+    run: str | None = text("Id of a run, as status --json tells it; the one at work, or the last, unless said.")
+    report_dir: str | None = text("Where reports go; runs unless said. Example: --report-dir /srv/reports")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopOptions(HostsOptions):
+    """The options of `stop`."""
+
+    yes: bool = switch("Go on without asking.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +130,17 @@ def parse_release(typed: str, option: str = "--version") -> str:
     if len(version.release) != 3 or version.epoch or version.local:  # noqa: PLR2004  major, minor, patch
         raise UsageError(wanted)
     return typed.strip().removeprefix("v")
+
+
+def parse_run_id(typed: str) -> str:
+    """Return the id of a run.
+
+    Raises:
+        UsageError: when it cannot be one.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}", typed.strip(), re.ASCII):
+        raise UsageError(f"--run {typed!r} is no id of a run; `status --json` tells them")
+    return typed.strip()
 
 
 def parse_jobs(typed: str) -> int:

@@ -10,9 +10,13 @@ from pathlib import Path
 from netpoint_remote.cli.executor import CoreOptions
 from netpoint_remote.cli.hosts import choose_hosts, expand_home
 from netpoint_remote.cli.options import (
+    AttachOptions,
     CheckOptions,
     FleetOptions,
+    HostsOptions,
     PlanOptions,
+    StatusOptions,
+    StopOptions,
     UpgradeOptions,
     parse_jobs,
     parse_release,
@@ -24,6 +28,7 @@ from netpoint_remote.running.fleet import Request
 REPORT_DIR = "runs"
 LOOKING_JOBS = 64
 CHANGING_JOBS = 16  # each of them dumps a database and builds packages
+FOLLOWING_JOBS = 256  # each of them takes as long as the run, and costs next to nothing
 
 
 def check_request(core: CoreOptions, options: CheckOptions) -> Request:
@@ -50,6 +55,36 @@ def upgrade_request(core: CoreOptions, options: UpgradeOptions) -> Request:
     )
 
 
+def status_request(core: CoreOptions, options: StatusOptions) -> Request:
+    """Return the request that `status` makes; it leaves nothing behind here."""
+    return _hosts_request("status", core, options, jobs=LOOKING_JOBS)
+
+
+def stop_request(core: CoreOptions, options: StopOptions) -> Request:
+    """Return the request that `stop` makes; it leaves nothing behind here."""
+    return _hosts_request("stop", core, options, jobs=LOOKING_JOBS)
+
+
+def attach_request(core: CoreOptions, options: AttachOptions) -> Request:
+    """Return the request that `attach` makes."""
+    request = _hosts_request("attach", core, options, jobs=FOLLOWING_JOBS)
+    return replace(request, report_dir=writable_folder(options.report_dir))
+
+
+def _hosts_request(command: str, core: CoreOptions, options: HostsOptions, *, jobs: int) -> Request:
+    jobs = jobs if options.jobs is None else parse_jobs(options.jobs)
+    inventory, hosts = choose_hosts(core, hosts_file=options.hosts_file, limit=options.limit)
+    return Request(
+        command=command,
+        hosts=hosts,
+        inventory=inventory,
+        jobs=jobs,
+        accept_new=options.accept_new,
+        sudo_password=sudo_password(ask=options.ask_sudo_pass, known=core.sudo_password),
+        operator=operator(),
+    )
+
+
 def _require_version(command: str, options: FleetOptions) -> None:
     if options.version is None:
         raise UsageError(f"{command} to which release? say it after the task: {command} --version 3.5.0")
@@ -57,21 +92,9 @@ def _require_version(command: str, options: FleetOptions) -> None:
 
 def _request(command: str, core: CoreOptions, options: FleetOptions, *, jobs: int) -> Request:
     target = None if options.version is None else parse_release(options.version)
-    jobs = jobs if options.jobs is None else parse_jobs(options.jobs)
     archive = None if options.archive is None else existing_archive(options.archive)
-    inventory, hosts = choose_hosts(core, hosts_file=options.hosts_file, limit=options.limit)
-    return Request(
-        command=command,
-        hosts=hosts,
-        inventory=inventory,
-        target=target,
-        jobs=jobs,
-        report_dir=writable_folder(options.report_dir),
-        archive=archive,
-        accept_new=options.accept_new,
-        sudo_password=sudo_password(ask=options.ask_sudo_pass, known=core.sudo_password),
-        operator=operator(),
-    )
+    request = _hosts_request(command, core, options, jobs=jobs)
+    return replace(request, target=target, archive=archive, report_dir=writable_folder(options.report_dir))
 
 
 def existing_archive(typed: str) -> Path:

@@ -7,7 +7,15 @@ from typing import TypeVar
 from invoke.collection import Collection
 
 from netpoint_remote.cli.executor import CoreOptions, FleetTask, use_in_fab
-from netpoint_remote.cli.options import CheckOptions, PlanOptions, PracticeOptions, UpgradeOptions
+from netpoint_remote.cli.options import (
+    AttachOptions,
+    CheckOptions,
+    PlanOptions,
+    PracticeOptions,
+    StatusOptions,
+    StopOptions,
+    UpgradeOptions,
+)
 from netpoint_remote.errors import UsageError
 
 Options = TypeVar("Options")
@@ -68,6 +76,54 @@ def upgrade(core: CoreOptions, options: UpgradeOptions) -> None:
     run_upgrade(core, options)
 
 
+@fleet_task(StatusOptions)
+def status(core: CoreOptions, options: StatusOptions) -> None:
+    """Say what runs on each server, since when, at which step and whose it is. Changes nothing.
+
+    Where nothing runs: how the last run ended. What was cut off, or could not be undone, is said as
+    such, with what to do next.
+
+    Examples:
+        fab -H np1,np2 status
+        fab status --json
+    """
+    from netpoint_remote.cli.attend import run_status  # noqa: PLC0415
+
+    run_status(core, options)
+
+
+@fleet_task(AttachOptions)
+def attach(core: CoreOptions, options: AttachOptions) -> None:
+    """Follow the runs on servers live, whoever started them and from wherever, and report their end.
+
+    A run is told from its beginning. Where nothing runs, the last one's end is told at once. Ctrl-C
+    leaves; the servers go on by themselves.
+
+    Examples:
+        fab -H np1,np2 attach
+        fab -H np1 attach --run 20300102T030215Z-5f00aa
+    """
+    from netpoint_remote.cli.attend import run_attach  # noqa: PLC0415
+
+    run_attach(core, options)
+
+
+@fleet_task(StopOptions)
+def stop(core: CoreOptions, options: StopOptions) -> None:
+    """Ask the runs on servers to end at the next safe point, which takes back what they did.
+
+    What will happen on each server is shown first, and the number of servers asked for. A step that
+    has begun is finished before; attach shows how it goes on.
+
+    Examples:
+        fab -H np1,np2 stop
+        fab stop --limit edge --yes
+    """
+    from netpoint_remote.cli.attend import run_stop  # noqa: PLC0415
+
+    run_stop(core, options)
+
+
 @fleet_task(PracticeOptions)
 def practice(core: CoreOptions, options: PracticeOptions) -> None:
     """Start NetPoint servers to practise on, on this machine, and stay until Ctrl-C.
@@ -93,6 +149,6 @@ def _say_ready(line: str) -> None:
     print(line, flush=True)
 
 
-namespace = Collection("netpoint-remote", check, plan, upgrade, practice)
+namespace = Collection("netpoint-remote", check, plan, upgrade, status, attach, stop, practice)
 
 use_in_fab()

@@ -90,12 +90,13 @@ def look(line: Line, version: str | None) -> Facts:
         done = line.session().visit(script, silence=PROBE_SILENCE, seconds=LONGEST_LOOK)
     facts = parse_facts(done.output)
     if done.status != 0 or not facts.complete:
-        raise RemoteFailed("the probe did not come to its end", status=done.status, tail=_tail(done.output))
+        raise RemoteFailed("the probe did not come to its end", status=done.status, tail=tail(done.output))
     line.tell(Kind.PROBED, facts.disk_version)
     return facts
 
 
-def _tail(output: str) -> str:
+def tail(output: str) -> str:
+    """Return the last lines of what a script printed."""
     return "\n".join(output.splitlines()[-5:])
 
 
@@ -175,7 +176,7 @@ def visit(
             if last:
                 raise
     if done.status != 0:
-        raise RemoteFailed(f"{name} ended with status {done.status}", status=done.status, tail=_tail(done.output))
+        raise RemoteFailed(f"{name} ended with status {done.status}", status=done.status, tail=tail(done.output))
     return done.output.strip()
 
 
@@ -215,7 +216,7 @@ def _send(line: Line, path: Path, variables: tuple[tuple[str, str], ...]) -> Non
             if done.status == 0:
                 return
             failure: Exception = RemoteFailed(
-                "the release could not be sent", status=done.status, tail=_tail(done.output)
+                "the release could not be sent", status=done.status, tail=tail(done.output)
             )
         except LineLost as error:
             line.lose()
@@ -312,7 +313,7 @@ def follow(host: Host, run_id: str, line: Line, record: Record, patience: Patien
             script = visit_script("follow.sh", variables)
             done = line.session().visit(script, on_line=follower.on_line, silence=FOLLOW_SILENCE)
             if done.status != 0:
-                raise RemoteFailed("the run could not be followed", status=done.status, tail=_tail(done.output))
+                raise RemoteFailed("the run could not be followed", status=done.status, tail=tail(done.output))
         except (LineLost, ConnectError) as error:
             line.lose()
             if follower.heard:

@@ -212,7 +212,7 @@ STATUS = FleetReport(
                 Problem(
                     code="interrupted",
                     severity=Severity.ERROR,
-                    message="the run 20300102T030215Z-5f00aa (from 3.4.9 to 3.5.0, by alice@ws1) was cut off in the middle",
+                    message="the run 20300102T030215Z-5f00aa (from 3.4.9 to 3.5.0, by alice@ws1) was cut off",
                     remedy="run the same command again: what was left half-way is settled first",
                     source="docs/reliability.md",
                 ),
