@@ -16,6 +16,30 @@ if TYPE_CHECKING:
     from tests.faults.ground import Ground
     from tests.lab.operator import Run
 
+LONG = {
+    "record_before",
+    "stage_packages",
+    "stop_services",
+    "dump_database",
+    "run_upgrade",
+    "prove_beside",
+    "prove_in_place",
+}
+UNDONE_AT_LENGTH = {
+    "unpack_release",
+    "stage_packages",
+    "guard_boot",
+    "stop_services",
+    "set_aside",
+    "checkout_tag",
+    "run_upgrade",
+    "flip_link",
+    "update_units",
+    "start_services",
+    "lift_guard",
+}
+"""Steps whose undo has something to do."""
+
 Strike = Callable[["Ground", str], "Run | None"]
 
 
@@ -48,13 +72,20 @@ def _step_faults() -> Iterator[Fault]:
             yield Fault(
                 name=f"disk full ({place}), {when}",
                 strike=_disk_full(place, when),
-                strikes_at=_writes_to(place),
+                strikes_at=_writes_to(place, when),
                 expected=_full(place),
             )
 
 
-def _writes_to(place: str) -> Callable[[str], bool]:
-    return lambda step: place == "state" or step in WRITES[place]
+def _undoes_much(step: str) -> bool:
+    return step in UNDONE_AT_LENGTH
+
+
+def _writes_to(place: str, when: str) -> Callable[[str], bool]:
+    if place != "state":
+        return lambda step: step in WRITES[place]
+    # Every step writes there. After one is before the next, and most are over before half of their time is.
+    return lambda step: when == "before" or (when == "middle" and step in LONG)
 
 
 def _ordered(when: str, what: str) -> Strike:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from tests.faults.clock import install_clock
 from tests.faults.disks import Disks
+from tests.faults.mirror import Mirror
 from tests.faults.orders import Orders
 from tests.faults.states import UPLOADED, State, served
 from tests.lab.asking import log_in
 from tests.lab.lab import Lab
+from tests.lab.netpoint.install import git_folder, image
 from tests.lab.operator import Fab, Run
 from tests.lab.rootfs import SUDO_PASSWORD
 from tests.lab.servers import LabError
@@ -55,6 +57,7 @@ class Ground:
     journey: Journey
     orders: Orders
     disks: Disks
+    mirror: Mirror
     environment: dict[str, str] = field(default_factory=dict)
     cookie: str = ""
     start: State = field(init=False)
@@ -65,6 +68,7 @@ class Ground:
         for fab in self._begun:
             if fab.running:
                 fab.kill()
+        self.mirror.close()
         self.lab.__exit__(None, None, None)
 
     def fab(self, *command: str) -> Fab:
@@ -73,8 +77,11 @@ class Ground:
         self._begun.append(begun)
         return begun
 
-    def write_hosts_file(self, **options: Any) -> None:  # noqa: ANN401  what the lab's takes
-        self.lab.write_hosts_file(environment={"PIP_NO_COMPILE": "1"}, **options)
+    def write_hosts_file(self, release: dict[str, Any] | None = None) -> None:
+        """Write the inventory; without a release of its own, the server fetches it from the mirror or from git."""
+        self.lab.write_hosts_file(
+            release=release or {"url": self.mirror.url, "git": f"file://{git_folder()}/netpoint.git"}
+        )
 
     def run(self, *command: str, patience: float = 300) -> Run:
         """Run a command of the operator to its end."""
@@ -85,8 +92,13 @@ class Ground:
         self.orders.withdraw()
         self._uploaded.write_text(BEFORE)
         (self.orders.folder / "uploaded").unlink(missing_ok=True)
+        # An earlier run has fetched the release.
+        for archive in self.server.root.glob("var/lib/netpoint-remote/archives/*"):
+            archive.unlink()
+        if self.journey.installation.method == "git":
+            self.server.run(f"git -C /opt/netpoint tag --delete v{self.journey.forth}", check=False)
         # Users go on working: sync_files shall find something.
-        self.orders.give("copy_files", "after", UPLOAD)
+        self.orders.give("stage_packages", "before", UPLOAD, verb="check")
 
     def upload_is_lost(self) -> bool:
         """Tell whether the release that serves lacks what a user uploaded last."""
@@ -112,8 +124,11 @@ def make_ground(folder: Path, journey: Journey, setting: Setting) -> Ground:
 
 
 def _booted(lab: Lab, journey: Journey, setting: Setting) -> Ground:
-    server = lab.server(NAME, journey.installation, sudo_asks=setting.sudo_asks)
-    ground = Ground(lab, server, journey, Orders(server.root), Disks(server.root))
+    environment = image(journey.installation) / journey.installation.folder.lstrip("/") / "venv"
+    server = lab.server(
+        NAME, journey.installation, sudo_asks=setting.sudo_asks, shares={"/srv/environment": environment}
+    )
+    ground = Ground(lab, server, journey, Orders(server.root), Disks(server.root), Mirror(server))
     if setting.sudo_asks:
         ground.environment["NETPOINT_REMOTE_SUDO_PASSWORD"] = SUDO_PASSWORD
     _settle_files(server.root, journey, setting.restart_pause)

@@ -73,8 +73,12 @@ class Lanes:
         """Do all jobs, so many at a time."""
         self._making = {job.journey.name: threading.Lock() for job in self.jobs}
         with ThreadPoolExecutor(max_workers=lanes) as pool:
-            for lane in [pool.submit(self._run_lane) for _ in range(lanes)]:
-                lane.result()
+            running = [pool.submit(self._run_lane) for _ in range(lanes)]
+            try:
+                for lane in running:
+                    lane.result()
+            finally:
+                self.jobs.clear()  # asked to stop: the cells that have begun are the last ones
 
     def _run_lane(self) -> None:
         ground: Ground | None = None

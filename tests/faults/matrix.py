@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netpoint_remote.cli import tasks
 from tests.faults.faults import Fault, step_faults
 from tests.faults.ground import USUAL, Setting
 from tests.faults.journeys import JOURNEYS
 from tests.faults.judging import Result, judge
 from tests.faults.lanes import Job, Work
 from tests.faults.singles import release_faults, single_faults
-from tests.faults.walks import WALKS, Asked, Clocks, Kills, walk
+from tests.faults.walks import WALKS, Asked, Clocks, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,8 +31,6 @@ def all_jobs() -> list[Job]:
 
 def _walks(journey: Journey) -> Iterator[Job]:
     for kind in WALKS:
-        if kind is Kills and not hasattr(tasks, "attach"):
-            continue
         yield Job(journey=journey, fault=kind.name, step="", work=walk(kind))
 
 

@@ -1,4 +1,4 @@
-"""A mirror that gives the workstation the release's archive as it is, and the server a damaged one."""
+"""A mirror of the releases' archives, which can give the workstation one as it is, and the server a damaged one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING
 from tests.lab.netpoint.install import archives
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from typing_extensions import Self
-
-    from tests.faults.ground import Ground
+    from tests.lab.servers import Server
 
 
 class Damage(Enum):
@@ -25,35 +21,28 @@ class Damage(Enum):
 
 
 class Mirror:
-    """Answers on this machine's end of the server's cable."""
+    """Answers on this machine's end of a server's cable; with `damage` the server gets what is not the release."""
 
-    def __init__(self, ground: Ground, damage: Damage) -> None:
-        slot = ground.server.slot
-        self._server = ThreadingHTTPServer((slot.gateway, 0), _handler(slot.address, damage))
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+    def __init__(self, server: Server) -> None:
+        self.damage: Damage | None = None
+        self._http = ThreadingHTTPServer((server.slot.gateway, 0), _handler(self, server.address))
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
 
     @property
     def url(self) -> str:
         """Where a release is found, as a hosts file says it."""
-        return f"http://{self._server.server_address[0]!s}:{self._server.server_port}/v{{version}}.tar.gz"
+        return f"http://{self._http.server_address[0]!s}:{self._http.server_port}/v{{version}}.tar.gz"
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
 
 
-def _handler(victim: str, damage: Damage) -> type[BaseHTTPRequestHandler]:
+def _handler(mirror: Mirror, victim: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             whole = (archives() / self.path.lstrip("/")).read_bytes()
-            body = _damaged(whole, damage) if self.client_address[0] == victim else whole
+            body = _damaged(whole, mirror.damage) if self.client_address[0] == victim else whole
             self.send_response(200)
             self.send_header("Content-Length", str(len(whole)))
             self.end_headers()
@@ -65,8 +54,10 @@ def _handler(victim: str, damage: Damage) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _damaged(whole: bytes, damage: Damage) -> bytes:
+def _damaged(whole: bytes, damage: Damage | None) -> bytes:
     half = len(whole) // 2
     if damage is Damage.TRUNCATED:
         return whole[:half]
-    return whole[:half] + bytes([whole[half] ^ 1]) + whole[half + 1 :]
+    if damage is Damage.ALTERED:
+        return whole[:half] + bytes([whole[half] ^ 1]) + whole[half + 1 :]
+    return whole

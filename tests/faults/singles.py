@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.faults.faults import Fault
 from tests.faults.ground import NAME
 from tests.faults.judging import BACK, ON, Expectation
-from tests.faults.mirror import Damage, Mirror
+from tests.faults.mirror import Damage
 from tests.lab.netpoint.releases import Fault as ReleaseFault
 from tests.lab.servers import LabError
 
@@ -152,12 +152,11 @@ def _index_unreachable(ground: Ground, step: str) -> Run:
 
 def _archive(damage: Damage) -> Strike:
     def strike(ground: Ground, step: str) -> Run:  # noqa: ARG001  it is always the one that fetches
-        with Mirror(ground, damage) as mirror:
-            ground.write_hosts_file(release={"url": mirror.url})
-            try:
-                return ground.run()
-            finally:
-                ground.write_hosts_file()
+        ground.mirror.damage = damage
+        try:
+            return ground.run()
+        finally:
+            ground.mirror.damage = None
 
     return strike
 

@@ -47,7 +47,6 @@ class Walk:
 
     def go(self, end: State) -> dict[tuple[str, str], Result]:
         """Walk the whole way, and judge its end."""
-        self.ground.orders.withdraw()
         for when in self.whens:
             self.ground.orders.give("any", when, "pause")
         self.start()
