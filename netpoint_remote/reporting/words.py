@@ -77,8 +77,9 @@ def heading(report: FleetReport) -> str:
 
 
 def broken_steps(host: HostReport) -> tuple[StepReport, ...]:
-    """Return the steps that the operator has to look at."""
-    return tuple(step for step in host.steps if step.status in BROKEN_STEP)
+    """Return the steps that the operator has to look at; one that runs where a run is at work is as it should be."""
+    at_work = {StepStatus.RUNNING} if host.status is Status.RUNNING else set()
+    return tuple(step for step in host.steps if step.status in BROKEN_STEP and step.status not in at_work)
 
 
 def worked_seconds(host: HostReport) -> float | None:

@@ -112,7 +112,7 @@ def _read(output: str) -> tuple[Mapping[str, str], Record]:
 
 def _run(run_id: str, facts: Mapping[str, str], record: Record, state: State | None, now: float) -> RunReport:
     operator, _, task = facts.get("run.about", "").strip().partition(" ")
-    began = _number(facts.get("run.began", ""))
+    began = _number(facts.get("run.began", "")) or _signed(facts.get("owner", ""), run_id)
     ended = _number(facts.get("run.ended", "")) if state in {State.DONE, State.UNSETTLED} else 0.0
     until = ended or (now if state is State.RUNNING else 0.0)
     step, undoing = _step(record)
@@ -130,6 +130,12 @@ def _run(run_id: str, facts: Mapping[str, str], record: Record, state: State | N
         result=facts.get("run.result", "").partition(" ")[0] if state in {State.DONE, State.UNSETTLED} else "",
         stop=facts.get("run.stop", "").strip() or ("somebody" if "run.stop" in facts else ""),
     )
+
+
+def _signed(owner: str, run_id: str) -> float:
+    """Return when a run took the lock, by what it signed there: it may not have written anything else yet."""
+    signed = owner.split()
+    return _number(signed[-1]) if len(signed) > 1 and signed[0] == run_id else 0.0
 
 
 def _step(record: Record) -> tuple[str, bool]:
@@ -176,13 +182,21 @@ def report_of(name: str, standing: Standing) -> HostReport:
         status=STATUSES.get(standing.state, Status.IDLE),
         reason=_reason(standing),
         from_version=standing.from_version or None,
-        to_version=standing.to_version or None,
+        to_version=_installed(standing),
         method=standing.method or None,
         problems=_problems(standing),
         steps=standing.steps if standing.state is not State.DONE else (),
         window_seconds=standing.window_seconds,
         run=standing.run,
     )
+
+
+def _installed(standing: Standing) -> str | None:
+    """Return what is installed now, None where that is on its way, or nobody knows."""
+    if standing.state is not State.DONE or standing.run is None:
+        return None
+    reached = standing.run.result in {Status.UPGRADED, Status.RESTORED}
+    return (standing.to_version if reached else standing.from_version) or None
 
 
 STATUSES: Mapping[State | None, Status] = {
