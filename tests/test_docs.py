@@ -17,7 +17,8 @@ from netpoint_remote.running.bundle import BUNDLED
 ROOT = Path(__file__).parents[1]
 REMOTE = ROOT / "netpoint_remote/remote"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-STEPS = {step.name: step for step in (*plan.ARCHIVE_STEPS, *plan.GIT_STEPS, *plan.REPAIR_STEPS)}
+PLANS = (plan.ARCHIVE_STEPS, plan.GIT_STEPS, plan.REPAIR_STEPS, plan.BACKUP_STEPS, plan.ROLLBACK_STEPS)
+STEPS = {step.name: step for steps in PLANS for step in steps}
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 
 

@@ -59,6 +59,42 @@ class Tree:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """What a manifest on the server says; sizes in bytes.
+
+    `made` is in seconds since the epoch, by the server's clock. `changes` counts what the change log has
+    since (None: nobody can tell), `changers` names who. A backup of an upgrade `leads_to` its new release.
+    """
+
+    id: str
+    purpose: str = ""
+    made: int = 0
+    operator: str = ""
+    method: str = ""
+    root: str = ""
+    tree: str = ""
+    version: str = ""
+    leads_to: str = ""
+    commit: str = ""
+    ref: str = ""
+    verified: str = ""
+    dump_size: int = 0
+    files_size: int = 0
+    changes: int | None = None
+    changers: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A release that lies on the server besides the running one, or what was set aside of it; `ours` if we put it there."""
+
+    path: str
+    version: str
+    size_mb: int = 0
+    ours: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """What PostgreSQL said; `error` when it said nothing. `unapplied` and `ahead` compare its record with the tree.
 
@@ -80,6 +116,7 @@ class Database:
     unapplied: str = ""
     ahead: str = ""
     doors: tuple[str, ...] = ()
+    locked_by: str = ""
     duplicate_devices: int = 0
     duplicate_vms: int = 0
     legacy_sites: int = 0
@@ -148,6 +185,14 @@ class Facts:
     database: Database = Database()
     redis: tuple[tuple[str, str], ...] = ()
     page: Page = Page()
+    lock_owner: str = ""
+    unsettled: bool = False
+    rolled_back: tuple[tuple[str, str], ...] = ()
+    backups: tuple[Backup, ...] = ()
+    releases: tuple[Kept, ...] = ()
+    asides: tuple[Kept, ...] = ()
+    runs: tuple[str, ...] = ()
+    archives_mb: int = 0
 
     def unit(self, service: str) -> Unit | None:
         """Return the unit of a service, with or without its ending."""
@@ -156,8 +201,8 @@ class Facts:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the last run here neither ended nor runs: its server went down under it."""
-        return bool(self.run_id) and not self.run_result and not self.lock_held
+        """Whether the last run here is to be brought to an end: its server went down under it, or it could not go back."""
+        return bool(self.run_id) and (not self.run_result or self.unsettled) and not self.lock_held
 
 
 class _Lines:
@@ -241,7 +286,59 @@ def parse_facts(text: str) -> Facts:
         database=_database(lines),
         redis=tuple(lines.under("redis.")),
         page=_page(lines),
+        lock_owner=lines.text("lock.owner"),
+        unsettled=lines.yes("run.unsettled"),
+        rolled_back=tuple((version, about) for version, _, about in map(_words, lines.texts("rolled_back"))),
+        backups=tuple(_backups(lines)),
+        releases=tuple(_releases(lines.texts("release"))),
+        asides=tuple(_asides(lines.texts("aside"))),
+        runs=tuple(filter(ID.fullmatch, lines.texts("run.kept"))),
+        archives_mb=lines.number("archives"),
     )
+
+
+ID = re.compile(r"[A-Za-z0-9-]{1,100}")
+
+
+def _words(value: str) -> tuple[str, str, str]:
+    return value.partition(" ")
+
+
+def _backups(lines: _Lines) -> Iterator[Backup]:
+    """Yield the backups, newest first."""
+    told: dict[str, dict[str, str]] = {}
+    for name, value in lines.under("backup."):
+        identity, _, key = name.partition(".")
+        if ID.fullmatch(identity):
+            told.setdefault(identity, {})[key] = value
+    backups = (_backup(identity, values, lines.text(f"db.changes.{identity}")) for identity, values in told.items())
+    return iter(sorted(backups, key=lambda backup: (backup.made, backup.id), reverse=True))
+
+
+def _backup(identity: str, values: Mapping[str, str], changes: str) -> Backup:
+    count, _, changers = changes.partition(" ")
+    texts = ("purpose", "operator", "method", "root", "tree", "version", "leads_to", "commit", "ref", "verified")
+    return Backup(
+        id=identity,
+        made=_number(values.get("made", "")),
+        dump_size=_number(values.get("size.database.dump", "")),
+        files_size=_number(values.get("size.files.tar", "")),
+        changes=_number(count) if count else None,
+        changers=changers,
+        **{name: values.get(name, "") for name in texts},
+    )
+
+
+def _releases(values: Iterable[str]) -> Iterator[Kept]:
+    for value in values:
+        ours, size, version, path = (*value.split(" ", 3), "", "", "")[:4]
+        yield Kept(path=path, version=version, size_mb=_number(size), ours=ours == "ours")
+
+
+def _asides(values: Iterable[str]) -> Iterator[Kept]:
+    for value in values:
+        size, version, path = (*value.split(" ", 2), "", "")[:3]
+        yield Kept(path=path, version=version, size_mb=_number(size))
 
 
 def _number(text: str) -> int:
@@ -323,6 +420,7 @@ def _database(lines: _Lines) -> Database:
         unapplied=lines.text("db.unapplied"),
         ahead=lines.text("db.ahead"),
         doors=lines.texts("db.door"),
+        locked_by=lines.text("db.locked_by"),
         duplicate_devices=lines.number("db.duplicate_devices"),
         duplicate_vms=lines.number("db.duplicate_vms"),
         legacy_sites=lines.number("db.legacy_sites"),

@@ -6,10 +6,11 @@ last, so that `current` is never half-built; the end state is the document's.
 
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from netpoint_remote.planning.case import Case, is_repair, new_folder
+from netpoint_remote.planning.facts import Backup
 from netpoint_remote.planning.method import Method
 from netpoint_remote.planning.word import Word
 
@@ -68,8 +69,11 @@ STOP_SERVICES = _step("stop_services", Phase.WINDOW, "Stop the services", minute
 DUMP_DATABASE = _step(
     "dump_database", Phase.WINDOW, "Dump the database and read the dump back", minutes=12 * 60, usual=1
 )
+SEAL_BACKUP = _step("seal_backup", Phase.WINDOW, "Seal the backup: manifest and checksums", minutes=60, usual=1)
 RUN_UPGRADE = _step("run_upgrade", Phase.WINDOW, "Run the official upgrade.sh", minutes=24 * 60, usual=55)
 PROVE_BESIDE = _step("prove_beside", Phase.WINDOW, "Prove the new release on a loopback port", minutes=15, usual=6)
+FLIP_LINK = _step("flip_link", Phase.WINDOW, "Point the link to the release", minutes=5, usual=1)
+CHECKOUT_TAG = _step("checkout_tag", Phase.WINDOW, "Check the release out", minutes=30, usual=1)
 UPDATE_UNITS = _step("update_units", Phase.WINDOW, "Update units from before virtual environments", minutes=5, usual=1)
 START_SERVICES = _step(
     "start_services", Phase.WINDOW, "Start the services and wait for the login page", minutes=15, usual=6
@@ -92,10 +96,11 @@ ARCHIVE_STEPS = (
     GUARD_BOOT,
     STOP_SERVICES,
     DUMP_DATABASE,
+    SEAL_BACKUP,
     _step("sync_files", Phase.WINDOW, "Bring what was uploaded meanwhile", minutes=6 * 60, usual=1),
     RUN_UPGRADE,
     PROVE_BESIDE,
-    _step("flip_link", Phase.WINDOW, "Point the link to the new release", minutes=5, usual=1),
+    FLIP_LINK,
     UPDATE_UNITS,
     START_SERVICES,
     PROVE_IN_PLACE,
@@ -110,8 +115,9 @@ GIT_STEPS = (
     GUARD_BOOT,
     STOP_SERVICES,
     DUMP_DATABASE,
+    SEAL_BACKUP,
     SET_ASIDE,
-    _step("checkout_tag", Phase.WINDOW, "Check the release out", minutes=30, usual=1),
+    CHECKOUT_TAG,
     RUN_UPGRADE,
     PROVE_BESIDE,
     UPDATE_UNITS,
@@ -124,6 +130,101 @@ GIT_STEPS = (
 REPAIR_STEPS = tuple(step for step in GIT_STEPS if step.name not in {"fetch_tag", "checkout_tag"})
 
 
+CHECK_BACKUP = _step("check_backup", Phase.STAGE, "See that the backup is there and whole", minutes=60, usual=1)
+COUNT_LOSSES = _step("count_losses", Phase.WINDOW, "Count what going back would lose", minutes=15, usual=1)
+PUT_DATABASE_BACK = _step(
+    "put_database_back", Phase.WINDOW, "Put the database of the backup back", minutes=12 * 60, usual=5
+)
+TAKE_FROM_ASIDE = _step(
+    "take_from_aside", Phase.WINDOW, "Take the old environment and static files back", minutes=30, usual=1
+)
+PUT_FILES_BACK = _step("put_files_back", Phase.WINDOW, "Put files of the backup back", minutes=6 * 60, usual=1)
+PUT_UNITS_BACK = _step(
+    "put_units_back", Phase.WINDOW, "Put back unit files that the upgrade changed", minutes=5, usual=1
+)
+MARK_ROLLED_BACK = _step(
+    "mark_rolled_back", Phase.AFTER, "Remember that the release was rolled back", minutes=5, usual=1
+)
+SAVE_FILES = _step(
+    "save_files", Phase.STAGE, "Save configuration, local files, media, scripts and reports", minutes=24 * 60
+)
+VERIFY_RESTORE = _step(
+    "verify_restore", Phase.STAGE, "Restore the dump into a scratch database and count its rows", minutes=12 * 60
+)
+
+
+BACKUP_STEPS = (
+    RECORD_BEFORE,
+    replace(DUMP_DATABASE, phase=Phase.STAGE),
+    SAVE_FILES,
+    VERIFY_RESTORE,
+    replace(SEAL_BACKUP, phase=Phase.STAGE),
+)
+# Of these a way back has those that its method, its release and its backup need.
+ROLLBACK_STEPS = (
+    RECORD_BEFORE,
+    CHECK_BACKUP,
+    GUARD_BOOT,
+    STOP_SERVICES,
+    COUNT_LOSSES,
+    DUMP_DATABASE,
+    SEAL_BACKUP,
+    PUT_DATABASE_BACK,
+    SET_ASIDE,
+    CHECKOUT_TAG,
+    TAKE_FROM_ASIDE,
+    PUT_FILES_BACK,
+    FLIP_LINK,
+    PUT_UNITS_BACK,
+    START_SERVICES,
+    PROVE_IN_PLACE,
+    MARK_ROLLED_BACK,
+    LIFT_GUARD,
+)
+
+
+def make_backup_plan(case: Case, *, verify: bool) -> Plan:
+    """Return what a backup does, while NetPoint serves; `verify` restores it into a scratch database too."""
+    left_out = set() if verify else {VERIFY_RESTORE}
+    variables = dict(_known(case)) | {"GOAL": "saved", "PURPOSE": "backup", "UPLOADS": "\n".join(uploads(case))}
+    steps = tuple(step for step in BACKUP_STEPS if step not in left_out)
+    return Plan(steps=steps, variables=tuple(variables.items()))
+
+
+def make_rollback_plan(case: Case, backup: Backup, *, accept_loss: bool) -> Plan:
+    """Return what going back to a backup does; the way has no blocking problem.
+
+    What is left is dumped first, so that the way back can itself be undone.
+    """
+    git, other = case.method is Method.GIT, leads_elsewhere(case, backup)
+    left_out: set[Step] = set() if other else {MARK_ROLLED_BACK}
+    left_out |= set() if git and other else {SET_ASIDE, CHECKOUT_TAG, TAKE_FROM_ASIDE}
+    left_out |= set() if other and not git else {FLIP_LINK}
+    left_out |= set() if backup.files_size else {PUT_FILES_BACK}
+    new = case.facts.real if git else backup.tree
+    variables = dict(_known(case)) | {
+        "GOAL": "restored",
+        "PURPOSE": "rollback",
+        "NEW": new,
+        "VERSION": backup.version,
+        "TREE_VERSION": backup.version,
+        "FROM": backup.id,
+        "ACCEPT_LOSS": "yes" if accept_loss else "",
+        "ASIDE_BACK": aside_folder(case, backup.version) if other else "",
+        "TAG": backup.ref or backup.commit,
+        "COMMIT": backup.commit,
+    }
+    steps = tuple(step for step in ROLLBACK_STEPS if step not in left_out)
+    return Plan(steps=steps, variables=tuple(variables.items()))
+
+
+def leads_elsewhere(case: Case, backup: Backup) -> bool:
+    """Whether a backup belongs to another tree, or another commit, than what is current."""
+    if case.method is Method.GIT:
+        return backup.commit != case.facts.commit
+    return backup.tree != case.facts.real
+
+
 def make_plan(case: Case) -> Plan:
     """Return what an upgrade of this host to its target does; the case has no blocking problem."""
     in_full = GIT_STEPS if case.method is Method.GIT else ARCHIVE_STEPS
@@ -132,35 +233,66 @@ def make_plan(case: Case) -> Plan:
 
 
 def _variables(case: Case) -> Iterator[tuple[str, str]]:
-    host, facts, target = case.host, case.facts, case.target
+    target = case.target
     assert target is not None  # noqa: S101  make_plan is for upgrades
-    new = new_folder(case)
+    upgrade = {
+        "NEW": str(new_folder(case)),
+        "VERSION": target.text,
+        "TREE_VERSION": target.tree_version,
+        "FOLDERS": "\n".join(folders_to_copy(case)),
+        "ARCHIVE_SHA256": target.sha256,
+        "TAG": target.tag,
+        "COMMIT": target.commit,
+    }
+    yield from (dict(_known(case)) | upgrade).items()
+
+
+def _known(case: Case) -> Iterator[tuple[str, str]]:
+    """Yield what every plan's steps work with: the host as it is."""
+    host, facts = case.host, case.facts
+    yield "GOAL", "upgraded"
+    yield "PURPOSE", "upgrade"
     yield "HOST", host.name
     yield "PRODUCT", host.product.name
     yield "METHOD", case.method.value
     yield "ROOT", str(host.root)
     yield "OLD", facts.real
-    yield "NEW", str(new)
+    yield "NEW", facts.real
     yield "OLD_VERSION", facts.disk_version
-    yield "VERSION", target.text
-    yield "TREE_VERSION", target.tree_version
+    yield "VERSION", facts.disk_version
+    yield "TREE_VERSION", facts.disk_version
     yield "SERVICES", " ".join(host.services)
     yield "STATE_DIR", str(host.state_dir)
     yield "BACKUP_DIR", str(host.backup_dir)
     yield "CRON_DIR", str(host.cron_dir)
     yield "PYTHON", host.python or ""
     yield "HEALTH_URL", host.health_url or ""
-    yield "FOLDERS", "\n".join(folders_to_copy(case))
-    yield "ARCHIVE_SHA256", target.sha256
-    yield "ASIDE", aside_folder(case)
-    yield "TAG", target.tag
-    yield "COMMIT", target.commit
+    yield "ASIDE", aside_folder(case, facts.disk_version)
 
 
-def aside_folder(case: Case) -> str:
+def aside_folder(case: Case, version: str) -> str:
     """Return where a release in place keeps what upgrade.sh would destroy: on its own disk, out of git's sight."""
     place = ".git/netpoint-remote" if case.method is Method.GIT else ".netpoint-remote"
-    return f"{case.facts.real}/{place}/{case.facts.disk_version}"
+    return f"{case.facts.real}/{place}/{version}"
+
+
+def uploads(case: Case) -> tuple[str, ...]:
+    """Return the folders of uploaded files, wherever they are configured to be."""
+    product = case.host.product.name
+    return tuple(
+        posixpath.normpath(PurePosixPath(case.facts.real) / _without_root(case, configured))
+        for configured in (
+            str(case.facts.configuration.get(key) or f"{product}/{name}") for key, name in UPLOAD_SETTINGS
+        )
+    )
+
+
+def _without_root(case: Case, configured: str) -> PurePosixPath:
+    path = PurePosixPath(posixpath.normpath(configured))
+    return path.relative_to(case.host.root) if case.host.root in path.parents else path
+
+
+UPLOAD_SETTINGS = (("MEDIA_ROOT", "media"), ("SCRIPTS_ROOT", "scripts"), ("REPORTS_ROOT", "reports"))
 
 
 def folders_to_copy(case: Case) -> tuple[str, ...]:
@@ -170,10 +302,9 @@ def folders_to_copy(case: Case) -> tuple[str, ...]:
     document, step 3): MEDIA_ROOT, SCRIPTS_ROOT and REPORTS_ROOT say where they are.
     """
     product = case.host.product.name
-    roots = (("MEDIA_ROOT", "media"), ("SCRIPTS_ROOT", "scripts"), ("REPORTS_ROOT", "reports"))
     found = (
         _inside(case, str(case.facts.configuration.get(key) or f"{case.host.root}/{product}/{name}"))
-        for key, name in roots
+        for key, name in UPLOAD_SETTINGS
     )
     return tuple(folder for folder in found if folder)
 

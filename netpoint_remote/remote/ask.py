@@ -18,8 +18,10 @@ import importlib
 import io
 import json
 import os
+import pwd
 import re
 import shlex
+import shutil
 import socket
 import ssl
 import subprocess
@@ -117,7 +119,8 @@ def fingerprint(secret):
 
 def database_facts(root, product, configuration, sql):
     environment = dict(os.environ, **libpq_environment(database_of(configuration)))
-    command = ["psql", "-X", "-q", "-A", "-t", "-w", "-f", "-"]
+    command = as_service_user(["psql", "-X", "-q", "-A", "-t", "-w", "-f", "-"], environment)
+    sql += os.environ.get("BACKUP_QUESTIONS", "")
     try:
         done = subprocess.run(
             command,
@@ -141,6 +144,19 @@ def database_facts(root, product, configuration, sql):
             yield name, value
     for fact in migration_facts(os.path.join(root, product), applied):
         yield fact
+
+
+def as_service_user(command, environment):
+    """Return the command that runs as NetPoint's own user: a socket may trust it by name, and libpq looks in its home."""
+    user = os.environ.get("SERVICE_USER") or "root"
+    try:
+        known = pwd.getpwnam(user)
+    except KeyError:
+        return command
+    if os.geteuid() != 0 or known.pw_uid == 0 or not shutil.which("runuser"):
+        return command
+    environment["HOME"] = known.pw_dir
+    return ["runuser", "-u", user, "--"] + command
 
 
 def migration_facts(tree, applied):

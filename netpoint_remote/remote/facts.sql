@@ -5,6 +5,7 @@ SELECT 'db.identity=' || system_identifier || '/' || current_database() FROM pg_
 SELECT 'db.instance=' || extract(epoch FROM pg_postmaster_start_time()) || '/' || system_identifier || '/' || current_database() FROM pg_control_system();
 SELECT 'db.can_create=' || has_schema_privilege(current_schema(), 'CREATE');
 SELECT 'db.foreign_owned=' || count(*) FROM pg_tables WHERE schemaname = current_schema() AND tableowner <> current_user;
+SELECT 'db.locked_by=' || application_name || coalesce(' from ' || host(client_addr), '') FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted AND classid = 1852797028 AND objid = 1919250799 AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
 SELECT 'db.in_recovery=' || pg_is_in_recovery();
 SELECT 'db.applied=' || app || '.' || name FROM django_migrations;
 SELECT 'db.door=' || app || '.' || name FROM django_migrations WHERE app = 'dcim' AND name IN ('0130_sitegroup', '0182_zero_length_cable_fix');

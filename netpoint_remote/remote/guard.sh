@@ -86,3 +86,9 @@ lift_guard() {
     fi
     systemctl daemon-reload
 }
+
+guard_by_hand() {
+    units=$(unit_folder)
+    drop_ins | while IFS= read -r file; do say "rm -f -- $(quoted "$file")"; done
+    say "systemctl disable $recovery; rm -f -- $(quoted "$units/$recovery"); systemctl daemon-reload"
+}

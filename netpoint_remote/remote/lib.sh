@@ -31,6 +31,11 @@ say() {
     printf '%s\n' "$*"
 }
 
+# Quote a word for a shell.
+quoted() {
+    printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"
+}
+
 # End the step with its reason, which the report shows.
 fail() {
     printf '%s\n' "$*" >"${RUN:?}/reason"
@@ -162,7 +167,7 @@ rows_written() {
 # Put the database back as it was dumped, in one transaction: all of it or nothing, with the rights of NetPoint's own role.
 # Extensions and schemas stay: the role may not be able to make them, and a migration does not remove them.
 restore_database() {
-    pg_restore -l "$1" | grep -v -E '^[0-9]+; [0-9]+ [0-9]+ (EXTENSION|SCHEMA|COMMENT - (EXTENSION|SCHEMA)|ACL - (SCHEMA|EXTENSION))' >"$RUN/restore.list"
+    pg_restore -l "$1" | without_surroundings >"$RUN/restore.list"
     {
         say 'BEGIN;'
         cat "${BUNDLE:?}/clean.sql"
@@ -170,10 +175,28 @@ restore_database() {
     } | with_database psql -X -q -w -v ON_ERROR_STOP=1 -f - >/dev/null
 }
 
-# Run a command with the environment of libpq set: secrets stay in the environment of that one process.
+without_surroundings() {
+    grep -v -E '^[0-9]+; [0-9]+ [0-9]+ (EXTENSION|SCHEMA|COMMENT - (EXTENSION|SCHEMA)|ACL - (SCHEMA|EXTENSION))'
+}
+
+# What a person would type for restore_database.
+restore_by_hand() {
+    say "systemctl stop ${SERVICES:?}"
+    say "RUN=$(quoted "${RUN:?}") BUNDLE=$(quoted "${BUNDLE:?}") sh -c '. \"\$BUNDLE/lib.sh\"; restore_database \"\$1\"' sh $(quoted "$1")   # puts the dump back, all of it or nothing"
+}
+
+# Tell whether the database has the migrations that it had when a backup was made.
+holds_migrations_of() {
+    [ "$(sql "SELECT count(*) || ' ' || md5(string_agg(app || '.' || name, ' ' ORDER BY app, name)) FROM django_migrations")" = "$(fact_of migrations "$1/manifest")" ]
+}
+
+# Run a program of PostgreSQL as NetPoint itself connects: as its user, whom a socket may trust by name, and with the
+# environment of libpq, so that secrets are in no argument.
 with_database() (
+    application=${PGAPPNAME-netpoint-remote}
     load "${RUN:?}/database.env"
-    exec "$@"
+    export PGAPPNAME="$application"
+    as_user "$@"
 )
 
 sql() {
@@ -183,10 +206,17 @@ sql() {
 # Run a command as the user NetPoint runs as, with the environment its unit gives it.
 as_service_user() (
     load "${RUN:?}/unit.env"
-    user=$(cat "$RUN/before/user")
-    if [ "$(id -un)" = "$user" ]; then exec "$@"; fi
-    exec runuser -u "$user" -- "$@"
+    as_user "$@"
 )
+
+# Become that user for good.
+as_user() {
+    user=$(cat "${RUN:?}/before/user")
+    if [ "$(id -un)" = "$user" ]; then exec "$@"; fi
+    # Where libpq looks for what the configuration leaves out: .pgpass, .pg_service.conf, .postgresql/
+    home=$(getent passwd "$user" | cut -d : -f 6)
+    exec runuser -u "$user" -- env HOME="${home:-/}" "$@"
+}
 
 # Start a run's main.sh with nobody attached. systemd keeps it out of the session that started it, which may be
 # killed at logout; elsewhere setsid has to do.

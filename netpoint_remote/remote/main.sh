@@ -8,21 +8,42 @@
 #   changed    the steps that began to change something, oldest first; written before they do
 #   before/    what undo needs to know, recorded before the first change
 #   result     the end: "status reason", written by rename; a run without it and without the lock was interrupted
+#   unsettled  an undo failed: what `changed` still names is to be undone, by the next run or by hand
 : "${RUN:?}"
 BUNDLE=$RUN/bundle
 # shellcheck source=/dev/null
 . "$BUNDLE/vars.sh"
 # shellcheck source=lib.sh
 . "$BUNDLE/lib.sh"
+# shellcheck source=locks.sh
+. "$BUNDLE/locks.sh"
 
 # Run one verb of one step in a process group of its own, under its time limit (seconds).
 step_verb() {
     verb=$1 limit=$2
-    timeout -k 20 "$limit" sh "$BUNDLE/step.sh" "$STEP" "$verb" </dev/null >>"$RUN/log" 2>&1 6>&- 7>&- 8>&- 9>&-
+    timeout -k 20 "$limit" sh "$BUNDLE/step.sh" "$STEP" "$verb" </dev/null >>"$RUN/log" 2>&1 5>&- 8>&- 9>&-
 }
 
 pause_before() {
-    awk -v n="$1" 'BEGIN { srand(); print 2 ^ n + rand() * 2 }'
+    awk -v n="$1" 'BEGIN { srand(); printf "%d", 2 ^ n + rand() * 3 }'
+}
+
+# A stop is asked for by a file with the name of who asks (stop.sh). What users have already is not taken from them.
+stop_is_asked() {
+    [ -e "$RUN/stop" ] && [ "$phase" != after ]
+}
+
+stopped_by() {
+    who=$(head -c 200 -- "$RUN/stop" | head -n 1)
+    say "stopped by ${who:-the operator}"
+}
+
+pause_unless_stopped() {
+    left=$(pause_before "$1")
+    while [ "$left" -gt 0 ] && ! stop_is_asked; do
+        sleep 1
+        left=$((left - 1))
+    done
 }
 
 # Check, apply (again, where the step is marked transient), check.
@@ -56,7 +77,12 @@ run_step() {
         fi
         attempt=$((attempt + 1))
         journal attempt "$attempt: $(cat "$RUN/reason" 2>/dev/null || say "ended with status $status")"
-        sleep "$(pause_before "$attempt")"
+        pause_unless_stopped "$attempt"
+        if stop_is_asked; then
+            say "$(stopped_by) before it was tried again" >"$RUN/reason"
+            journal step-failed "$(cat "$RUN/reason")"
+            return 1
+        fi
     done
     say "== $STEP: check" >>"$RUN/log"
     if step_verb check "$limit"; then
@@ -81,12 +107,12 @@ limit_of() {
     awk -v name="$1" '$1 == name { print $3 }' "$BUNDLE/plan"
 }
 
-# Undo what changed, newest first. The first undo that fails ends the way back: what lies before it was built on by
-# what could not be undone, and a half-known state is better left than stirred. Status 3: rows would be lost.
+# Undo what changed, newest first, and forget what is undone. The first undo that fails ends the way back: what lies
+# before it was built on by what could not be undone, and a half-known state is better left than stirred. Status 3: rows
+# would be lost.
 undo_changed() {
-    [ -f "$RUN/changed" ] || return 0
     # shellcheck disable=SC2013 # names of steps, one a line
-    for STEP in $(awk '{ line[NR] = $0 } END { for (i = NR; i; i--) print line[i] }' "$RUN/changed"); do
+    for STEP in $(newest_first); do
         rm -f -- "$RUN/reason"
         journal undo ''
         say "== $STEP: undo" >>"$RUN/log"
@@ -98,7 +124,26 @@ undo_changed() {
             return "$status"
         fi
         journal undo-done ''
+        # On a full disk it stays written down, and is undone once more by who comes next: that is harmless.
+        sed '$d' "$RUN/changed" | write_file "$RUN/changed" || rm -f -- "$RUN/changed.partial"
     done
+}
+
+newest_first() {
+    if [ -f "$RUN/changed" ]; then awk '{ line[NR] = $0 } END { for (i = NR; i; i--) print line[i] }' "$RUN/changed"; fi
+}
+
+# What could not be undone stays written down, with what is needed for it: for the next run, which begins with it, and
+# for a person, who is told each command.
+leave_unsettled() {
+    : >"$RUN/unsettled" || :
+    stuck=$STEP
+    journal by-hand "RUN=$(quoted "$RUN") sh $(quoted "$BUNDLE/main.sh") recover   # once the cause is mended; or, in this order:"
+    for STEP in $(newest_first); do
+        sh "$BUNDLE/step.sh" "$STEP" by_hand 2>/dev/null | while IFS= read -r line; do journal by-hand "$line"; done || :
+    done
+    STEP=$stuck
+    finish failed "$1"
 }
 
 # Take back what was done and say how that ended. The reason of the failure comes first: it is what the operator looks for.
@@ -111,12 +156,14 @@ go_back() {
     case $status in
         0) finish rolled-back "$why" ;;
         3) finish failed "$why. It was not undone: $(cat "$RUN/reason")" ;;
-        *) finish failed "$why. Going back failed at $STEP: $(cat "$RUN/reason"). What was done before $STEP is left as it is; the log is $RUN/log" ;;
+        *) leave_unsettled "$why. Going back failed at $STEP: $(cat "$RUN/reason"). What was done before $STEP is left as it is; the log is $RUN/log" ;;
     esac
 }
 
 finish() {
-    rm -rf -- "$RUN/database.env" "$RUN/unit.env" "$BUNDLE/environment.sh" "$RUN/wheels" "$RUN/scratch"
+    rm -rf -- "$RUN/wheels" "$RUN/scratch"
+    [ -e "$RUN/unsettled" ] || rm -rf -- "$RUN/database.env" "$RUN/unit.env" "$BUNDLE/environment.sh"
+    if [ "$1" = upgraded ]; then rm -f -- "$STATE_DIR/rolled-back/$TREE_VERSION"; fi
     STEP=-
     journal finished "$1 $2"
     say "$1 $2" | write_file "$RUN/result"
@@ -127,8 +174,13 @@ run_plan() {
     journal started "$(wc -l <"$BUNDLE/plan") steps"
     while read -r name phase limit tries <&8; do
         [ "${1:-$phase}" = "$phase" ] || continue
-        if [ -e "$RUN/stop" ] && [ "$phase" != after ]; then
-            go_back "stopped by the operator before $name"
+        if stop_is_asked; then
+            go_back "$(stopped_by) before $name"
+            return 0
+        fi
+        if ! hold_database; then
+            STEP=$name
+            leave_unsettled "before $name the lock of the database was lost: $answer. Nothing was undone, for another run may be at work there"
             return 0
         fi
         if ! run_step "$name" "$limit" "$tries"; then
@@ -136,32 +188,29 @@ run_plan() {
             return 0
         fi
     done 8<"$BUNDLE/plan"
-    finish upgraded ''
+    finish "$GOAL" ''
 }
 
-# A run that was interrupted is undone before anything else starts; what it changed it had written down.
+# A run that was interrupted, or that could not go back, is brought to its end before anything else starts.
 recover() {
     [ -f "$STATE_DIR/current" ] || return 0
-    interrupted=$STATE_DIR/runs/$(cat "$STATE_DIR/current")
-    if [ -d "$interrupted/bundle" ] && ! [ -f "$interrupted/result" ] && [ "$interrupted" != "$RUN" ]; then
-        RUN=$interrupted sh "$interrupted/bundle/main.sh" undo 6>&- 9>&-
-        [ -f "$interrupted/result" ] && ! grep -q '^failed ' "$interrupted/result"
+    earlier=$STATE_DIR/runs/$(cat "$STATE_DIR/current")
+    [ -d "$earlier/bundle" ] && [ "$earlier" != "$RUN" ] || return 0
+    if ! [ -f "$earlier/result" ] || [ -e "$earlier/unsettled" ]; then
+        RUN=$earlier sh "$earlier/bundle/main.sh" undo 9>&-
+        [ -f "$earlier/result" ] && ! [ -e "$earlier/unsettled" ]
     fi
-}
-
-# Both locks die with this process: one for the host, one for the database.
-take_locks() {
-    exec 9>>"$STATE_DIR/lock"
-    flock -w 10 9 || { say "another upgrade holds the lock of this host"; return 1; }
-    exec 6>>"$STATE_DIR/database-$DATABASE_PRINT.lock"
-    flock -w 10 6 || { say "another upgrade holds the lock of this database"; return 1; }
 }
 
 # Bring an interrupted run to an end: on, where users have the new release already, else back to where it began.
 settle() {
     end_left_over
-    wait_for_database || :
-    if [ -f "$RUN/serving" ]; then
+    # The result first: a run without one is settled by whoever comes next, should this be cut off too.
+    rm -f -- "$RUN/result"
+    rm -f -- "$RUN/unsettled"
+    if wait_for_database && ! lock_database; then
+        leave_unsettled "it was interrupted, and what it did cannot be undone now: $answer"
+    elif [ -f "$RUN/serving" ]; then
         rm -f -- "$RUN/window"
         run_plan after
     else
@@ -186,7 +235,9 @@ end_left_over() {
 
 # After a boot the database may come up later than we do.
 wait_for_database() {
-    [ -f "$RUN/database.env" ] || return 0
+    [ -f "$RUN/database.env" ] || return 1
+    if sql 'SELECT 1' >/dev/null 2>&1; then return 0; fi
+    journal note 'waiting for the database, at most 300 s'
     begun=$(date +%s)
     until sql 'SELECT 1' >/dev/null 2>&1; do
         [ "$(($(date +%s) - begun))" -lt 300 ] || return 1
@@ -194,17 +245,25 @@ wait_for_database() {
     done
 }
 
+# Nothing was done and nothing is left behind.
+refuse() {
+    finish refused "$1"
+    exit 1
+}
+
 case ${1:-run} in
     run)
-        take_locks || { finish failed "another upgrade holds the lock of this host or of its database"; exit 1; }
-        recover || { finish failed "what an interrupted run left behind could not be undone"; exit 1; }
+        lock_host || refuse "$why"
+        recover || { finish failed "what the run $(basename -- "$earlier") left behind could not be undone: $(cut -d ' ' -f 2- "$earlier/result" 2>/dev/null || :)"; exit 1; }
+        sh "$BUNDLE/prepare.sh" >>"$RUN/log" 2>&1 9>&- || refuse "$(cat "$RUN/reason" 2>/dev/null || tail -n 1 "$RUN/log")"
+        lock_database || refuse "another run works on this database: $answer"
         basename -- "$RUN" | write_file "$STATE_DIR/current"
         run_plan
         ;;
     recover)
         # Whoever holds the lock is at it already; only the one that gets it may write how it ended.
-        take_locks || exit 0
-        [ -f "$RUN/result" ] || settle
+        lock_host || exit 0
+        if ! [ -f "$RUN/result" ] || [ -e "$RUN/unsettled" ]; then settle; fi
         ;;
     undo) settle ;;
     *) exit 64 ;;

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Look at a server and change nothing: everything the planning needs, in one visit (the design, "On the server").
-: "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${CRON_DIR:?}" "${PYTHON?}" "${HEALTH_URL?}" "${HEALTH_HEADERS?}" "${VERSION?}"
+: "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${CRON_DIR:?}" "${PYTHON?}" "${HEALTH_URL?}" "${HEALTH_HEADERS?}" "${VERSION?}" "${BACKUPS?}"
 export PYTHONDONTWRITEBYTECODE=1
 
 probe_server() {
@@ -108,13 +108,62 @@ probe_space() {
 probe_runs() {
     if [ -r "$STATE_DIR/lock" ] && have flock && ! flock -n -s "$STATE_DIR/lock" true; then
         fact lock.held yes
+        fact lock.owner "$(head -c 400 "$STATE_DIR/lock")"
     fi
     if [ -f "$STATE_DIR/current" ]; then
         run=$(cat "$STATE_DIR/current")
         fact run.id "$run"
         if [ -f "$STATE_DIR/runs/$run/result" ]; then fact run.result "$(cat "$STATE_DIR/runs/$run/result")"; fi
+        if [ -e "$STATE_DIR/runs/$run/unsettled" ]; then fact run.unsettled yes; fi
         if [ -f "$STATE_DIR/runs/$run/about" ]; then fact run.about "$(cat "$STATE_DIR/runs/$run/about")"; fi
     fi
+}
+
+# What was saved here, as the manifests say, and what lies about for a way back; asked for only where it is wanted.
+probe_backups() {
+    for mark in "$STATE_DIR/rolled-back"/*; do
+        if [ -f "$mark" ]; then fact rolled_back "$(basename -- "$mark") $(head -c 300 "$mark")"; fi
+    done
+    if [ -z "$BACKUPS" ]; then return 0; fi
+    for manifest in "$BACKUP_DIR"/*/manifest; do
+        id=$(basename -- "$(dirname -- "$manifest")")
+        case $id in *[!A-Za-z0-9-]*) continue ;; *) ;; esac
+        if [ -f "$manifest" ] && ! [ -L "$manifest" ]; then
+            head -c 20000 "$manifest" | sed -n "s/^\(purpose\|made\|operator\|method\|root\|tree\|version\|leads_to\|commit\|ref\|verified\|size\.[a-z.]*\)=/backup.$id.\1=/p"
+        fi
+    done
+    for tree in "$(dirname -- "$(readlink -f -- "$ROOT" || printf '%s' "$ROOT")")"/*; do
+        if [ -f "$tree/$PRODUCT/manage.py" ] && ! [ -L "$tree" ]; then
+            known=foreign
+            if [ -f "$STATE_DIR/releases/$(basename -- "$tree")" ] || grep -q -s -x -F -e "tree=$tree" "$BACKUP_DIR"/*/manifest; then known=ours; fi
+            fact release "$known $(size_mb "$tree") $(tree_version "$tree" || :) $tree"
+        fi
+    done
+    for aside in "$ROOT/.git/netpoint-remote"/*; do
+        if [ -d "$aside" ]; then fact aside "$(size_mb "$aside") $(basename -- "$aside") $aside"; fi
+    done
+    for run in "$STATE_DIR/runs"/*; do if [ -d "$run" ]; then fact run.kept "$(basename -- "$run")"; fi; done
+    if [ -d "$STATE_DIR/archives" ]; then fact archives "$(size_mb "$STATE_DIR/archives")"; fi
+}
+
+size_mb() {
+    timeout 20 du -sm -- "$1" 2>/dev/null | awk '{ print $1; said = 1 } END { if (!said) print 0 }'
+}
+
+# What the database is asked about each backup: the changes that the change log has since.
+backup_questions() {
+    if [ -z "$BACKUPS" ]; then return 0; fi
+    for manifest in "$BACKUP_DIR"/*/manifest; do
+        id=$(basename -- "$(dirname -- "$manifest")")
+        told=$(sed -n 's/^changes\.[a-z_]*=\([0-9]* [0-9T:.+-]*\)$/\1/p' "$manifest" 2>/dev/null | tail -n 1)
+        case $id in *[!A-Za-z0-9-]*) told='' ;; *) ;; esac
+        if [ -n "$told" ]; then
+            for table in extras_objectchange core_objectchange; do
+                printf "SELECT 'db.changes.%s=' || count(*) || ' ' || coalesce(string_agg(DISTINCT to_jsonb(t)->>'user_name', ', '), '') FROM %s t WHERE id > %s OR time > '%s';\n" \
+                    "$id" "$table" "${told%% *}" "${told#* }"
+            done
+        fi
+    done
 }
 
 # What only Python can read. The unit's environment comes first: configuration.py may take its values from there.
@@ -124,6 +173,9 @@ probe_configuration() {
     # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
     eval "$(systemctl show -p Environment,EnvironmentFiles ${SERVICES%% *} 2>/dev/null | "$python" -c "$program" unit || :)"
     export HEALTH_HEADERS
+    SERVICE_USER=$(systemctl show -p User "${SERVICES%% *}" 2>/dev/null | sed -n 's/^User=//p')
+    BACKUP_QUESTIONS=$(backup_questions)
+    export SERVICE_USER BACKUP_QUESTIONS
     "$python" -c "$program" facts "$ROOT" "$PRODUCT" "$(bundled facts.sql)" "$HEALTH_URL" || :
 }
 
@@ -138,6 +190,7 @@ probe_configuration() {
     probe_housekeeping
     probe_space
     probe_runs
+    probe_backups
     probe_configuration
     fact probe.complete yes
 } | awk 1

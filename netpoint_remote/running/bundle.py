@@ -18,7 +18,23 @@ from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method
 from netpoint_remote.planning.plan import Plan
 
-BUNDLED = ("lib.sh", "main.sh", "step.sh", "folders.sh", "guard.sh", "clean.sql", "ask.py")
+BUNDLED = (
+    "lib.sh",
+    "main.sh",
+    "prepare.sh",
+    "step.sh",
+    "locks.sh",
+    "guard.sh",
+    "units.sh",
+    "folders.sh",
+    "local_files.sh",
+    "aside.sh",
+    "backup.sh",
+    "losses.sh",
+    "dump.sql",
+    "clean.sql",
+    "ask.py",
+)
 END = "END_OF_A_BUNDLED_FILE"
 Variables = Iterable[tuple[str, str]]
 
@@ -55,8 +71,8 @@ def _visit_text(name: str, bundled: tuple[str, ...]) -> str:
     return text_of("lib.sh") + (function if bundled else "") + text_of(name)
 
 
-def probe_script(host: Host, version: str | None) -> str:
-    """Return the probe of one host; `version` is what it shall be upgraded to."""
+def probe_script(host: Host, version: str | None, *, backups: bool = False) -> str:
+    """Return the probe of one host; `version` is what it shall be upgraded to, `backups` asks for those too."""
     variables = (
         ("ROOT", str(host.root)),
         ("PRODUCT", host.product.name),
@@ -68,6 +84,7 @@ def probe_script(host: Host, version: str | None) -> str:
         ("HEALTH_URL", host.health_url or ""),
         ("HEALTH_HEADERS", _headers(host)),
         ("VERSION", version or ""),
+        ("BACKUPS", "yes" if backups else ""),
     )
     return visit_script("probe.sh", variables, bundled=("ask.py", "facts.sql"))
 
@@ -88,7 +105,6 @@ def bundle_files(case: Case, plan: Plan, *, run_id: str, operator: str, constrai
         *plan.variables,
         ("RUN_ID", run_id),
         ("OPERATOR", operator),
-        ("DATABASE_PRINT", database_print(case)),
         ("RUN_URL", f"file://{urllib.parse.quote(str(run))}"),
     )
     named = {f"bundle/{name}": text_of(name) for name in BUNDLED}
@@ -100,12 +116,6 @@ def bundle_files(case: Case, plan: Plan, *, run_id: str, operator: str, constrai
         named["bundle/constraints.txt"] = constraints_file(case.target.constraints)
     named["about"] = f"{operator} from {case.facts.disk_version} to {case.target.text if case.target else '?'}\n"
     return named
-
-
-def database_print(case: Case) -> str:
-    """Return what names the lock file of the database; one lock for each database of the server."""
-    database = case.facts.database
-    return urllib.parse.quote(database.identity or f"{database.host}-{database.port}-{database.name}", safe="")
 
 
 def _environment(case: Case, run: PurePosixPath, *, constraints: bool) -> Variables:

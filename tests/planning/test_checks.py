@@ -148,6 +148,8 @@ ERRORS: tuple[tuple[Check, str, str, Case, Case], ...] = (
      case(facts(disks=(disk("/opt", free_mb=300), disk("/var", free_mb=300)))),
      case(facts(disks=(disk("/opt", "a", free_mb=300), disk("/var", "b", free_mb=300))))),
     (server.nobody_else_is_at_it, "an upgrade that is running", "lock", case(facts(lock_held=True)), case()),
+    (server.nobody_else_is_at_it, "a run on another server of the same database", "lock",
+     case(facts(database=database(locked_by="netpoint-remote r7 np2 from 10.0.0.2"))), case()),
 )  # fmt: skip
 
 WARNINGS: tuple[tuple[Check, str, str, Case, Case], ...] = (
@@ -173,6 +175,10 @@ WARNINGS: tuple[tuple[Check, str, str, Case, Case], ...] = (
      case(facts(configuration={"MEDIA_ROOT": "/opt/netpoint/netpoint/media"}))),
     (server.nobody_else_is_at_it, "a run that was interrupted", "interrupted",
      case(facts(run_id="r1")), case(facts(run_id="r1", run_result="upgraded"))),
+    (server.nobody_else_is_at_it, "a run that could not go back", "unsettled",
+     case(facts(run_id="r1", run_result="failed x", unsettled=True)), case(facts(run_id="r1", run_result="failed x"))),
+    (server.release_was_not_rolled_back, "a release that was rolled back", "rolled-back",
+     case(facts(rolled_back=(("3.5.0", "r1 by alice"),))), case(facts(rolled_back=(("3.5.1", "r1 by alice"),)))),
     (server.release_is_in_service, "a login page that does not answer", "health",
      case(facts(page=page(login="502"))), case()),
     (server.release_is_in_service, "a process that still runs the release before", "half-upgraded",

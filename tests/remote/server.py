@@ -234,6 +234,7 @@ class Server:
         (self.world / "bin").mkdir()  # what does something else than the stand-ins, see `replace`
         write_files(self.world, {
             "clock": "0\n", "pace": "1\n", "said": "", "rows": "7\n", "sessions": "0\n", "web.fails": "0\n", "page": "",
+            "changelog": "extras_objectchange 12 2030-01-02T03:04:05.6+00\n", "changes": "",
             "showmigrations": "[X]  dcim.0001_initial\n", "database": "dcim|0001_initial\n", "trip.count": "0\n",
         })  # fmt: skip
         self._install()
@@ -366,9 +367,9 @@ class Server:
             "OLD": str(self.old), "NEW": str(self.new), "OLD_VERSION": "3.4.9", "VERSION": "3.5.0",
             "TREE_VERSION": "3.5.0", "SERVICES": "netpoint netpoint-rq", "STATE_DIR": str(self.state),
             "BACKUP_DIR": str(self.folder / "var/backups"), "CRON_DIR": str(self.folder / "etc/cron.daily"),
-            "PYTHON": "", "HEALTH_URL": "", "HEALTH_HEADERS": "", "FOLDERS": FOLDERS, "ARCHIVE_SHA256": self.sha256,
+            "PYTHON": "", "HEALTH_URL": "", "HEALTH_HEADERS": "", "BACKUPS": "", "FOLDERS": FOLDERS, "ARCHIVE_SHA256": self.sha256,
             "ASIDE": f"{self.old}/{'.git/netpoint-remote' if self.git else '.netpoint-remote'}/3.4.9",
-            "TAG": "v3.5.0", "COMMIT": "", "RUN_ID": self.run_id, "OPERATOR": "t", "DATABASE_PRINT": "d%2Fb",
+            "TAG": "v3.5.0", "COMMIT": "", "RUN_ID": self.run_id, "OPERATOR": "t", "HOST": "np1", "GOAL": "upgraded", "PURPOSE": "upgrade",
             "RUN_URL": f"file://{self.run}", **self.changed,
         }  # fmt: skip
 
@@ -418,6 +419,10 @@ class Server:
             "before/complete": "",
         })  # fmt: skip
         (self.run / "before/units").mkdir(exist_ok=True)
+
+    def prepare(self) -> "subprocess.CompletedProcess[str]":
+        """Do what main.sh does before the first step."""
+        return self.sh([str(self.run / "bundle/prepare.sh")])
 
     def step(self, name: str, verb: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run one verb of one step, as main.sh does but for its limit."""

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -284,11 +285,12 @@ def test_each_attempt_is_told_by_its_own_reason(planned: Server) -> None:
 def test_the_pauses_grow(planned: Server) -> None:
     give_plan(planned, ("one", "stage"), tries=4)
     planned.replace("sleep", 'echo "$1" >>"$WORLD/pauses"')
-    tell(planned, one_apply="fail 'no luck'")
+    tell(planned, one_apply="echo next >>\"$WORLD/pauses\"; fail 'no luck'")
 
     run(planned)
 
-    pauses = [float(line) for line in (planned.world / "pauses").read_text().split()]
+    _, *between, _ = (planned.world / "pauses").read_text().split("next\n")
+    pauses = [text.split().count("1") for text in between]  # a second at a time: a stop is not kept waiting
     assert [low <= pause <= low + 2 for low, pause in zip((4, 8, 16), pauses, strict=True)] == [True, True, True]
 
 
@@ -317,6 +319,21 @@ def test_a_stop_takes_effect_between_two_steps(planned: Server) -> None:
     assert (run(planned), made(planned)) == ("rolled-back stopped by the operator before three", [])
 
 
+def test_who_asked_for_a_stop_is_in_the_result(planned: Server) -> None:
+    tell(planned, two_apply='printf bob@ws2 >"$RUN/stop"')
+
+    assert run(planned) == "rolled-back stopped by bob@ws2 before three"
+
+
+def test_a_stop_is_heard_while_a_step_waits_to_be_tried_again(planned: Server) -> None:
+    give_plan(planned, ("one", "stage"), tries=9)
+    planned.replace("sleep", 'if [ "$1" = 1 ]; then printf bob@ws2 >"$RUN/stop"; fi')
+    tell(planned, one_apply='echo x >>"$WORLD/tried"; fail "no luck"')
+
+    assert run(planned) == "rolled-back one: stopped by bob@ws2 before it was tried again"
+    assert ((planned.world / "tried").read_text(), made(planned)) == ("x\n", [])
+
+
 def test_a_stop_does_not_take_back_what_users_have_already(planned: Server) -> None:
     tell(planned, three_apply=': >"$RUN/stop"')
 
@@ -334,7 +351,7 @@ def test_a_second_run_is_refused_while_the_first_one_goes_on(planned: Server) ->
 
         result = run(second)
 
-    assert result.startswith("failed another upgrade holds the lock")
+    assert re.fullmatch(r"refused another run works on this host: run r1, started by t at 20.* UTC", result), result
     assert (order(planned), kinds(second, "step")) == (["one apply", "two apply"], [])
 
 
@@ -406,7 +423,9 @@ def test_nothing_is_begun_on_what_could_not_be_undone(planned: Server) -> None:
     tell(planned, two_apply="", one_undo="fail 'stuck'")
     second = next_run(planned)
 
-    assert run(second) == "failed what an interrupted run left behind could not be undone"
+    assert run(second).startswith(
+        "failed what the run r1 left behind could not be undone: it was interrupted. Going back failed at one: stuck."
+    )
     assert order(second)[2:] == ["two undo", "one undo"]
 
 

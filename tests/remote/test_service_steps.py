@@ -38,7 +38,7 @@ def upgraded(make_server: Make) -> Server:
     """Return a server whose new release is built and not started."""
     server = make_server()
     server.record()
-    server.apply("fetch_release", "unpack_release", "stop_services", "dump_database", "run_upgrade")
+    server.apply("fetch_release", "unpack_release", "stop_services", "dump_database", "seal_backup", "run_upgrade")
     return server
 
 
@@ -47,6 +47,7 @@ def upgraded(make_server: Make) -> Server:
 
 def test_what_undo_needs_is_written_down(server: Server) -> None:
     server.unit("netpoint-rq", "x", active=False)
+    server.prepare()
     server.apply("record_before")
 
     written = {path.name: path.read_text() for path in (server.run / "before").iterdir() if path.is_file()}
@@ -60,13 +61,14 @@ def test_what_undo_needs_is_written_down(server: Server) -> None:
 
 
 def test_the_branch_of_a_checkout_is_written_down(checkout: Server) -> None:
+    checkout.prepare()
     checkout.apply("record_before")
 
     assert (checkout.run / "before/ref").read_text() == "master\n"
 
 
 def test_how_to_reach_the_database_is_for_nobody_elses_eyes(server: Server) -> None:
-    done = server.step("record_before", "apply")
+    done = server.prepare()
 
     modes = [(server.run / name).stat().st_mode & 0o777 for name in ("database.env", "unit.env")]
     assert (modes, PASSWORD in done.stdout) == ([0o600, 0o600], False)
@@ -78,7 +80,7 @@ def test_a_configuration_may_take_its_password_from_the_units_environment(server
         "import os\nDATABASE = {'NAME': 'netpoint', 'PASSWORD': os.environ['DB_PASSWORD']}\n"
     )
 
-    server.apply("record_before")
+    server.prepare()
 
     assert "export PGPASSWORD='it'\"'\"'s \"$1\"'" in (server.run / "database.env").read_text().splitlines()
 
@@ -86,11 +88,12 @@ def test_a_configuration_may_take_its_password_from_the_units_environment(server
 def test_without_a_database_in_the_configuration_nothing_begins(server: Server) -> None:
     (server.old / "netpoint/netpoint/configuration.py").write_text("DATABASE = {}\n")
 
-    assert server.step("record_before", "apply").returncode == 1
-    assert server.reason == "the configuration names no database"
+    assert server.prepare().returncode == 1
+    assert server.reason == "the configuration of NetPoint names no database, or cannot be read"
 
 
 def test_a_database_that_does_not_answer_is_seen_before_anything_begins(server: Server) -> None:
+    server.prepare()
     (server.world / "database.down").touch()
 
     done = server.step("record_before", "apply")
@@ -110,6 +113,7 @@ def test_from_the_stop_on_users_are_without_netpoint(stopped: Server) -> None:
 def test_the_housekeeping_timer_is_stopped_too_and_started_again(server: Server) -> None:
     (server.world / "units/netpoint-housekeeping.timer").touch()
     (server.world / "units/netpoint-housekeeping.timer.active").touch()
+    server.prepare()
     server.apply("record_before", "stop_services")
     stopped = (server.world / "units/netpoint-housekeeping.timer.active").exists()
 

@@ -18,7 +18,6 @@ from netpoint_remote.running.bundle import (
     END,
     assignments,
     bundle_files,
-    database_print,
     plan_lines,
     probe_script,
     shown_shell,
@@ -153,16 +152,6 @@ def test_each_method_gets_its_own_source(*, git: bool, given: str, other: str) -
     text = bundled(case(facts(git=git), to=release))["bundle/environment.sh"]
 
     assert (f"export {given}=https://" in text, f"export {other}=" in text) == (True, False)
-
-
-@pytest.mark.parametrize(
-    ("identity", "name"),
-    [("7000/netpoint", "7000%2Fnetpoint"), ("", "db.example.org-5432-np"), ("../../x", "..%2F..%2Fx")],
-)
-def test_the_lock_of_a_database_is_one_file_name(identity: str, name: str) -> None:
-    seen = facts(database=database(identity=identity, host="db.example.org", port="5432", name="np"))
-
-    assert database_print(case(seen)) == name
 
 
 # ---- scripts of visits

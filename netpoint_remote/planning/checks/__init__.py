@@ -65,5 +65,6 @@ CHECKS: tuple[Callable[[Case], Problems], ...] = (
     server.checkout_is_clean,
     server.disk_is_large_enough,
     server.nobody_else_is_at_it,
+    server.release_was_not_rolled_back,
     server.release_is_in_service,
 )

@@ -136,8 +136,20 @@ def nobody_else_is_at_it(case: Case) -> Problems:
     if facts.lock_held:
         yield error(
             "lock",
-            f"an upgrade is running on this host: {facts.run_about or facts.run_id or 'by somebody'}",
-            "wait for its end; it goes on by itself whether or not somebody watches",
+            f"another run works on this host: {_signed(facts.lock_owner) or facts.run_about or 'nobody signed the lock'}",
+            "wait for its end (`attach` shows it), or ask it to `stop`; it goes on whether or not somebody watches",
+        )
+    elif facts.database.locked_by:
+        yield error(
+            "lock",
+            f"another run works on this database: {facts.database.locked_by}",
+            "it runs on another server; wait for its end",
+        )
+    elif facts.unsettled:
+        yield warning(
+            "unsettled",
+            f"the last run here could not go back: {facts.run_about or facts.run_id}",
+            "mend its cause; the next run undoes first what is left of it",
         )
     elif facts.interrupted:
         yield warning(
@@ -156,3 +168,19 @@ def release_is_in_service(case: Case) -> Problems:
             yield warning("half-upgraded", ailment, "an upgrade to this release runs its upgrade.sh again")
         else:
             yield warning("health", ailment, "look at it before an upgrade does: journalctl, and NetPoint's own log")
+
+
+def release_was_not_rolled_back(case: Case) -> Problems:
+    for version, about in case.facts.rolled_back:
+        if case.target and version == case.target.tree_version and not is_repair(case):
+            yield warning(
+                "rolled-back",
+                f"{version} was rolled back on this host before ({about})",
+                "go on only if what was wrong with it is mended",
+            )
+
+
+def _signed(owner: str) -> str:
+    """Return who signed the lock in words: `run X, started by alice@ws`."""
+    run, _, rest = owner.strip().partition(" ")
+    return f"run {run}, started by {rest.partition(' ')[0]}" if rest else ""

@@ -15,12 +15,17 @@ check() {
 apply() {
     clean || give_up "the checkout has local changes that it had not when it was looked at"
     : >"$begun"
-    if ! check_out "$TAG"; then
+    if ! check_out "$(wanted)"; then
         # Git refuses before it begins; what it began is undone.
         if clean; then rm -f -- "$begun"; fi
         fail "git could not check $TAG out"
     fi
     rm -f -- "$begun"
+}
+
+# By its name, a branch too on the way back, as long as the name still means this commit.
+wanted() {
+    if [ "$(checkout rev-parse -q --verify "$TAG^{commit}")" = "$COMMIT" ]; then say "$TAG"; else say "$COMMIT"; fi
 }
 
 check_out() {
@@ -31,8 +36,12 @@ check_out() {
 undo() {
     if [ -f "$begun" ]; then
         rm -f -- "$ROOT/.git/index.lock"
-        check_out -f "$TAG"
+        check_out -f "$(wanted)"
     fi
     check_out "$(cat "$RUN/before/ref")"
     rm -f -- "$begun"
+}
+
+by_hand() {
+    say "git -c safe.directory=$(quoted "$ROOT") -C $(quoted "$ROOT") checkout -f $(quoted "$(cat "$RUN/before/ref")") --"
 }

@@ -1,26 +1,30 @@
 # shellcheck shell=sh
 # Save the database and read the dump back: only then it counts (the upgrade document: "Always be sure to save a backup").
-: "${BACKUP_DIR:?}" "${RUN_ID:?}" "${RUN:?}"
-dump=$BACKUP_DIR/$RUN_ID/database.dump
+: "${BACKUP_DIR:?}" "${RUN_ID:?}" "${RUN:?}" "${BUNDLE:?}"
+# shellcheck source=../backup.sh
+. "$BUNDLE/backup.sh"
 
 check() {
-    [ -f "$dump" ] && (cd -- "$BACKUP_DIR/$RUN_ID" && sha256sum -c --status database.dump.sha256)
+    [ -f "$RUN/dumped" ] && { [ -f "$making/database.dump" ] || [ -f "$made/manifest" ]; }
 }
 
+# The rows are counted in the very snapshot that is dumped, so they are what the dump holds whoever writes meanwhile.
 apply() {
     umask 077
-    mkdir -p -- "$BACKUP_DIR/$RUN_ID"
-    with_database pg_dump -w -Fc -f "$dump.partial" || fail "pg_dump failed"
-    pg_restore -l "$dump.partial" >"$RUN/dump.list" || fail "the dump cannot be read back"
+    rm -rf -- "$making" "$RUN/dumped"
+    mkdir -p -- "$BACKUP_DIR"
+    mkdir -- "$making"
+    with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - <"$BUNDLE/dump.sql" 3>"$making/database.dump" >"$RUN/counted" ||
+        fail "the database could not be read: $(tail -n 1 "$RUN/log")"
+    [ "$(fact_of pg_dump.status "$RUN/counted")" = 0 ] || fail "pg_dump failed: $(tail -n 1 "$RUN/log")"
+    pg_restore -l "$making/database.dump" >"$RUN/dump.list" || fail "the dump cannot be read back"
     grep -q 'TABLE DATA.*django_migrations' "$RUN/dump.list" || fail "the dump holds no django_migrations: it is not NetPoint's database"
-    pg_restore -f /dev/null "$dump.partial" || fail "the dump cannot be read back to its end"
-    mv -f -- "$dump.partial" "$dump"
-    (cd -- "$BACKUP_DIR/$RUN_ID" && sha256sum database.dump) | write_file "$dump.sha256"
-    say "${OLD_VERSION:?} ${VERSION:?}" | write_file "$BACKUP_DIR/$RUN_ID/about"
-    sync -- "$dump" "$dump.sha256" "$BACKUP_DIR/$RUN_ID"
-    journal note "dump: $dump ($(($(stat -c %s -- "$dump") / 1024)) KiB)"
+    pg_restore -f /dev/null "$making/database.dump" || fail "the dump cannot be read back to its end"
+    journal note "dumped: $(($(stat -c %s -- "$making/database.dump") / 1024)) KiB"
+    : >"$RUN/dumped"
 }
 
+# A backup that was sealed stays: it takes room only, and may be the one that somebody needs.
 undo() {
-    rm -f -- "$dump.partial"
+    rm -rf -- "$making" "$RUN/dumped"
 }

@@ -21,3 +21,7 @@ point_to() {
 undo() {
     point_to "$(cat "$RUN/before/link")"
 }
+
+by_hand() {
+    say "ln -sfn -- $(quoted "$(cat "$RUN/before/link")") $(quoted "$ROOT")"
+}

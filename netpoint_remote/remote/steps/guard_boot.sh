@@ -14,3 +14,7 @@ apply() {
 undo() {
     lift_guard
 }
+
+by_hand() {
+    guard_by_hand
+}

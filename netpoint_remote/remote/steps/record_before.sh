@@ -1,19 +1,15 @@
 # shellcheck shell=sh
-# Write down all that undo needs, before the first change: units, users, link or branch, how to reach the database.
-: "${RUN:?}" "${ROOT:?}" "${OLD:?}" "${PRODUCT:?}" "${SERVICES:?}" "${METHOD:?}"
+# Write down all that undo needs, before the first change: units, link or branch, what the database has.
+: "${RUN:?}" "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${METHOD:?}"
 
 check() {
-    [ -f "$RUN/before/complete" ] && [ -f "$RUN/database.env" ]
+    [ -f "$RUN/before/complete" ]
 }
 
 apply() {
     umask 077
     mkdir -p -- "$RUN/before/units"
-    : >"$RUN/unit.env"
-    systemctl show -p Environment,EnvironmentFiles "${SERVICES%% *}" | ask "$OLD" unit | write_file "$RUN/unit.env"
-    ask "$OLD" database "$OLD" "$PRODUCT" | write_file "$RUN/database.env"
-    grep -q PGDATABASE "$RUN/database.env" || grep -q PGSERVICE "$RUN/database.env" || fail "the configuration names no database"
-    record_units
+    record_active
     readlink -- "$ROOT" >"$RUN/before/link" || :
     if [ "$METHOD" = git ]; then
         checkout symbolic-ref -q --short HEAD >"$RUN/before/ref" || checkout rev-parse HEAD >"$RUN/before/ref"
@@ -23,9 +19,7 @@ apply() {
     sync
 }
 
-record_units() {
-    user=$(systemctl show -p User "${SERVICES%% *}" | sed -n 's/^User=//p')
-    say "${user:-$(id -un)}" >"$RUN/before/user"
+record_active() {
     : >"$RUN/before/active"
     for unit in $SERVICES "$PRODUCT-housekeeping.timer"; do
         if active "$unit"; then say "$unit" >>"$RUN/before/active"; fi

@@ -75,3 +75,7 @@ undo() {
         rm -f -- "$RUN/migrating"
     fi
 }
+
+by_hand() {
+    if [ -f "$RUN/migrating" ]; then restore_by_hand "$dump"; fi
+}

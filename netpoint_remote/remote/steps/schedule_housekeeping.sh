@@ -60,3 +60,9 @@ undo() {
         if [ -e "$RUN/before/kept.$name" ] || [ -L "$RUN/before/kept.$name" ]; then cp -a -- "$RUN/before/kept.$name" "$made"; fi
     done <"$RUN/before/housekeeping"
 }
+
+by_hand() {
+    if [ -f "$RUN/before/housekeeping" ]; then
+        while IFS= read -r made; do say "rm -f -- $(quoted "$made")"; done <"$RUN/before/housekeeping"
+    fi
+}

@@ -45,3 +45,7 @@ undo() {
     fi
     rm -f -- "$RUN/serving" "$RUN/rows"
 }
+
+by_hand() {
+    say "systemctl stop ${SERVICES:?}"
+}

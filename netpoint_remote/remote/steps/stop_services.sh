@@ -25,13 +25,15 @@ apply() {
     done
 }
 
+# Not our own: this one, and the one that holds the lock.
+others="datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() AND application_name NOT LIKE 'netpoint-remote %'"
+
 sessions() {
-    sql "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+    sql "SELECT count(*) FROM pg_stat_activity WHERE $others"
 }
 
 session_names() {
-    sql "SELECT coalesce(client_addr::text, 'this server') || ' (' || application_name || ')' FROM pg_stat_activity
-        WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()" | tr '\n' ' '
+    sql "SELECT coalesce(client_addr::text, 'this server') || ' (' || application_name || ')' FROM pg_stat_activity WHERE $others" | tr '\n' ' '
 }
 
 # Start what ran before, and give it time to answer.
@@ -45,4 +47,9 @@ undo() {
     [ -z "$failed" ] || fail "systemctl could not start$failed"
     if grep -q -v timer "$RUN/before/active"; then wait_for_login "$OLD" 90 || fail "the old release was started and does not answer"; fi
     if [ -n "$opened" ]; then journal window-closed ''; fi
+}
+
+by_hand() {
+    say "rm -f -- $(quoted "$RUN/window")   # NetPoint may start again"
+    say "systemctl start $(tr '\n' ' ' <"$RUN/before/active")"
 }

@@ -2,6 +2,8 @@
 # Unpack the release beside the running one, whole or not at all (the upgrade document, step 3, option A).
 : "${STATE_DIR:?}" "${ARCHIVE_SHA256:?}" "${NEW:?}" "${ROOT:?}" "${TREE_VERSION:?}"
 record=$STATE_DIR/releases/$(basename -- "$NEW")
+mark=$STATE_DIR/rolled-back/$TREE_VERSION
+kept=$NEW.rolled-back-${RUN_ID:?}
 partial=$(dirname -- "$NEW")/.$(basename -- "$NEW").partial
 
 check() {
@@ -9,6 +11,7 @@ check() {
 }
 
 apply() {
+    set_rolled_back_aside
     [ ! -e "$NEW" ] || [ -f "$record" ] || fail "$NEW is in the way and was not made by this program; move it aside"
     [ "$(readlink -f -- "$ROOT")" != "$NEW" ] || fail "$NEW is the running release"
     rm -rf -- "$partial" "$NEW"
@@ -20,7 +23,23 @@ apply() {
     mv -T -- "$partial" "$NEW"
 }
 
+# A release that was rolled back may hold files of its users that nobody else has: it is kept, and unpacked anew.
+set_rolled_back_aside() {
+    if [ -d "$NEW" ] && [ -f "$mark" ] && ! [ -e "$kept" ] && [ "$(readlink -f -- "$ROOT")" != "$NEW" ]; then
+        say "$NEW was rolled back; it is kept as $kept"
+        if [ -f "$record" ]; then cp -- "$record" "$STATE_DIR/releases/$(basename -- "$kept")"; fi
+        mv -T -- "$NEW" "$kept"
+    fi
+}
+
 undo() {
     rm -rf -- "$partial"
-    if [ -f "$record" ] && [ "$(readlink -f -- "$ROOT")" != "$NEW" ]; then rm -rf -- "$NEW" && rm -f -- "$record"; fi
+    if [ -f "$record" ] && [ "$(readlink -f -- "$ROOT")" != "$NEW" ] && ! { [ -f "$mark" ] && ! [ -e "$kept" ]; }; then
+        rm -rf -- "$NEW"
+        rm -f -- "$record"
+    fi
+    if [ -e "$kept" ]; then
+        mv -T -- "$kept" "$NEW"
+        mv -f -- "$STATE_DIR/releases/$(basename -- "$kept")" "$record"
+    fi
 }

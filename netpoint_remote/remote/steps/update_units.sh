@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # Point the units of an install from before virtual environments to the new Python and gunicorn (the upgrade document, step 5).
-: "${ROOT:?}" "${SERVICES:?}" "${RUN:?}"
+: "${ROOT:?}" "${SERVICES:?}" "${RUN:?}" "${BUNDLE:?}"
+# shellcheck source=../units.sh
+. "$BUNDLE/units.sh"
 
 # A unit that exists, that runs gunicorn or manage.py from outside the virtual environment, and for which contrib has an
 # example; one that runs something of the admin's own is the admin's.
@@ -10,10 +12,6 @@ outdated() {
         if [ -f "$path" ] && [ -f "$(example "$unit")" ] && grep -q -E '^ExecStart=.*(gunicorn|manage\.py)' "$path" &&
             ! grep '^ExecStart=' "$path" | grep -q -F -e "$ROOT/venv/bin/"; then say "$unit"; fi
     done
-}
-
-unit_file() {
-    systemctl show -p FragmentPath "$1" | sed -n 's/^FragmentPath=//p'
 }
 
 example() {
@@ -27,8 +25,7 @@ check() {
 apply() {
     for unit in $(outdated); do
         path=$(unit_file "$unit")
-        cp -a -- "$path" "$RUN/before/units/$unit"
-        say "$path" >"$RUN/before/units/$unit.path"
+        keep_unit "$unit" "$path"
         # The example with this server's folder and user in it.
         sed -e "s|/opt/$PRODUCT|$ROOT|g" -e "s|^User=.*|User=$(cat "$RUN/before/user")|" "$(example "$unit")" >"$path.partial"
         sed -i "s|^Group=.*|Group=$(id -gn "$(cat "$RUN/before/user")")|" "$path.partial"
@@ -40,12 +37,9 @@ apply() {
 }
 
 undo() {
-    for kept in "$RUN/before/units"/*.path; do
-        if [ -f "$kept" ]; then
-            path=$(cat "$kept")
-            cp -a -- "${kept%.path}" "$path"
-            rm -f -- "$path.partial"
-        fi
-    done
-    systemctl daemon-reload
+    put_units_from "$RUN/before/units"
+}
+
+by_hand() {
+    units_by_hand "$RUN/before/units"
 }

@@ -1,0 +1,47 @@
+# shellcheck shell=sh
+# Which files of the old release are the admin's own, besides what users uploaded (the upgrade document, step 3, option A).
+#
+# The document names local_requirements.txt, configuration.py, ldap_config.py and gunicorn.py. Admins keep more beside
+# them: what the old tree has at its top, in the product's folder or beside configuration.py, the new one lacks, and
+# did not come with the old archive (its files share one time) is theirs and comes along.
+: "${OLD:?}" "${NEW:?}" "${PRODUCT:?}"
+
+documented() {
+    say local_requirements.txt
+    say gunicorn.py
+    say "$PRODUCT/$PRODUCT/configuration.py"
+    say "$PRODUCT/$PRODUCT/ldap_config.py"
+    say "$PRODUCT/local"
+}
+
+others() (
+    cd -- "$OLD" || exit 1
+    for name in * .[!.]* "$PRODUCT"/* "$PRODUCT/$PRODUCT"/*; do
+        case $name in
+            venv | .git | .netpoint-remote | *__pycache__ | *.pyc | "$PRODUCT/static" | "$PRODUCT/media" | "$PRODUCT/scripts" | "$PRODUCT/reports") continue ;;
+            *) ;;
+        esac
+        if { [ -e "$name" ] || [ -L "$name" ]; } && ! [ -e "$NEW/$name" ] && is_local "$name" && ! holds_uploads "$name"; then say "$name"; fi
+    done
+)
+
+# Uploaded files have steps of their own.
+holds_uploads() {
+    say "${FOLDERS?}" | grep -q -x -F -e "$1"
+}
+
+is_local() {
+    if [ -L "$1" ]; then
+        return 0
+    elif [ -d "$1" ]; then
+        came=$(stat -c %Y -- "$OLD/upgrade.sh")
+        [ -n "$(find "$1" -name __pycache__ -prune -o -type f \( -newer "$OLD/upgrade.sh" -o ! -newermt "@$((came - 1))" \) -print -quit)" ]
+    else
+        [ "$(stat -L -c %Y -- "$1")" != "$(stat -L -c %Y -- "$OLD/upgrade.sh")" ]
+    fi
+}
+
+local_files() {
+    documented | while IFS= read -r name; do if [ -e "$OLD/$name" ]; then say "$name"; fi; done
+    others
+}

@@ -1,0 +1,72 @@
+# shellcheck shell=sh
+# One run at a time: for each host by flock, for each database by an advisory lock in it. Both die with their holder (the design, promise 5).
+: "${STATE_DIR:?}" "${RUN:?}" "${RUN_ID:?}" "${OPERATOR:?}" "${HOST?}"
+
+# Take the lock of this host on descriptor 9 and sign it; else `why` says who has it.
+lock_host() {
+    why="the lock $STATE_DIR/lock cannot be opened"
+    ( : >>"$STATE_DIR/lock") 2>/dev/null || return 1
+    exec 9>>"$STATE_DIR/lock"
+    if ! flock -w 10 9; then
+        # shellcheck disable=SC2034 # main.sh reads it
+        why="another run works on this host: $(lock_owner)"
+        return 1
+    fi
+    printf '%s %s %s\n' "$RUN_ID" "$OPERATOR" "$(date +%s)" >"$STATE_DIR/lock" || :
+}
+
+# Who signed the lock, in words; what is signed there is a note only, the lock itself is the kernel's.
+lock_owner() {
+    if IFS=' ' read -r id owner since <"$STATE_DIR/lock"; then
+        case $since in '' | *[!0-9]* | ???????????*) since='an unknown time' ;; *) since=$(date -u -d "@$since" '+%Y-%m-%d %H:%M:%S UTC') ;; esac
+        one_line "run $id, started by $owner at $since" 300
+    else
+        printf 'nobody signed it'
+    fi
+}
+
+# Take the lock in the database, which another server may share. A psql holds it that reads from a pipe: when this
+# process ends, however it ends, so does the pipe, the psql and with it the lock.
+lock_database() {
+    exec 5>&-
+    rm -f -- "$RUN/database.pipe"
+    mkfifo -m 600 -- "$RUN/database.pipe"
+    : >"$RUN/database.lock"
+    PGAPPNAME="netpoint-remote $RUN_ID $HOST" with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - \
+        <"$RUN/database.pipe" >"$RUN/database.lock" 2>&1 6>&- 7>&- 8>&- 9>&- &
+    holder=$!
+    exec 5>"$RUN/database.pipe"
+    rm -f -- "$RUN/database.pipe"
+    ask_for_lock
+}
+
+# See that the lock in the database is still ours: a database that was restarted has forgotten it.
+hold_database() {
+    if [ -n "${holder-}" ] && ask_for_lock; then return 0; fi
+    case $answer in held*) return 1 ;; *) lock_database ;; esac
+}
+
+# Asking again for what the session has is harmless. A psql whose database went away ends.
+ask_for_lock() {
+    before=$(wc -l <"$RUN/database.lock")
+    lock_query >&5 2>/dev/null || :
+    waited=0
+    until answer=$(tail -n "+$((before + 1))" "$RUN/database.lock" | head -n 1) && [ -n "$answer" ]; do
+        if ! kill -0 "$holder" 2>/dev/null || [ "$waited" -ge 600 ]; then
+            answer="the database does not answer: $(tail -n 1 "$RUN/database.lock")"
+            break
+        fi
+        waited=$((waited + 1))
+        sleep 0.05
+    done
+    [ "$answer" = locked ]
+}
+
+lock_query() {
+    cat <<'END'
+SELECT CASE WHEN pg_try_advisory_lock(1852797028, 1919250799) THEN 'locked' ELSE 'held by ' || coalesce((
+    SELECT string_agg(application_name || coalesce(' from ' || host(client_addr), ''), ', ') FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND classid = 1852797028 AND objid = 1919250799 AND database = (
+        SELECT oid FROM pg_database WHERE datname = current_database())), 'somebody') END;
+END
+}

@@ -1,0 +1,31 @@
+# shellcheck shell=sh
+# See that what we go back to is there and whole, while NetPoint still serves (the design, promise 6).
+: "${FROM:?}" "${NEW:?}" "${METHOD:?}" "${TREE_VERSION:?}" "${COMMIT?}" "${ASIDE_BACK?}" "${RUN:?}" "${BUNDLE:?}" "${BACKUP_DIR:?}"
+# shellcheck source=../backup.sh
+. "$BUNDLE/backup.sh"
+
+check() {
+    [ -f "$RUN/backup.checked" ]
+}
+
+apply() {
+    backup_is_whole "$BACKUP_DIR/$FROM" || give_up "the backup $BACKUP_DIR/$FROM is not what its manifest says: it cannot be gone back to"
+    pg_restore -f /dev/null "$BACKUP_DIR/$FROM/database.dump" || give_up "the dump in $BACKUP_DIR/$FROM cannot be read to its end"
+    if [ "$METHOD" = git ]; then
+        checkout cat-file -e "$COMMIT^{tree}" || give_up "the checkout has no commit $COMMIT any more"
+        [ "$(checkout rev-parse HEAD)" = "$COMMIT" ] || runs "$ASIDE_BACK"
+    else
+        [ "$(tree_version "$NEW")" = "$TREE_VERSION" ] || give_up "$NEW is not the release $TREE_VERSION any more"
+        runs "$NEW"
+    fi
+    : >"$RUN/backup.checked"
+}
+
+# A virtual environment that was moved cannot run, but its Python can.
+runs() {
+    "$1/venv/bin/python3" -c '' || give_up "the virtual environment in $1 does not run any more"
+}
+
+undo() {
+    rm -f -- "$RUN/backup.checked"
+}

@@ -1,0 +1,22 @@
+# shellcheck shell=sh
+# Count what going back would lose, now that nobody writes any more; without the operator's word it is not lost (the design, promise 2).
+: "${FROM:?}" "${ACCEPT_LOSS?}" "${RUN:?}" "${BUNDLE:?}"
+# shellcheck source=../losses.sh
+. "$BUNDLE/losses.sh"
+
+check() {
+    [ -f "$RUN/losses" ]
+}
+
+apply() {
+    lost=$(changes_since "$FROM")
+    if [ "$ACCEPT_LOSS" != yes ] && [ "$lost" != 0 ]; then
+        give_up "going back would lose ${lost:-an unknown number of} changes made since the backup; --accept-loss says that this is meant"
+    fi
+    journal note "changes since the backup, which are lost: ${lost:-unknown}"
+    say "${lost:-unknown}" >"$RUN/losses"
+}
+
+undo() {
+    rm -f -- "$RUN/losses"
+}

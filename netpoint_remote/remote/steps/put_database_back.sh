@@ -1,0 +1,32 @@
+# shellcheck shell=sh
+# Put the database of a backup in place of the present one, which was dumped just before (the upgrade document: "a backup").
+: "${FROM:?}" "${RUN:?}" "${BUNDLE:?}" "${SERVICES:?}" "${BACKUP_DIR:?}"
+# shellcheck source=../backup.sh
+. "$BUNDLE/backup.sh"
+
+check() {
+    [ -f "$RUN/put_back" ] && holds_migrations_of "$BACKUP_DIR/$FROM"
+}
+
+apply() {
+    : >"$RUN/putting"
+    sync -- "$RUN/putting" 2>/dev/null || sync
+    restore_database "$BACKUP_DIR/$FROM/database.dump" || fail "the dump could not be put back; the database is as it was: $(tail -n 1 "$RUN/log")"
+    holds_migrations_of "$BACKUP_DIR/$FROM" || fail "the dump was put back, and the database has other migrations than the backup"
+    : >"$RUN/put_back"
+}
+
+undo() {
+    if [ -f "$RUN/putting" ]; then
+        # After a reboot in the window systemd may have started them.
+        # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
+        systemctl stop $SERVICES
+        restore_database "$made/database.dump" || fail "the dump $made/database.dump could not be put back, so NetPoint is left stopped"
+        holds_migrations_of "$made" || fail "$made/database.dump was put back and the database is not as it was"
+        rm -f -- "$RUN/putting" "$RUN/put_back"
+    fi
+}
+
+by_hand() {
+    restore_by_hand "$made/database.dump"
+}

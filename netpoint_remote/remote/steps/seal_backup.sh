@@ -1,0 +1,53 @@
+# shellcheck shell=sh
+# Write down what a backup holds and give it its name: from here on it counts as one (the design, promise 6).
+: "${RUN:?}" "${RUN_ID:?}" "${OPERATOR:?}" "${BUNDLE:?}" "${PURPOSE:?}" "${METHOD:?}" "${ROOT:?}" "${OLD:?}" "${OLD_VERSION:?}" "${TREE_VERSION:?}"
+# shellcheck source=../backup.sh
+. "$BUNDLE/backup.sh"
+
+check() {
+    [ -f "$RUN/sealed" ] && backup_is_whole "$made"
+}
+
+apply() {
+    umask 077
+    # It may have got its name already when it was cut off.
+    if ! [ -e "$making" ] && backup_is_whole "$made"; then
+        : >"$RUN/sealed"
+        return 0
+    fi
+    manifest | write_file "$making/manifest"
+    backup_is_whole "$making" || fail "the backup does not read back as it was written"
+    sync -- "$making"/* "$making" 2>/dev/null || sync
+    mv -T -- "$making" "$made"
+    sync -- "$BACKUP_DIR" 2>/dev/null || sync
+    : >"$RUN/sealed"
+    journal note "backup: $made"
+}
+
+manifest() {
+    say "backup=$RUN_ID"
+    say "purpose=$PURPOSE"
+    say "made=$(date +%s)"
+    say "operator=$OPERATOR"
+    say "method=$METHOD"
+    say "root=$ROOT"
+    say "tree=$OLD"
+    say "version=$OLD_VERSION"
+    say "leads_to=$TREE_VERSION"
+    say "verified=$(cat "$RUN/verified" 2>/dev/null || say read)"
+    if [ "$METHOD" = git ]; then
+        say "commit=$(checkout rev-parse HEAD)"
+        say "ref=$(cat "$RUN/before/ref")"
+    fi
+    grep -E '^(database_time|postgresql|database_mb|migrations|changes\.[a-z_]+|rows\.[A-Za-z0-9_.]+)=' "$RUN/counted"
+    for file in database.dump files.tar; do
+        if [ -f "$making/$file" ]; then
+            say "size.$file=$(stat -c %s -- "$making/$file")"
+            say "sha256.$file=$(sha256sum <"$making/$file" | cut -c -64)"
+        fi
+    done
+}
+
+undo() {
+    rm -f -- "$RUN/sealed"
+}
