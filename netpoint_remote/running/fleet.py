@@ -6,22 +6,23 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeVar
 
 from netpoint_remote.errors import ConnectError, LineLost, NetPointRemoteError, ReleaseError, RequestError
-from netpoint_remote.planning.case import Case, is_as_asked
-from netpoint_remote.planning.checks import find_problems, shared_databases
+from netpoint_remote.planning.case import Case
+from netpoint_remote.planning.checks import shared_databases
 from netpoint_remote.planning.facts import Facts
+from netpoint_remote.planning.goal import BackUp, Decision, GoBack, Goal, Upgrade, decide
 from netpoint_remote.planning.inventory import Host, Inventory
 from netpoint_remote.planning.method import method_of
-from netpoint_remote.planning.plan import Plan, make_plan
 from netpoint_remote.planning.problem import Problem, Severity
 from netpoint_remote.planning.told import told_facts
 from netpoint_remote.planning.version import path
+from netpoint_remote.planning.way_back import made
 from netpoint_remote.reporting.event import Event, Kind, Observer
 from netpoint_remote.reporting.json import event_to_json, to_json
 from netpoint_remote.reporting.markdown import render_markdown
@@ -30,7 +31,7 @@ from netpoint_remote.reporting.plan_view import Phase as ShownPhase
 from netpoint_remote.reporting.report import FleetReport, HostReport, Status
 from netpoint_remote.running.bundle import shown_shell
 from netpoint_remote.running.credentials import Credentials
-from netpoint_remote.running.host import Line, Order, look, upgrade_host
+from netpoint_remote.running.host import Line, Order, carry_out, look
 from netpoint_remote.running.ssh import Connector, ensure_open_files
 from netpoint_remote.running.targets import Targets, bundle_folder
 
@@ -48,6 +49,9 @@ class Request:
     target: str | None = None
     jobs: int = 16
     report_dir: Path = Path("runs")
+    to: str | None = None
+    accept_loss: bool = False
+    verify: bool = False
     dry_run: bool = False
     skip_refused: bool = False
     push: bool = False
@@ -70,10 +74,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """What looking at one host came to: a case with its problems, or a report that is final already."""
+    """What looking at one host came to: a decision, or a report that is final already."""
 
-    case: Case | None
+    decision: Decision | None
     report: HostReport
+    goal: Goal = field(default_factory=Upgrade)
+
+    @property
+    def case(self) -> Case | None:
+        return self.decision.case if self.decision else None
 
     @property
     def may_go_on(self) -> bool:
@@ -142,8 +151,8 @@ class _Run:
             looked = self._look_at_all(connector)
             plans = tuple(self._plans(looked))
             shells = tuple(self._shells(looked)) if self.request.command == "plan" else ()
-            if self.request.command == "upgrade" and not self.request.dry_run:
-                self._upgrade(looked, plans, connector)
+            if self.request.command in CHANGING and not self.request.dry_run:
+                self._change(looked, plans, connector)
         return Outcome(report=self._report(), folder=self.folder, plans=plans, shells=shells)
 
     @contextmanager
@@ -171,15 +180,16 @@ class _Run:
             raise RequestError(
                 f"the report folder {self.folder} cannot be written: {error.strerror}; name another with --report-dir"
             ) from None
-        with events:
-            self.observer = _Recorder(self.observer, events.write, events.flush)
-            try:
-                yield
-            finally:
-                if self.reports:
-                    self._write_report()
-                else:
-                    shutil.rmtree(self.folder, ignore_errors=True)
+        self.observer = _Recorder(self.observer, events.write, events.flush)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # a full disk has been told of by then, or is as the report cannot be written
+                events.close()
+            if self.reports:
+                self._write_report()
+            else:
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write_report(self) -> None:
         """Write the report whole or not at all; what a full disk here loses is still shown on the terminal."""
@@ -224,7 +234,7 @@ class _Run:
     def _look_at(self, host: Host, connector: Connector) -> _Looked:
         try:
             with Line(connector, host, self.observer.on_event) as line:
-                facts = look(line, self.request.target)
+                facts = look(line, self.request.target, backups=self.request.command == "rollback")
             return self._judged(host, facts)
         except (ConnectError, LineLost) as error:
             return _Looked(None, HostReport(name=host.name, status=Status.UNREACHABLE, reason=str(error)))
@@ -235,21 +245,32 @@ class _Run:
             return _Looked(None, HostReport(name=host.name, status=Status.FAILED, reason=reason))
 
     def _judged(self, host: Host, facts: Facts) -> _Looked:
-        case = Case(host=host, facts=facts, target=None, last_minors=dict(self.request.inventory.last_minors))
-        trouble: tuple[Problem, ...] = ()
-        if self.targets is not None:
-            try:
-                case = replace(case, target=self.targets.of(host, facts))
-            except ReleaseError as error:
-                trouble = (_release_problem(error),)
-        problems = trouble + find_problems(case)
-        return _Looked(case, _looked_report(case, problems, self.request))
+        goal, trouble = self._goal(host, facts)
+        decision = decide(goal, host, facts, dict(self.request.inventory.last_minors))
+        problems = trouble + decision.problems
+        return _Looked(decision, _looked_report(decision, problems, self.request), goal)
+
+    def _goal(self, host: Host, facts: Facts) -> tuple[Goal, tuple[Problem, ...]]:
+        request = self.request
+        if request.command == "backup":
+            return BackUp(verify=request.verify), ()
+        if request.command == "rollback":
+            return GoBack(to=request.to, accept_loss=request.accept_loss), ()
+        try:
+            return Upgrade(target=self.targets.of(host, facts) if self.targets else None), ()
+        except ReleaseError as error:
+            return Upgrade(), (_release_problem(error),)
 
     def _without_shared_databases(self, looked: Mapping[str, _Looked]) -> dict[str, _Looked]:
+        if self.request.command == "backup":  # each waits for its turn
+            return dict(looked)
         shared = shared_databases({name: each.case.facts for name, each in looked.items() if each.case})
         return {
-            name: _Looked(each.case, _looked_report(each.case, (shared[name], *each.report.problems), self.request))
-            if name in shared and each.case
+            name: replace(
+                each,
+                report=_looked_report(each.decision, (shared[name], *each.report.problems), self.request),
+            )
+            if name in shared and each.decision
             else each
             for name, each in looked.items()
         }
@@ -259,21 +280,21 @@ class _Run:
     def _plans(self, looked: Mapping[str, _Looked]) -> Iterator[HostPlan]:
         for each in looked.values():
             if (
-                each.case
-                and each.case.target
+                each.decision
+                and each.decision.to_version
                 and each.report.status in {Status.READY, Status.CURRENT, Status.UNCHANGED}
             ):
-                yield _shown_plan(each, constraints=self.request.constraints)
+                yield _shown_plan(each.decision, constraints=self.request.constraints)
 
     def _shells(self, looked: Mapping[str, _Looked]) -> Iterator[tuple[str, str]]:
         for name, each in looked.items():
-            if each.may_go_on and each.case:
-                yield name, shown_shell(make_plan(each.case))
+            if each.may_go_on and each.decision and each.decision.plan:
+                yield name, shown_shell(each.decision.plan)
 
-    # Upgrading
+    # Changing
 
-    def _upgrade(self, looked: Mapping[str, _Looked], plans: tuple[HostPlan, ...], connector: Connector) -> None:
-        going = tuple(each.case for each in looked.values() if each.may_go_on and each.case)
+    def _change(self, looked: Mapping[str, _Looked], plans: tuple[HostPlan, ...], connector: Connector) -> None:
+        going = tuple(each for each in looked.values() if each.may_go_on and each.decision)
         held_back = [host.name for host in self.request.hosts if self.reports[host.name].status in HELD_BACK]
         if not going:
             return
@@ -289,22 +310,22 @@ class _Run:
             raise RequestError(NOT_CONFIRMED)
         self._carry_out_all(going, connector)
 
-    def _not_started(self, cases: Iterable[Case], reason: str) -> None:
-        for case in cases:
-            self.reports[case.host.name] = replace(
-                self.reports[case.host.name], status=Status.NOT_STARTED, reason=reason
+    def _not_started(self, going: Iterable[_Looked], reason: str) -> None:
+        for each in going:
+            self.reports[each.report.name] = replace(
+                self.reports[each.report.name], status=Status.NOT_STARTED, reason=reason
             )
 
-    def _carry_out_all(self, cases: tuple[Case, ...], connector: Connector) -> None:
+    def _carry_out_all(self, going: tuple[_Looked, ...], connector: Connector) -> None:
         folder = bundle_folder()
         try:
-            orders = {case.host: self._order(case, folder) for case in cases}
+            orders = {order.case.host: order for order in (self._order(each, folder) for each in going)}
             for host in orders:
                 self.reports[host.name] = replace(
                     self.reports[host.name], status=Status.NOT_STARTED, reason="stopped by the operator"
                 )
             work = self._in_parallel(
-                tuple(orders), lambda host: upgrade_host(orders[host], connector, self.observer.on_event)
+                tuple(orders), lambda host: carry_out(orders[host], connector, self.observer.on_event)
             )
             for host, report in work:
                 self.reports[host.name] = report
@@ -314,16 +335,21 @@ class _Run:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _order(self, case: Case, folder: Path) -> Order:
-        assert self.targets is not None  # noqa: S101  an upgrade has a target
-        request = self.request
+    def _order(self, looked: _Looked, folder: Path) -> Order:
+        assert looked.decision is not None  # noqa: S101  it may go on
+        request, case = self.request, looked.decision.case
+        archive = None
+        if self.targets is not None:
+            archive = self.targets.file_of(case.host, case.facts, folder, push=request.push)
         return Order(
-            case=case,
+            command=request.command,
+            goal=looked.goal,
+            decision=looked.decision,
             run_id=self.run_id,
             operator=request.operator,
             push=request.push,
             constraints=request.constraints,
-            archive=self.targets.file_of(case.host, case.facts, folder, push=request.push),
+            archive=archive,
             log_dir=self.folder,
         )
 
@@ -336,16 +362,20 @@ class _Run:
         with ThreadPoolExecutor(max_workers=max(min(self.request.jobs, len(hosts)), 1)) as pool:
             futures = {pool.submit(self._admitted, host, work): host for host in hosts}
             pending = set(futures)
-            while pending:
-                try:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                except KeyboardInterrupt:
-                    self._leave_at_once()
-                    continue
-                for future in done:
-                    result = future.result()
-                    if result is not None:
-                        yield futures[future], result
+            try:
+                while pending:
+                    try:
+                        done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    except KeyboardInterrupt:
+                        self._leave_at_once()
+                        continue
+                    for future in done:
+                        result = future.result()
+                        if result is not None:
+                            yield futures[future], result
+            except BaseException:  # also in whoever takes the results: the pool would wait for hosts that take hours
+                self._leave_at_once()
+                raise
 
     def _leave_at_once(self) -> None:
         """Hang up everywhere: whoever waits on a server gets an error now, and the servers go on by themselves."""
@@ -377,6 +407,7 @@ class _Recorder:
         self._observer.on_event(event)
 
 
+CHANGING = frozenset({"upgrade", "backup", "rollback"})
 HELD_BACK = {Status.REFUSED, Status.UNREACHABLE, Status.FAILED}
 
 
@@ -399,13 +430,14 @@ def _not_started(host: Host, reason: str) -> HostReport:
     return HostReport(name=host.name, status=Status.NOT_STARTED, reason=reason)
 
 
-def _looked_report(case: Case, problems: tuple[Problem, ...], request: Request) -> HostReport:
+def _looked_report(decision: Decision, problems: tuple[Problem, ...], request: Request) -> HostReport:
     """Return the report of a host that was only looked at, which is final for a check."""
+    case = decision.case
     blocking = [problem for problem in problems if problem.blocks]
     if blocking:
         more = f" (and {len(blocking) - 1} more)" if len(blocking) > 1 else ""
         status, reason = Status.REFUSED, f"{blocking[0].message}{more}"
-    elif is_as_asked(case):
+    elif decision.as_asked:
         status = Status.UNCHANGED if request.command == "upgrade" else Status.CURRENT
         reason = f"{case.facts.disk_version} is installed and in service{_last_run(case.facts)}"
     else:
@@ -415,7 +447,7 @@ def _looked_report(case: Case, problems: tuple[Problem, ...], request: Request) 
         status=status,
         reason=reason,
         from_version=case.facts.disk_version or None,
-        to_version=case.target.text if case.target else None,
+        to_version=decision.to_version,
         method=method_of(case.facts).value,
         facts=tuple(told_facts(case)),
         problems=problems,
@@ -430,16 +462,13 @@ def _last_run(facts: Facts) -> str:
     )
 
 
-def _shown_plan(looked: _Looked, *, constraints: bool) -> HostPlan:
-    case = looked.case
-    assert case is not None and case.target is not None and case.installed is not None  # noqa: S101, PT018  filtered before
-    plan = make_plan(case) if looked.may_go_on else Plan(steps=(), variables=())
-    hops = path(case.installed, case.target.version, extra=case.last_minors) if looked.may_go_on else ()
+def _shown_plan(decision: Decision, *, constraints: bool) -> HostPlan:
+    case, plan = decision.case, decision.plan
     return HostPlan(
         name=case.host.name,
         from_version=case.facts.disk_version,
-        to_version=case.target.text,
-        hops=tuple(map(str, hops)),
+        to_version=decision.to_version or "",
+        hops=_hops(case) if plan else (),
         steps=tuple(
             PlanStep(
                 name=step.name,
@@ -447,10 +476,22 @@ def _shown_plan(looked: _Looked, *, constraints: bool) -> HostPlan:
                 phase=ShownPhase(step.phase.value),
                 expected_seconds=step.usual_seconds,
             )
-            for step in plan.steps
+            for step in (plan.steps if plan else ())
         ),
         method=case.method.value,
-        notes=tuple(f"held back: {each}, {each.why}" for each in case.target.constraints)
-        if constraints and plan.steps
-        else (),
+        notes=tuple(_notes(decision, constraints=constraints)) if plan else (),
     )
+
+
+def _hops(case: Case) -> tuple[str, ...]:
+    if case.target is None or case.installed is None:
+        return ()
+    return tuple(map(str, path(case.installed, case.target.version, extra=case.last_minors)))
+
+
+def _notes(decision: Decision, *, constraints: bool) -> Iterator[str]:
+    if decision.backup is not None:
+        yield f"the backup {decision.backup.id} of {made(decision.backup)}, made by {decision.backup.operator}"
+        yield from (problem.message for problem in decision.problems if problem.code == "loss")
+    if constraints and decision.case.target is not None:
+        yield from (f"held back: {each}, {each.why}" for each in decision.case.target.constraints)
