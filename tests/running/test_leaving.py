@@ -38,8 +38,10 @@ def test_whatever_ends_the_taking_of_results_lets_go_of_the_others(tmp_path: Pat
     def work(each: Host) -> str:
         return each.name if each.name == "np1" or run.leave.wait(60) else "waited for"
 
-    with pytest.raises(end):
+    def take() -> None:
         for _ in run._in_parallel(hosts, work):
             raise end
+
+    pytest.raises(end, take)
 
     assert run.leave.is_set()
