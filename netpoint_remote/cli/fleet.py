@@ -81,7 +81,7 @@ def _carry_out(request: Request, *, asking: bool = False) -> Outcome:
         confirm = question if asking else _agree
         try:
             outcome = run(
-                request, display, confirm, note=display.say, passphrase=_passphrase(display), stop=interrupts.stop
+                request, display, confirm, note=display.say, passphrase=_passphrase(display, interrupts), stop=interrupts.stop
             )
         except RequestError:
             if question.interrupted:
@@ -92,9 +92,9 @@ def _carry_out(request: Request, *, asking: bool = False) -> Outcome:
     return outcome
 
 
-def _passphrase(display: Display) -> Callable[[str], str | None]:
+def _passphrase(display: Display, interrupts: Interrupts) -> Callable[[str], str | None]:
     def ask(path: str) -> str | None:
-        with display.paused():
+        with display.paused(), interrupts.at_once():
             return passphrase(path)
 
     return ask

@@ -4,7 +4,8 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -35,11 +36,33 @@ def using(cache: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time deal with `path`, waiting for the others."""
+def locked(
+    path: Path, *, patience: float = 3600.0, on_wait: Callable[[str], None] = lambda _note: None
+) -> Iterator[None]:
+    """Let one process at a time deal with `path`, waiting for the others; `on_wait` hears of it.
+
+    Raises:
+        ReleaseError: when that took more than `patience` seconds.
+    """
     with path.with_name(f"{path.name}.lock").open("a", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _is_taken(lock):
+            on_wait(f"another command on this machine is busy with {path}; waiting for it")
+            deadline = time.monotonic() + patience
+            while not _is_taken(lock):
+                if time.monotonic() > deadline:
+                    raise ReleaseError(
+                        f"another command on this machine has been busy with {path} for too long; end it"
+                    )
+                time.sleep(0.1)
         yield
+
+
+def _is_taken(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

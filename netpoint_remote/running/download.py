@@ -147,7 +147,7 @@ def _request(url: str) -> urllib.request.Request:
 
 def _read(response: HTTPResponse, shown: str) -> bytes:
     try:
-        return response.read(_PIECE)
+        return response.read1(_PIECE)  # what has come: a whole piece of a server that drips takes for ever
     except (HTTPException, OSError) as error:
         raise _Passing(f"{shown}: {_say(error)}") from error
 

@@ -301,7 +301,10 @@ def is_revoked_by(file: str, key: bytes) -> bool:
         shown.write(key_kind(key).encode() + b" " + encoded + b"\n")
         shown.flush()
         asked = ["ssh-keygen", "-Q", "-f", str(path), shown.name]
-        return subprocess.run(asked, capture_output=True, check=False).returncode != 0
+        try:
+            return subprocess.run(asked, capture_output=True, check=False, timeout=30).returncode != 0
+        except (OSError, subprocess.TimeoutExpired):
+            return True
 
 
 def refusal(name: HostName, key: bytes, verdict: Verdict) -> str:

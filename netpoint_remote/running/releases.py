@@ -71,7 +71,7 @@ def obtain(
     version = plain_version(version)
     place = archive or (Path(source.archive) if source.archive else None) or _file_of(_url(version, source, product))
     folder = cache / "releases" / product.name
-    with using(folder), locked(folder / version):
+    with using(folder), locked(folder / version, on_wait=on_note):
         if place:
             found = _from_disk(_pick(place.expanduser(), version, product), version, source, product)
         else:

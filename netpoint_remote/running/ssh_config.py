@@ -77,8 +77,11 @@ class SshConfig:
     `note` is told, once, what the operator should know.
     """
 
-    def __init__(self, file: str | None = None, *, note: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, file: str | None = None, *, note: Callable[[str], None] = lambda _: None, patience: float = 60.0
+    ) -> None:
         self._file = file
+        self._patience = patience  # seconds for ssh to answer, a `Match exec` and looking names up included
         self._note = note
         self._lock = threading.Lock()
         self._heads: _Heads | None = None
@@ -148,7 +151,13 @@ class SshConfig:
             done = subprocess.run(
                 ["ssh", "-G", *arguments, "--", question.name],
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="surrogateescape", check=False,
+                timeout=self._patience,
             )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise RequestError(
+                f"ssh took more than {self._patience:g} s to say what its configuration means for {question.name}: "
+                f"see what `ssh -G {question.name}` waits for (a Match exec, or a name server)"
+            ) from None
         except OSError:
             return self._do_without_ssh()
         if done.returncode:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -51,6 +51,19 @@ def body(data: bytes, *, announced: int | None = None) -> Answer:
         request.send_header("Content-Length", str(len(data) if announced is None else announced))
         request.end_headers()
         request.wfile.write(data)
+
+    return answer
+
+
+def dripping(over: threading.Event) -> Answer:
+    """Answer with a byte now and then."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        with suppress(OSError):
+            while not over.wait(0.02):
+                request.wfile.write(b"x")
 
     return answer
 

@@ -42,6 +42,7 @@ def test_whatever_ends_the_taking_of_results_lets_go_of_the_others(tmp_path: Pat
         for _ in run._in_parallel(hosts, work):
             raise end
 
-    pytest.raises(end, take)
+    with pytest.raises(end):
+        take()
 
     assert run.leave.is_set()

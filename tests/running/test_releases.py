@@ -8,13 +8,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from file_server import Answer, FileServer, body, silence, status
+from file_server import Answer, FileServer, body, dripping, silence, status
 from packaging.version import Version
 from release_builder import release_bytes, write_release, write_zip
 
 from netpoint_remote.errors import ReleaseError
 from netpoint_remote.planning.inventory import NETPOINT, Product, ReleaseSource
-from netpoint_remote.running.cache import default_cache, using
+from netpoint_remote.running.cache import default_cache, locked, using
 from netpoint_remote.running.download import Patience, without_secrets
 from netpoint_remote.running.releases import Release, member_list, obtain, release_notes
 
@@ -128,6 +128,24 @@ def test_a_server_that_drips_is_given_up(tmp_path: Path) -> None:
         pytest.raises(ReleaseError, match="too slowly"),
     ):
         obtained(tmp_path / "cache", url=server.url, patience=Patience(total=-1, pauses=()))
+
+
+def test_a_server_that_never_stops_dripping_is_given_up_too(tmp_path: Path) -> None:
+    """Each byte comes in time, and a whole piece would not come in a year."""
+    over = threading.Event()
+    with FileServer([dripping(over)]).running() as server:
+        with pytest.raises(ReleaseError, match="too slowly"):
+            obtained(tmp_path / "cache", url=server.url, patience=Patience(total=0.2, pauses=()))
+        over.set()
+
+
+def test_another_command_that_is_busy_with_a_release_is_waited_for_and_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    with locked(tmp_path / "3.5.0"), pytest.raises(ReleaseError, match="for too long; end it"):  # noqa: SIM117
+        with locked(tmp_path / "3.5.0", patience=0, on_wait=told.append):
+            pass
+
+    assert told == [f"another command on this machine is busy with {tmp_path}/3.5.0; waiting for it"]
 
 
 def test_a_missing_release_is_asked_for_once_and_the_ways_out_are_named(tmp_path: Path) -> None:

@@ -166,6 +166,16 @@ def test_a_configuration_that_ssh_cannot_read_is_an_error_with_its_words(tmp_pat
         SshConfig(str(tmp_path / "config")).route(named("np1"))
 
 
+def test_an_ssh_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "ssh"
+    program.write_text("#!/bin/sh\nexec tail -f /dev/null\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    with pytest.raises(RequestError, match="see what `ssh -G"):
+        SshConfig(patience=0.2).route(Host(name="np1", address="np1"))
+
+
 def test_without_ssh_it_is_said_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     notes: list[str] = []
