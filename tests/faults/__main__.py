@@ -54,7 +54,7 @@ def _is_asked_for(job: Job, arguments: argparse.Namespace) -> bool:
     # A walk has no step of its own.
     return (
         fnmatch(job.journey.name, arguments.journey)
-        and fnmatch(job.fault, f"{arguments.fault}*")
+        and any(fnmatch(job.fault, f"{pattern}*") for pattern in arguments.fault or [""])
         and (fnmatch(job.step, arguments.step) or (not job.step and arguments.step == "*"))
     )
 
@@ -63,7 +63,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--lanes", type=int, default=max((os.cpu_count() or 2) + 2, 3), help="servers side by side")
     parser.add_argument("--journey", default="*", help="only this one (a pattern)")
-    parser.add_argument("--fault", default="", help="only those beginning so (a pattern)")
+    parser.add_argument("--fault", action="append", help="only those beginning so (a pattern); may be given again")
     parser.add_argument("--step", default="*", help="only this one (a pattern)")
     parser.add_argument("--results", type=Path, help="also write every cell to this file, as JSON")
     parser.add_argument("--list", action="store_true", help="only say what would be done")

@@ -42,11 +42,16 @@ def _handler(mirror: Mirror, victim: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             whole = (archives() / self.path.lstrip("/")).read_bytes()
-            body = _damaged(whole, mirror.damage) if self.client_address[0] == victim else whole
+            self._promise(len(whole))
+            self.wfile.write(_damaged(whole, mirror.damage) if self.client_address[0] == victim else whole)
+
+        def do_HEAD(self) -> None:
+            self._promise((archives() / self.path.lstrip("/")).stat().st_size)
+
+        def _promise(self, size: int) -> None:
             self.send_response(200)
-            self.send_header("Content-Length", str(len(whole)))
+            self.send_header("Content-Length", str(size))
             self.end_headers()
-            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -31,6 +31,8 @@ GIT = re.compile(r"/\.git/(?!HEAD$|netpoint-remote/)")
 PASSING_FILES = re.compile(rf"/{re.escape(UPLOADED)}$|/\.git/netpoint-remote/[^/]+/complete$")
 """Git's own files hold times and what was fetched; `complete` holds the id of a run."""
 
+SEQUENCE = re.compile(r"SELECT pg_catalog\.setval\('([^']+)', (\d+), ")
+
 SHOWN = 8
 """So many differences are told."""
 
@@ -41,6 +43,7 @@ class State:
 
     files: Mapping[str, str] = field(repr=False)
     rows: frozenset[str] = field(repr=False)
+    sequences: Mapping[str, int] = field(repr=False)
     services: Mapping[str, str]
     serves: str
 
@@ -49,7 +52,8 @@ class State:
         services, rows = _asked(server)
         return cls(
             files=dict(_files(server.root)),
-            rows=frozenset(rows),
+            rows=frozenset(row for row in rows if not SEQUENCE.match(row)),
+            sequences={found[1]: int(found[2]) for found in map(SEQUENCE.match, rows) if found},
             services=services,
             serves=served(server),
         )
@@ -62,6 +66,9 @@ def differences(was: State, now: State) -> list[str]:
               if now.services.get(unit) != was.services[unit]]  # fmt: skip
     found += _shortened(f"row lost: {row[:160]}" for row in sorted(was.rows - now.rows))
     found += _shortened(f"row more: {row[:160]}" for row in sorted(now.rows - was.rows))
+    # One that was cut off leaves numbers out; it must not give one out again.
+    found += _shortened(f"the sequence {name} went back" for name, value in was.sequences.items()
+                        if now.sequences.get(name, 0) < value)  # fmt: skip
     found += _shortened(_file_differences(was.files, now.files))
     return found
 
