@@ -81,7 +81,12 @@ def _carry_out(request: Request, *, asking: bool = False) -> Outcome:
         confirm = question if asking else _agree
         try:
             outcome = run(
-                request, display, confirm, note=display.say, passphrase=_passphrase(display, interrupts), stop=interrupts.stop
+                request,
+                display,
+                confirm,
+                note=display.say,
+                passphrase=_passphrase(display, interrupts),
+                stop=interrupts.stop,
             )
         except RequestError:
             if question.interrupted:
