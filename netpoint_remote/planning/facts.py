@@ -86,7 +86,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A release that lies on the server besides the running one, or what was set aside of it; `ours` if we put it there."""
+    """A release that lies on the server, or what was set aside of one; `ours` if we put it there or left it."""
 
     path: str
     version: str
@@ -201,7 +201,7 @@ class Facts:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the last run here is to be brought to an end: its server went down under it, or it could not go back."""
+        """Whether the last run here is still to be ended: its server went down under it, or it could not go back."""
         return bool(self.run_id) and (not self.run_result or self.unsettled) and not self.lock_held
 
 

@@ -147,7 +147,7 @@ def database_facts(root, product, configuration, sql):
 
 
 def as_service_user(command, environment):
-    """Return the command that runs as NetPoint's own user: a socket may trust it by name, and libpq looks in its home."""
+    """Return the command that runs as NetPoint's own user: a socket may trust it by name, and its home may matter."""
     user = os.environ.get("SERVICE_USER") or "root"
     try:
         known = pwd.getpwnam(user)

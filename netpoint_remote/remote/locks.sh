@@ -62,9 +62,11 @@ ask_for_lock() {
     [ "$answer" = locked ]
 }
 
+# Backups only read, so they exclude each other no more than readers do.
 lock_query() {
-    cat <<'END'
-SELECT CASE WHEN pg_try_advisory_lock(1852797028, 1919250799) THEN 'locked' ELSE 'held by ' || coalesce((
+    case ${PURPOSE:?} in backup) kind=_shared ;; *) kind= ;; esac
+    cat <<END
+SELECT CASE WHEN pg_try_advisory_lock$kind(1852797028, 1919250799) THEN 'locked' ELSE 'held by ' || coalesce((
     SELECT string_agg(application_name || coalesce(' from ' || host(client_addr), ''), ', ') FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND granted AND classid = 1852797028 AND objid = 1919250799 AND database = (
         SELECT oid FROM pg_database WHERE datname = current_database())), 'somebody') END;

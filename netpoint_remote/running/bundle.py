@@ -98,8 +98,10 @@ def plan_lines(plan: Plan) -> str:
     return "".join(f"{step.name} {step.phase} {step.limit} {step.tries}\n" for step in plan.steps)
 
 
-def bundle_files(case: Case, plan: Plan, *, run_id: str, operator: str, constraints: bool) -> Mapping[str, str]:
-    """Return the files of a run's folder, by name relative to it."""
+def bundle_files(
+    case: Case, plan: Plan, *, run_id: str, operator: str, about: str, constraints: bool
+) -> Mapping[str, str]:
+    """Return the files of a run's folder, by name relative to it; `about` says who asked for what."""
     run = case.host.state_dir / "runs" / run_id
     variables = (
         *plan.variables,
@@ -114,7 +116,7 @@ def bundle_files(case: Case, plan: Plan, *, run_id: str, operator: str, constrai
     named["bundle/environment.sh"] = assignments(_environment(case, run, constraints=constraints), export=True)
     if constraints and case.target is not None:
         named["bundle/constraints.txt"] = constraints_file(case.target.constraints)
-    named["about"] = f"{operator} from {case.facts.disk_version} to {case.target.text if case.target else '?'}\n"
+    named["about"] = f"{about}\n"
     return named
 
 

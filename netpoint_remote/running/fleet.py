@@ -16,7 +16,7 @@ from netpoint_remote.errors import ConnectError, LineLost, NetPointRemoteError, 
 from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.checks import shared_databases
 from netpoint_remote.planning.facts import Facts
-from netpoint_remote.planning.goal import BackUp, Decision, GoBack, Goal, Upgrade, decide
+from netpoint_remote.planning.goal import BackUp, Decision, Goal, GoBack, Upgrade, decide
 from netpoint_remote.planning.inventory import Host, Inventory
 from netpoint_remote.planning.method import method_of
 from netpoint_remote.planning.problem import Problem, Severity
@@ -262,7 +262,7 @@ class _Run:
             return Upgrade(), (_release_problem(error),)
 
     def _without_shared_databases(self, looked: Mapping[str, _Looked]) -> dict[str, _Looked]:
-        if self.request.command == "backup":  # each waits for its turn
+        if self.request.command == "backup":  # it only reads there
             return dict(looked)
         shared = shared_databases({name: each.case.facts for name, each in looked.items() if each.case})
         return {

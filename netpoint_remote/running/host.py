@@ -3,16 +3,15 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from netpoint_remote.errors import ConnectError, LineLost, RemoteFailed, SudoRefused, Unreachable
-from netpoint_remote.planning.case import Case, is_as_asked
-from netpoint_remote.planning.checks import find_problems
+from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.facts import Facts, parse_facts
+from netpoint_remote.planning.goal import Decision, Goal, GoBack, decide
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method
-from netpoint_remote.planning.plan import make_plan
 from netpoint_remote.reporting.event import Event, Kind
 from netpoint_remote.reporting.report import HostReport, Status
 from netpoint_remote.running.bundle import assignments, bundle_files, probe_script, to_tar, visit_script
@@ -33,13 +32,26 @@ Emit = Callable[[Event], None]
 class Order:
     """What one host is to get: all that its work needs, and nothing shared with another host's."""
 
-    case: Case
+    command: str
+    goal: Goal
+    decision: Decision
     run_id: str
     operator: str
     push: bool
     constraints: bool
     archive: Path | None  # the verified archive or git bundle on this machine
     log_dir: Path
+
+    @property
+    def case(self) -> Case:
+        return self.decision.case
+
+    @property
+    def about(self) -> str:
+        """What the server remembers of the run: who asked for what."""
+        now, to = self.case.facts.disk_version, self.decision.to_version
+        what = f"of {now}" if now == to else f"from {now} to {to or '?'}"
+        return f"{self.operator} {self.command} {what}"
 
 
 @dataclass(slots=True)
@@ -75,14 +87,14 @@ class Line:
         self.lose()
 
 
-def look(line: Line, version: str | None) -> Facts:
+def look(line: Line, version: str | None, *, backups: bool = False) -> Facts:
     """Probe a host in one round trip; a lost line is tried once more, for a probe changes nothing.
 
     Raises:
         ConnectError: as connecting does.
         RemoteFailed: when the probe did not come to its end.
     """
-    script = probe_script(line.host, version)
+    script = probe_script(line.host, version, backups=backups)
     try:
         done = line.session().visit(script, silence=PROBE_SILENCE, seconds=LONGEST_LOOK)
     except LineLost:
@@ -100,13 +112,13 @@ def tail(output: str) -> str:
     return "\n".join(output.splitlines()[-5:])
 
 
-def upgrade_host(order: Order, connector: Connector, emit: Emit) -> HostReport:
-    """Carry out one host's upgrade and report it; never raises."""
+def carry_out(order: Order, connector: Connector, emit: Emit) -> HostReport:
+    """Carry out one host's plan and report it; never raises."""
     host = order.case.host
     record = Record(host=host.name)
     with Line(connector, host, emit) as line:
         try:
-            return _upgrade(order, line, record)
+            return _carry_out(order, line, record)
         except ConnectError as error:
             return _report(order, record, Status.UNREACHABLE, str(error))
         except LineLost as error:
@@ -117,18 +129,20 @@ def upgrade_host(order: Order, connector: Connector, emit: Emit) -> HostReport:
             return _report(order, record, Status.FAILED, f"a defect of this program: {type(error).__name__}: {error}")
 
 
-def _upgrade(order: Order, line: Line, record: Record) -> HostReport:
+def _carry_out(order: Order, line: Line, record: Record) -> HostReport:
     if order.case.facts.interrupted:
         order = _recovered(order, line)
-        problems = [problem for problem in find_problems(order.case) if problem.blocks]
-        if problems:
-            return _report(order, record, Status.REFUSED, problems[0].message)
-        if is_as_asked(order.case):
-            return _report(order, record, Status.UNCHANGED, "the interrupted run was undone; nothing more to do")
+        if order.decision.blocked:
+            return _report(order, record, Status.REFUSED, order.decision.blocked[0].message)
+        if order.decision.as_asked:
+            return _report(order, record, Status.UNCHANGED, "the interrupted run was settled; nothing more to do")
     _provide(order, line)
-    plan = make_plan(order.case)
+    plan = order.decision.plan
+    assert plan is not None  # noqa: S101  nothing blocks
     record.total = len(plan.steps)
-    named = bundle_files(order.case, plan, run_id=order.run_id, operator=order.operator, constraints=order.constraints)
+    named = bundle_files(
+        order.case, plan, run_id=order.run_id, operator=order.operator, about=order.about, constraints=order.constraints
+    )
     _start(order.case.host, order.run_id, to_tar(named), line)
     status, reason = follow(order.case.host, order.run_id, line, record)
     log = fetch_log(order.case.host, order.run_id, order.log_dir, line)
@@ -136,24 +150,20 @@ def _upgrade(order: Order, line: Line, record: Record) -> HostReport:
 
 
 def _recovered(order: Order, line: Line) -> Order:
-    """Let the server undo what an interrupted run left behind, then look again."""
-    host, interrupted = order.case.host, order.case.facts.run_id
+    """Let the server undo what an interrupted run left behind, then look and decide again."""
+    case = order.case
+    host, interrupted = case.host, case.facts.run_id
     line.tell(Kind.NOTE, f"undoing what the interrupted run {interrupted} left behind")
     visit(line, "recover.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", interrupted)))
     status, reason = follow(host, interrupted, line, Record(host=host.name))
-    if status not in {Status.ROLLED_BACK, Status.UPGRADED}:
+    if status not in SETTLED:
         raise RemoteFailed(f"the interrupted run {interrupted} could not be undone: {reason}")
-    facts = look(line, order.case.target.text if order.case.target else None)
-    case = Case(host=host, facts=facts, target=order.case.target, last_minors=order.case.last_minors)
-    return Order(
-        case=case,
-        run_id=order.run_id,
-        operator=order.operator,
-        push=order.push,
-        constraints=order.constraints,
-        archive=order.archive,
-        log_dir=order.log_dir,
-    )
+    version = case.target.text if case.target else None
+    facts = look(line, version, backups=isinstance(order.goal, GoBack))
+    return replace(order, decision=decide(order.goal, host, facts, case.last_minors))
+
+
+SETTLED = {Status.ROLLED_BACK, Status.UPGRADED, Status.RESTORED, Status.SAVED}
 
 
 def visit(
@@ -245,9 +255,13 @@ class _Follower:
     state: str = ""
     result: str = ""
     heard: bool = False  # on this connection
+    lost: bool = False
 
     def on_line(self, text: str) -> None:
         self.heard = True
+        if self.lost:
+            self.lost = False
+            self.line.tell(Kind.LINE_BACK)
         word, _, rest = text.partition(" ")
         if word == "journal":
             if self.record.is_full:
@@ -321,6 +335,7 @@ def follow(host: Host, run_id: str, line: Line, record: Record, patience: Patien
             pause = away.pause_after(error)
             if pause is None or line.connector.stopped:
                 raise LineLost(str(error)) from error
+            follower.lost = True
             line.tell(Kind.LINE_LOST, str(error))
             line.connector.pause(pause)
     return _outcome(follower)
@@ -359,16 +374,21 @@ def _file_name(host: str) -> str:
 
 def _report(order: Order, record: Record, status: Status, reason: str, log: str | None = None) -> HostReport:
     case = order.case
-    to_version = case.target.tree_version if case.target and status is Status.UPGRADED else case.facts.disk_version
     return HostReport(
         name=case.host.name,
         status=status,
         reason=reason,
         from_version=case.facts.disk_version or None,
-        to_version=to_version or None,
+        to_version=_version_after(order, status),
         method=case.method.value,
-        problems=(*find_problems(case), *record.warnings),
+        problems=(*order.decision.problems, *record.by_hand, *record.warnings),
         steps=record.steps,
         window_seconds=record.window_seconds,
         log=log,
     )
+
+
+def _version_after(order: Order, status: Status) -> str | None:
+    if status is Status.UPGRADED and order.case.target:
+        return order.case.target.tree_version
+    return (order.decision.to_version if status is Status.RESTORED else order.case.facts.disk_version) or None

@@ -35,7 +35,9 @@ def send(server: Server) -> None:
     """Plan, and put the bundle of a new run on the server."""
     planned = case_of(server)
     server.run_id = f"r{int(server.run_id[1:]) + 1}"
-    named = bundle_files(planned, make_plan(planned), run_id=server.run_id, operator="t", constraints=True)
+    named = bundle_files(
+        planned, make_plan(planned), run_id=server.run_id, operator="t", about="t upgrade", constraints=True
+    )
     write_files(server.run, {**named, "journal": "", "log": ""})
 
 

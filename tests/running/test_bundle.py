@@ -48,7 +48,11 @@ def run(shell: list[str], script: str) -> str:
 
 
 def bundled(of: Case = SECRETIVE, *, constraints: bool = True) -> dict[str, str]:
-    return dict(bundle_files(of, make_plan(of), run_id="r1", operator="ann@desk", constraints=constraints))
+    return dict(
+        bundle_files(
+            of, make_plan(of), run_id="r1", operator="ann@desk", about="ann@desk upgrade", constraints=constraints
+        )
+    )
 
 
 # ---- variables
@@ -125,7 +129,7 @@ def test_what_the_operator_is_shown_has_no_secret() -> None:
 
 
 def test_who_and_what_is_told_of_a_run() -> None:
-    assert bundled()["about"] == "ann@desk from 3.4.9 to 3.5.0\n"
+    assert bundled()["about"] == "ann@desk upgrade\n"
 
 
 def test_constraints_join_the_operators_own() -> None:

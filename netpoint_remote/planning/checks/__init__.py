@@ -13,9 +13,13 @@ from netpoint_remote.planning.facts import Facts
 from netpoint_remote.planning.problem import Problem
 
 
-def find_problems(case: Case) -> tuple[Problem, ...]:
-    """Return every problem of one host, blocking ones first."""
-    found = [problem for check in CHECKS for problem in check(case)]
+def find_problems(case: Case, *, for_goal: str = "upgrade") -> tuple[Problem, ...]:
+    """Return every problem of one host, blocking ones first; `for_goal` is upgrade, backup or rollback.
+
+    A way back is gone when NetPoint is ill, so what only makes it ill does not stand in its way.
+    """
+    checks = CHECKS if for_goal == "upgrade" else (*CHECKS_OF_ALL, *CHECKS_OF_OTHERS[for_goal])
+    found = [problem for check in checks for problem in check(case)]
     return tuple(sorted(found, key=lambda problem: not problem.blocks))
 
 
@@ -68,3 +72,18 @@ CHECKS: tuple[Callable[[Case], Problems], ...] = (
     server.release_was_not_rolled_back,
     server.release_is_in_service,
 )
+
+CHECKS_OF_ALL: tuple[Callable[[Case], Problems], ...] = (
+    installation.probe_is_whole,
+    installation.places_are_writable,
+    installation.installation_is_known,
+    needs.postgresql_is_right,
+    needs.pg_dump_is_right,
+    needs.configuration_is_right,
+    server.tools_are_there,
+    server.nobody_else_is_at_it,
+)
+CHECKS_OF_OTHERS: Mapping[str, tuple[Callable[[Case], Problems], ...]] = {
+    "backup": (server.backup_has_room,),
+    "rollback": (server.units_are_right, server.checkout_is_clean, server.dump_has_room),
+}

@@ -106,7 +106,7 @@ def disk_is_large_enough(case: Case) -> Problems:
             yield error(
                 "disk",
                 f"{disk.free_mb} MB are free where {disk.path} lies ({device}), and about {needed} MB are needed",
-                "make room: remove old releases and dumps that nobody needs, or set `backup_dir` elsewhere",
+                "make room: `prune` removes old releases and backups; or set `backup_dir` elsewhere",
             )
 
 
@@ -131,12 +131,33 @@ def _space_needed(case: Case) -> dict[str, tuple[Disk, int]]:
     return needed
 
 
+def backup_has_room(case: Case) -> Problems:
+    """Count the dump as large as the database, and the files as they are."""
+    sizes = dict(case.facts.sizes_mb)
+    files = sum(sizes.get(name, 0) for name in ("media", "scripts", "reports"))
+    yield from _backups_have_room(case, case.facts.database.size_mb + files + SLACK_MB)
+
+
+def dump_has_room(case: Case) -> Problems:
+    yield from _backups_have_room(case, case.facts.database.size_mb + SLACK_MB)
+
+
+def _backups_have_room(case: Case, needed: int) -> Problems:
+    for disk in case.facts.disks:
+        if disk.path == str(case.host.backup_dir) and disk.free_mb < needed:
+            yield error(
+                "disk",
+                f"{disk.free_mb} MB are free where {disk.path} lies ({disk.device}), and about {needed} MB are needed",
+                "make room: `prune` removes old backups and releases; or set `backup_dir` elsewhere",
+            )
+
+
 def nobody_else_is_at_it(case: Case) -> Problems:
     facts = case.facts
     if facts.lock_held:
         yield error(
             "lock",
-            f"another run works on this host: {_signed(facts.lock_owner) or facts.run_about or 'nobody signed the lock'}",
+            f"another run works on this host: {_signed(facts.lock_owner) or facts.run_about or 'it is not signed'}",
             "wait for its end (`attach` shows it), or ask it to `stop`; it goes on whether or not somebody watches",
         )
     elif facts.database.locked_by:

@@ -1,0 +1,101 @@
+"""Which backup a way back leads to, and what keeps it from being gone."""
+
+from datetime import datetime, timezone
+
+from netpoint_remote.planning.case import Case
+from netpoint_remote.planning.checks.finding import Problems, error, warning
+from netpoint_remote.planning.facts import Backup, Facts
+from netpoint_remote.planning.method import Method
+from netpoint_remote.planning.plan import aside_folder, leads_elsewhere
+from netpoint_remote.planning.problem import Problem
+
+
+def choose_backup(facts: Facts, to: str | None) -> Backup | None:
+    """Return the backup that `to` (its id, a version, or None: what was before the last upgrade) means.
+
+    A version means the newest backup of it from which an upgrade started, or any other if there is
+    none; a release that was rolled back is not gone to unless it is named.
+    """
+    if to is None:
+        shunned = {version for version, _ in facts.rolled_back} | {facts.disk_version}
+        wanted = [
+            backup
+            for backup in facts.backups
+            if backup.purpose == "upgrade" and backup.leads_to == facts.disk_version and backup.version not in shunned
+        ]
+        return next(iter(wanted), None)
+    by_id = [backup for backup in facts.backups if backup.id == to]
+    of_version = [backup for backup in facts.backups if backup.version == to]
+    of_version.sort(key=lambda backup: backup.purpose != "upgrade")  # stable: still the newest of each kind first
+    return next(iter(by_id + of_version), None)
+
+
+def way_back_problems(case: Case, to: str | None, *, accept_loss: bool) -> Problems:
+    """Say what stands in the way of going back."""
+    facts, backup = case.facts, choose_backup(case.facts, to)
+    if to is not None and to == facts.disk_version:
+        yield error(
+            "way-back",
+            f"{to} is installed already",
+            "name a backup by its id to restore its database (`backups` lists them)",
+        )
+        return
+    if backup is None:
+        yield _nothing_to_go_back_to(facts, to)
+        return
+    yield from _release_is_there(case, backup)
+    yield from _losses(backup, accept_loss=accept_loss)
+
+
+def _nothing_to_go_back_to(facts: Facts, to: str | None) -> Problem:
+    if to is not None:
+        known = ", ".join(dict.fromkeys(backup.version for backup in facts.backups)) or "none"
+        message = f"there is no backup {to} here, nor one of a release {to} (releases with backups: {known})"
+    else:
+        message = f"no upgrade to {facts.disk_version} has left a backup here"
+    return error("way-back", message, "`backups` lists what there is; name one with --to")
+
+
+def _release_is_there(case: Case, backup: Backup) -> Problems:
+    facts = case.facts
+    if backup.method != case.method.value:
+        yield error(
+            "way-back",
+            f"{backup.id} is of an installation by {backup.method or 'no method'}, this one is by {case.method}",
+            "restore it by hand (docs/reliability.md)",
+        )
+    elif not leads_elsewhere(case, backup):
+        return
+    elif case.method is Method.GIT:
+        if not backup.commit or aside_folder(case, backup.version) not in {aside.path for aside in facts.asides}:
+            yield error(
+                "way-back",
+                f"the environment of {backup.version} is no longer in the checkout: it was pruned",
+                "name another backup with --to, or restore this one by hand (docs/reliability.md)",
+            )
+    elif backup.tree not in {release.path for release in facts.releases if release.version == backup.version}:
+        yield error(
+            "way-back",
+            f"the release {backup.version} is no longer at {backup.tree}: it was pruned",
+            "name another backup with --to, or restore this one by hand (docs/reliability.md)",
+        )
+
+
+def _losses(backup: Backup, *, accept_loss: bool) -> Problems:
+    if backup.changes == 0:
+        return
+    by = f" by {backup.changers}" if backup.changers else ""
+    count = "nobody can tell how many" if backup.changes is None else str(backup.changes)
+    lost = f"going back to {backup.id} ({made(backup)}) loses what was written since: {count} changes{by}"
+    if accept_loss:
+        yield warning("loss", f"{lost}; accepted", "the database of now is dumped first, and kept")
+    else:
+        yield error("loss", lost, "say --accept-loss if that is meant; the database of now is dumped first, and kept")
+
+
+def made(backup: Backup) -> str:
+    """Return when a backup was made, by the server's clock."""
+    try:
+        return f"{datetime.fromtimestamp(backup.made, timezone.utc):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError, OSError):  # a server's clock may say anything
+        return "at an unknown time"
