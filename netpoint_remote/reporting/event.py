@@ -24,6 +24,7 @@ class Kind(Word):
     WINDOW_OPEN = "window-open"
     WINDOW_CLOSED = "window-closed"
     LINE_LOST = "line-lost"
+    LINE_BACK = "line-back"
     NOTE = "note"
     WARNING = "warning"  # what the operator should look at afterwards; it is in the report too
     BY_HAND = "by-hand"  # a command that finishes on the server what could not be undone

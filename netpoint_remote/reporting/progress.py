@@ -33,7 +33,8 @@ SAYINGS: Mapping[Kind, str] = {
     Kind.RETRY: "trying again",
     Kind.PROBED: "looked at",
     Kind.STARTED: "the server carries on by itself",
-    Kind.LINE_LOST: "connection lost; the server goes on, we come back",
+    Kind.LINE_LOST: "connection lost; the server goes on, we come back (Ctrl-C leaves it to itself)",
+    Kind.LINE_BACK: "connected again",
 }
 
 BAD = frozenset(
@@ -63,6 +64,7 @@ class HostProgress:
     part: str = ""
     notice: str = ""  # shown instead until the server is heard of again
     alarmed: bool = False  # by the notice
+    lost_since: float | None = None  # by our clock
     style: str = "busy"
     position: int = 0
     total: int = 0
@@ -113,7 +115,8 @@ def frame(hosts: Sequence[HostProgress], *, now: float, since: float, width: int
     names = min(max((cells(host.name) for host in shown), default=0), max(width // 4, 12))
     wide = max((cells(_window(host, now)) for host in shown), default=0)
     lines = tuple(
-        _host_line(host, f"{_elapsed(host, now):>5}  {pad(_window(host, now), wide)}", names, width) for host in shown
+        _host_line(host, _doing(host, now), f"{_elapsed(host, now):>5}  {pad(_window(host, now), wide)}", names, width)
+        for host in shown
     )
     return (*lines, Line(mark=" ", text=shorten(_counts(hosts, now - since), width - 2), style="bold"))
 
@@ -122,7 +125,7 @@ def _meet(host: HostProgress, event: Event, lag: float) -> HostProgress:
     """Count the event in: how far the plan is, and how far the server's clock is off."""
     if event.kind in OF_SERVER:
         freshest = lag if host.behind is None else min(lag, host.behind)
-        host = replace(host, behind=freshest, notice="", alarmed=False)
+        host = replace(host, behind=freshest, notice="", alarmed=False, lost_since=None)
     return replace(
         host,
         seen=True,
@@ -138,6 +141,10 @@ def _settle_window(host: HostProgress, at: float) -> HostProgress:
 
 
 def _notice(host: HostProgress, event: Event, at: float, detail: str) -> HostProgress:
+    if event.kind is Kind.LINE_BACK:
+        return replace(host, notice="", alarmed=False, lost_since=None)
+    if event.kind is Kind.LINE_LOST and host.lost_since is None:
+        host = replace(host, lost_since=at)
     notice = ": ".join(filter(None, [SAYINGS.get(event.kind, ""), detail]))
     alarmed = event.kind in (Kind.RETRY, Kind.LINE_LOST)
     host = replace(host, notice=notice, alarmed=alarmed)
@@ -176,17 +183,17 @@ def _telling(host: HostProgress) -> bool:
 def _rank(host: HostProgress) -> int:
     if host.finished:
         return 3
-    if host.alarmed or host.style != "busy":
+    if host.alarmed or host.lost_since is not None or host.style != "busy":
         return 0
     return 1 if host.window_since is not None else 2
 
 
-def _host_line(host: HostProgress, times: str, names: int, width: int) -> Line:
+def _host_line(host: HostProgress, doing: str, times: str, names: int, width: int) -> Line:
     mark, style = _look(host)
     head = pad(shorten(clean(host.name), names), names)
     steps = f"{min(host.position + 1, host.total):>2}/{host.total:<2}" if host.total else ""
     room = width - 2 - names - 2 - 5 - 2 - cells(times) - 2
-    doing = pad(shorten(_doing(host), max(room, 8)), max(room, 8))
+    doing = pad(shorten(doing, max(room, 8)), max(room, 8))
     return Line(mark=mark, text=shorten(f"{head}  {pad(steps, 5)}  {doing}  {times}", width - 2), style=style)
 
 
@@ -195,12 +202,14 @@ def _look(host: HostProgress) -> tuple[str, str]:
         return LOOKS[Status(host.status)] if host.status in set(Status) else ("=", "")
     if not host.seen:
         return " ", "dim"
-    return ">", "warn" if host.alarmed else host.style
+    return ">", "warn" if host.alarmed or host.lost_since is not None else host.style
 
 
-def _doing(host: HostProgress) -> str:
+def _doing(host: HostProgress, now: float) -> str:
     if host.finished:
         return host.status
+    if host.lost_since is not None:
+        return f"no line for {clock(now - host.lost_since)}; Ctrl-C leaves it to itself"
     return host.notice or " · ".join(filter(None, [host.doing, host.part])) or "waiting"
 
 

@@ -228,7 +228,9 @@ def _attached(host: Host, run_id: str, line: Line, record: Record, folder: Path)
         return HostReport(name=host.name, status=Status.NOT_STARTED, reason=f"the run {run_id} was never begun here")
     if run is None or standing.trouble or standing.state is State.INTERRUPTED:
         return report_of(host.name, standing)
-    line.tell(Kind.NOTE, f"run {run.run_id}{f' of {run.operator}' if run.operator else ''} {run.task}".strip())
+    about = f"run {run.run_id}{f' of {run.operator}' if run.operator else ''} {run.task}".strip()
+    # By the server's clock as it is now: what follows may be hours old, and its age is to be shown.
+    line.emit(Event(at=standing.now, host=host.name, kind=Kind.STARTED, detail=about))
     record.total = run.total
     try:
         status, reason = follow(host, run.run_id, line, record)

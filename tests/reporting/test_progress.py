@@ -50,6 +50,24 @@ def test_a_clock_of_the_server_that_is_an_hour_off_changes_nothing() -> None:
     assert "0:05" in shown([host], now=15)[0]
 
 
+def test_the_age_of_a_loss_counts_from_the_first_one_until_the_line_is_back() -> None:
+    begun = event(Kind.STEP, 1, step="dump_database")
+    lost = after(begun, event(Kind.LINE_LOST, 2), event(Kind.CONNECTING, 3), event(Kind.LINE_LOST, 30))
+    back = after(begun, event(Kind.LINE_LOST, 2), event(Kind.CONNECTING, 3), event(Kind.LINE_BACK, 30))
+
+    assert "no line for 1:00; Ctrl-C leaves it to itself" in shown([lost], now=62)[0]
+    assert "dump_database   " in shown([back], now=62)[0]
+
+
+def test_who_comes_later_sees_how_long_a_step_has_been_at_work() -> None:
+    """`attach` says first what the server's clock says now; the journal it then reads may be hours old."""
+    host = HostProgress(name="np1")
+    for each in (event(Kind.STARTED, 8000), event(Kind.STEP, 400, step="dump_database")):
+        host = advance(host, each, 9000)
+
+    assert "2:06:41" in shown([host], now=9001)[0]
+
+
 def test_a_journal_read_again_shows_the_true_age_of_a_step() -> None:
     """After a pause all events come at once; the freshest tells how the clocks stand."""
     host = HostProgress(name="np1")
@@ -68,7 +86,7 @@ def test_a_lost_line_is_shown_until_the_server_is_heard_of_again() -> None:
     lost = after(begun, event(Kind.LINE_LOST, 2))
     back = after(begun, event(Kind.LINE_LOST, 2), event(Kind.PART, 3, detail="half"))
 
-    assert "connection lost" in shown([lost])[0]
+    assert "no line for 0:40; Ctrl-C leaves it to itself" in shown([lost], now=42)[0]
     assert "dump_database · half" in shown([back])[0]
 
 
