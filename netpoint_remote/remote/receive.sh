@@ -5,7 +5,8 @@ umask 077
 mkdir -p -- "$STATE_DIR/archives"
 chmod 700 -- "$STATE_DIR" "$STATE_DIR/archives"
 file=$STATE_DIR/archives/$ARCHIVE_NAME
-cat >"$file.$$.partial"
+# A line that is gone without a word would be waited for.
+timeout 4000 cat >"$file.$$.partial"
 if say "$ARCHIVE_SHA256  $file.$$.partial" | sha256sum -c --status -; then
     mv -f -- "$file.$$.partial" "$file"
     say received

@@ -7,7 +7,8 @@ mkdir -p -- "$STATE_DIR/runs"
 chmod 700 -- "$STATE_DIR" "$STATE_DIR/runs"
 rm -rf -- "$run.partial"
 mkdir -- "$run.partial"
-tar -xf - -C "$run.partial"
+# A line that is gone without a word would be waited for.
+timeout 600 tar -xf - -C "$run.partial"
 if [ -d "$run" ]; then
     rm -rf -- "$run.partial"
     say already started

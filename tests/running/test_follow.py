@@ -93,3 +93,12 @@ def test_whoever_leaves_waits_for_nothing() -> None:
         follow(host(), "r1", line, Record(host="np1"), QUICK)
 
     assert (lines.connections, lines.pauses) == (1, [])
+
+
+def test_it_is_told_when_the_line_is_back() -> None:
+    lines, events = Lines([("alive", LineLost("cut")), Unreachable("no route"), ("alive", *END)]), list[Event]()
+    with Line(lines, host(), events.append) as line:  # type: ignore[arg-type]  # as much of a connector as it needs
+        follow(host(), "r1", line, Record(host="np1"), QUICK)
+
+    kinds = [event.kind for event in events if event.kind in {Kind.LINE_LOST, Kind.LINE_BACK}]
+    assert kinds == [Kind.LINE_LOST, Kind.LINE_LOST, Kind.LINE_BACK]
