@@ -7,6 +7,7 @@
 #   log        all output
 #   changed    the steps that began to change something, oldest first; written before they do
 #   before/    what undo needs to know, recorded before the first change
+#   opened     users may be on the new release: what is cut off from here on is carried on, not undone
 #   result     the end: "status reason", written by rename; a run without it and without the lock was interrupted
 #   unsettled  an undo failed: what `changed` still names is to be undone, by the next run or by hand
 : "${RUN:?}"
@@ -169,11 +170,13 @@ finish() {
     say "$1 $2" | write_file "$RUN/result"
 }
 
-# Carry out the steps in order; with a phase, only its steps.
+# Carry out the steps in order; with the name of one, from there on.
 run_plan() {
+    from=${1-}
     journal started "$(wc -l <"$BUNDLE/plan") steps"
     while read -r name phase limit tries <&8; do
-        [ "${1:-$phase}" = "$phase" ] || continue
+        [ "${from:-$name}" = "$name" ] || continue
+        from=
         if stop_is_asked; then
             go_back "$(stopped_by) before $name"
             return 0
@@ -202,7 +205,7 @@ recover() {
     fi
 }
 
-# Bring an interrupted run to an end: on, where users have the new release already, else back to where it began.
+# Bring an interrupted run to an end: on, where users may have had the new release already, else back to where it began.
 settle() {
     end_left_over
     # The result first: a run without one is settled by whoever comes next, should this be cut off too.
@@ -210,9 +213,9 @@ settle() {
     rm -f -- "$RUN/unsettled"
     if wait_for_database && ! lock_database; then
         leave_unsettled "it was interrupted, and what it did cannot be undone now: $answer"
-    elif [ -f "$RUN/serving" ]; then
+    elif [ -f "$RUN/opened" ]; then
         rm -f -- "$RUN/window"
-        run_plan after
+        run_plan "$(tail -n 1 "$RUN/changed")"
     else
         go_back "it was interrupted"
     fi

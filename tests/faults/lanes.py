@@ -108,6 +108,7 @@ class Lanes:
     def _do(self, job: Job, ground: Ground | None) -> Ground | None:
         """Do one job; return the server where it can be used again."""
         began = time.monotonic()
+        self._reference(job.journey)  # without one there is nothing to compare with: that ends all lanes
         results: Mapping[tuple[str, str], Result]
         try:
             ground = ground or self._fresh(job)

@@ -455,14 +455,16 @@ def test_a_run_that_ended_is_not_undone_by_the_next_one(planned: Server) -> None
     assert (run(next_run(planned)), order(planned)) == ("upgraded", [f"{name} apply" for name in NAMES])
 
 
-def test_a_run_that_users_already_work_with_goes_on_where_it_was_cut_off(planned: Server) -> None:
-    tell(planned, four_apply=': >"$RUN/serving"; : >"$WORLD/reached"; tail -f /dev/null')
+@pytest.mark.parametrize("step", ["three", "four"])
+def test_a_run_that_users_may_already_work_with_goes_on_where_it_was_cut_off(planned: Server, step: str) -> None:
+    tell(planned, **{f"{step}_apply": ': >"$RUN/opened"; : >"$WORLD/reached"; tail -f /dev/null'})
     with running(planned) as process:
         wait_for((planned.world / "reached").exists)
         kill(process)
-        tell(planned, four_apply="")
+        tell(planned, **{f"{step}_apply": ""})
 
         assert (run(planned, "recover"), made(planned)) == ("upgraded", sorted(NAMES))
+    assert not (planned.run / "window").exists()
 
 
 def test_the_journal_of_a_recovered_run_reads_on(planned: Server) -> None:

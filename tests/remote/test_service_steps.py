@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.remote.conftest import Make
-from tests.remote.server import PASSWORD, Server, differences, eventually
+from tests.remote.server import PASSWORD, Server, differences, eventually, write_files
 
 WRONG_PAGE = {
     "no answer": ("page.error=connection refused", "no answer: connection refused"),
@@ -302,6 +302,22 @@ def test_rows_that_users_wrote_are_not_thrown_away(stopped: Server, rows: str, l
     assert (done.returncode, stopped.active) == (3, ["netpoint", "netpoint-rq"])
     assert [line.split()[0] for line in stopped.journal] == ["window-open", "window-closed"] * 2
     assert stopped.reason == f"going back would lose {lost} written since the new release was started"
+
+
+def test_a_start_that_was_cut_off_before_users_could_write_is_undone(stopped: Server) -> None:
+    """PostgreSQL counts anew after a crash; nobody has written a row for all that."""
+    write_files(stopped.run, {"rows": "7\n", "window": ""})
+    stopped.tell(rows="1\n")
+
+    assert stopped.step("start_services", "undo").returncode == 0
+
+
+def test_a_start_that_may_have_let_users_in_says_so_before_it_does(stopped: Server) -> None:
+    (stopped.world / "units/netpoint.service.dies").touch()
+
+    stopped.step("start_services", "apply")
+
+    assert (stopped.run / "opened").exists()
 
 
 def test_a_database_that_cannot_be_asked_for_rows_counts_as_written_to(stopped: Server) -> None:

@@ -13,6 +13,9 @@ apply() {
         say "$rows" | write_file "$RUN/rows"
     fi
     systemctl daemon-reload
+    # From here on users may write: a run that is cut off now is carried on, not undone.
+    : >"$RUN/opened"
+    sync -- "$RUN/opened" "$RUN"
     rm -f -- "$RUN/window"
     # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
     systemctl start $SERVICES || fail "systemctl could not start $SERVICES"
@@ -28,7 +31,7 @@ undo() {
     : >"$RUN/window"
     # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
     systemctl stop $SERVICES
-    if [ -f "$RUN/rows" ]; then
+    if [ -f "$RUN/opened" ]; then
         sleep 1
         rows=$(rows_written) || rows=0
         written=$((rows - $(cat "$RUN/rows")))
@@ -43,7 +46,7 @@ undo() {
             exit 3
         fi
     fi
-    rm -f -- "$RUN/serving" "$RUN/rows"
+    rm -f -- "$RUN/opened" "$RUN/serving" "$RUN/rows"
 }
 
 by_hand() {
