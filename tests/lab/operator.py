@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.lab.lab import Lab
 
 PROJECT = Path(__file__).parents[2]
+WITHOUT_REPORTS = frozenset({"status", "stop"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +60,26 @@ class Run:
 class Fab:
     """A `fab` that is running."""
 
-    def __init__(self, lab: Lab, task: str, *options: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        task: str,
+        *options: str,
+        environment: Mapping[str, str] | None = None,
+        workstation: Path | None = None,
+    ) -> None:
+        """Start a task; a `workstation` is the folder of another machine's home, cache and reports."""
+        place = workstation or lab.folder
+        reports = () if task in WITHOUT_REPORTS else ("--report-dir", str(place / "runs"))
+        home = {"HOME": str(workstation)} if workstation else {}
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "fabric", task, "--json"),
-                *("--hosts-file", str(lab.folder / "hosts.yaml"), "--report-dir", str(lab.folder / "runs")),
+                *("--hosts-file", str(lab.folder / "hosts.yaml"), *reports),
                 *options,
             ],
             cwd=PROJECT,
-            env={**os.environ, "XDG_CACHE_HOME": str(lab.folder / "cache"), **(environment or {})},
+            env={**os.environ, "XDG_CACHE_HOME": str(place / "cache"), **home, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -94,9 +106,15 @@ class Fab:
         return self._process.poll() is None
 
 
-def fab(lab: Lab, task: str, *options: str, environment: Mapping[str, str] | None = None) -> Run:
+def fab(
+    lab: Lab,
+    task: str,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    workstation: Path | None = None,
+) -> Run:
     """Run a task of `fab` to its end."""
-    return Fab(lab, task, *options, environment=environment).wait()
+    return Fab(lab, task, *options, environment=environment, workstation=workstation).wait()
 
 
 def upgrade(lab: Lab, version: str, *options: str, environment: Mapping[str, str] | None = None) -> Run:
