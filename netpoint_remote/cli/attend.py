@@ -30,19 +30,19 @@ GOODBYE = "left; the runs go on by themselves, and attach finds them again"
 def run_status(core: CoreOptions, options: StatusOptions) -> None:
     """Carry `status` out."""
     request = status_request(core, options)
-    with _watching(request) as (display, interrupts):
-        report = look_at_runs(request, display, passphrase=_asking(display), stop=interrupts.stop)
+    with watching(request) as (display, interrupts):
+        report = look_at_runs(request, display, passphrase=asking(display), stop=interrupts.stop)
     _finish(report, to_json(report) if options.json else _looked(report))
 
 
 def run_stop(core: CoreOptions, options: StopOptions) -> None:
     """Carry `stop` out, asking first where somebody can answer."""
     request = stop_request(core, options)
-    with _watching(request) as (display, interrupts):
+    with watching(request) as (display, interrupts):
         question = _Question(display)
         confirm = question if is_asked() and not options.yes else _agree
         try:
-            report = stop_runs(request, display, confirm, passphrase=_asking(display), stop=interrupts.stop)
+            report = stop_runs(request, display, confirm, passphrase=asking(display), stop=interrupts.stop)
         except RequestError:
             if question.interrupted:
                 raise Exit("stopped; nobody was asked to stop", code=STOPPED) from None
@@ -54,9 +54,9 @@ def run_attach(core: CoreOptions, options: AttachOptions) -> None:
     """Carry `attach` out."""
     run_id = None if options.run is None else parse_run_id(options.run)
     request = attach_request(core, options)
-    with _watching(request) as (display, interrupts):
+    with watching(request) as (display, interrupts):
         outcome = attach_to_runs(
-            request, display, run_id, note=display.say, passphrase=_asking(display), stop=interrupts.stop
+            request, display, run_id, note=display.say, passphrase=asking(display), stop=interrupts.stop
         )
     if interrupts.left:
         say(sys.stderr, GOODBYE)
@@ -92,7 +92,7 @@ def render_stopping(going: tuple[Stopping, ...], *, width: int) -> str:
 
 
 @contextmanager
-def _watching(request: Request) -> Iterator[tuple[Display, Interrupts]]:
+def watching(request: Request) -> Iterator[tuple[Display, Interrupts]]:
     """Show what goes on; the first Ctrl-C leaves, for whoever looks on has begun nothing."""
     with (
         Display(sys.stderr, hosts=(host.name for host in request.hosts)) as display,
@@ -101,7 +101,7 @@ def _watching(request: Request) -> Iterator[tuple[Display, Interrupts]]:
         yield display, interrupts
 
 
-def _asking(display: Display) -> Callable[[str], str | None]:
+def asking(display: Display) -> Callable[[str], str | None]:
     def ask(path: str) -> str | None:
         with display.paused():
             return passphrase(path)

@@ -10,9 +10,9 @@ from invoke.exceptions import Exit
 from netpoint_remote.cli.executor import CoreOptions
 from netpoint_remote.cli.exits import STOPPED
 from netpoint_remote.cli.interrupts import LEFT, Interrupts
-from netpoint_remote.cli.options import CheckOptions, PlanOptions, UpgradeOptions
+from netpoint_remote.cli.options import BackupOptions, CheckOptions, PlanOptions, RollbackOptions, UpgradeOptions
 from netpoint_remote.cli.prompt import counts_hosts, is_asked, passphrase
-from netpoint_remote.cli.request import check_request, plan_request, upgrade_request
+from netpoint_remote.cli.request import backup_request, check_request, plan_request, rollback_request, upgrade_request
 from netpoint_remote.errors import RequestError, UsageError
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.reporting.json import to_json
@@ -51,6 +51,20 @@ def run_upgrade(core: CoreOptions, options: UpgradeOptions) -> None:
     _finish(outcome, to_json(outcome.report) if options.json else shown(outcome))
 
 
+def run_backup(core: CoreOptions, options: BackupOptions) -> None:
+    """Carry `backup` out; it changes nothing that users could notice, so nobody is asked."""
+    outcome = _carry_out(backup_request(core, options))
+    _finish(outcome, to_json(outcome.report) if options.json else _upgraded(outcome))
+
+
+def run_rollback(core: CoreOptions, options: RollbackOptions) -> None:
+    """Carry `rollback` out, asking first where somebody can answer."""
+    asking = not (options.yes or options.dry_run) and is_asked()
+    outcome = _carry_out(rollback_request(core, options), asking=asking)
+    shown = _planned if options.dry_run else _upgraded
+    _finish(outcome, to_json(outcome.report) if options.json else shown(outcome))
+
+
 class Question:
     """What the run asks before anything changes: shows the plans, takes the operator's word."""
 
@@ -61,7 +75,8 @@ class Question:
         self.interrupted = False
 
     def __call__(self, plans: tuple[HostPlan, ...]) -> bool:
-        deed = f"upgrade {'it' if len(plans) == 1 else 'them'} to {self._target}"
+        them = "it" if len(plans) == 1 else "them"
+        deed = f"upgrade {them} to {self._target}" if self._target else f"take {them} back"
         try:
             with self._display.paused(), self._interrupts.at_once():
                 plan = render_plan(plans, colour=wants_colour(sys.stderr), width=width_of(sys.stderr))

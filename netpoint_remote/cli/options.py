@@ -70,6 +70,49 @@ class StopOptions(HostsOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupOptions(HostsOptions):
+    """The options of `backup`."""
+
+    verify: str | None = text("full restores the dump into a scratch database and counts its rows there.")
+    skip_refused: bool = switch("Save the others where some hosts are refused, instead of stopping all.")
+    report_dir: str | None = text("Where reports go; runs unless said. Example: --report-dir /srv/reports")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackOptions(HostsOptions):
+    """The options of `rollback`."""
+
+    to: str | None = text("A release, or the id of a backup; what was before the last upgrade unless said.")
+    accept_loss: bool = switch("Lose what was written since; the database of now is dumped first, and kept.")
+    dry_run: bool = switch("Look and plan, change nothing.")
+    yes: bool = switch("Go on without asking.")
+    skip_refused: bool = switch("Take the others back where some hosts are refused, instead of stopping all.")
+    report_dir: str | None = text("Where reports go; runs unless said. Example: --report-dir /srv/reports")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupsOptions(HostsOptions):
+    """The options of `backups`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchBackupOptions(HostsOptions):
+    """The options of `fetch-backup`."""
+
+    backup: str | None = text("Id of the backup, as backups tells it; the newest of each host unless said.")
+    dir: str | None = text("Folder for it, backups unless said; a folder for each host is made in it.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneOptions(HostsOptions):
+    """The options of `prune`."""
+
+    keep: str | None = text("How many backups to keep, with the releases they lead back to. Example: --keep 3")
+    dry_run: bool = switch("Show what would go, remove nothing.")
+    yes: bool = switch("Go on without asking.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions(FleetOptions):
     """The options of `check`."""
 
@@ -153,3 +196,26 @@ def parse_jobs(typed: str) -> int:
     if not (digits.isascii() and digits.isdigit() and len(digits) < 6 and 1 <= int(digits) <= MOST_JOBS):  # noqa: PLR2004
         raise UsageError(f"--jobs {typed!r} is not a number from 1 to {MOST_JOBS}")
     return int(digits)
+
+
+def parse_keep(typed: str | None) -> int:
+    """Read how many backups are kept.
+
+    Raises:
+        UsageError: when it was not said, is no number, or zero.
+    """
+    digits = (typed or "").strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 6 and int(digits)):  # noqa: PLR2004
+        raise UsageError("prune keeps how many backups? say it after the task: prune --keep 3")
+    return int(digits)
+
+
+def parse_verify(typed: str | None) -> bool:
+    """Tell whether a backup is to be restored on trial.
+
+    Raises:
+        UsageError: when something else is asked for.
+    """
+    if typed not in {None, "full"}:
+        raise UsageError(f"--verify {typed!r} is unknown; --verify full restores the dump into a scratch database")
+    return typed == "full"

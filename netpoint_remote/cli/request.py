@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import socket
 import tempfile
 from dataclasses import replace
@@ -11,15 +12,21 @@ from netpoint_remote.cli.executor import CoreOptions
 from netpoint_remote.cli.hosts import choose_hosts, expand_home
 from netpoint_remote.cli.options import (
     AttachOptions,
+    BackupOptions,
+    BackupsOptions,
     CheckOptions,
+    FetchBackupOptions,
     FleetOptions,
     HostsOptions,
     PlanOptions,
+    PruneOptions,
+    RollbackOptions,
     StatusOptions,
     StopOptions,
     UpgradeOptions,
     parse_jobs,
     parse_release,
+    parse_verify,
 )
 from netpoint_remote.cli.prompt import sudo_password
 from netpoint_remote.errors import UsageError
@@ -69,6 +76,46 @@ def attach_request(core: CoreOptions, options: AttachOptions) -> Request:
     """Return the request that `attach` makes."""
     request = _hosts_request("attach", core, options, jobs=FOLLOWING_JOBS)
     return replace(request, report_dir=writable_folder(options.report_dir))
+
+
+def backup_request(core: CoreOptions, options: BackupOptions) -> Request:
+    """Return the request that `backup` makes."""
+    verify = parse_verify(options.verify)
+    request = _hosts_request("backup", core, options, jobs=CHANGING_JOBS)
+    folder = writable_folder(options.report_dir)
+    return replace(request, verify=verify, skip_refused=options.skip_refused, report_dir=folder)
+
+
+def rollback_request(core: CoreOptions, options: RollbackOptions) -> Request:
+    """Return the request that `rollback` makes."""
+    if options.to is not None and not BACKUP_OR_RELEASE.fullmatch(options.to):
+        raise UsageError(f"--to {options.to!r} is neither a release nor the id of a backup; `backups` lists them")
+    return replace(
+        _hosts_request("rollback", core, options, jobs=CHANGING_JOBS),
+        to=options.to.removeprefix("v") if options.to else None,
+        accept_loss=options.accept_loss,
+        dry_run=options.dry_run,
+        skip_refused=options.skip_refused,
+        report_dir=writable_folder(options.report_dir),
+    )
+
+
+BACKUP_OR_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,99}")
+
+
+def backups_request(core: CoreOptions, options: BackupsOptions) -> Request:
+    """Return the request that `backups` makes; it leaves nothing behind here."""
+    return _hosts_request("backups", core, options, jobs=LOOKING_JOBS)
+
+
+def fetch_backup_request(core: CoreOptions, options: FetchBackupOptions) -> Request:
+    """Return the request that `fetch-backup` makes."""
+    return _hosts_request("fetch-backup", core, options, jobs=CHANGING_JOBS)
+
+
+def prune_request(core: CoreOptions, options: PruneOptions) -> Request:
+    """Return the request that `prune` makes; it leaves nothing behind here."""
+    return replace(_hosts_request("prune", core, options, jobs=LOOKING_JOBS), dry_run=options.dry_run)
 
 
 def _hosts_request(command: str, core: CoreOptions, options: HostsOptions, *, jobs: int) -> Request:
@@ -135,4 +182,4 @@ def operator() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # a uid without a name, as in containers
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+    return re.sub(r"\s", "_", f"{user}@{socket.gethostname()}")

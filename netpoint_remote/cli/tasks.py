@@ -9,9 +9,14 @@ from invoke.collection import Collection
 from netpoint_remote.cli.executor import CoreOptions, FleetTask, use_in_fab
 from netpoint_remote.cli.options import (
     AttachOptions,
+    BackupOptions,
+    BackupsOptions,
     CheckOptions,
+    FetchBackupOptions,
     PlanOptions,
     PracticeOptions,
+    PruneOptions,
+    RollbackOptions,
     StatusOptions,
     StopOptions,
     UpgradeOptions,
@@ -74,6 +79,82 @@ def upgrade(core: CoreOptions, options: UpgradeOptions) -> None:
     from netpoint_remote.cli.fleet import run_upgrade  # noqa: PLC0415
 
     run_upgrade(core, options)
+
+
+@fleet_task(RollbackOptions)
+def rollback(core: CoreOptions, options: RollbackOptions) -> None:
+    """Take servers back to the release, and the database, that they had before.
+
+    What would be lost, the changes made since, is said first, and is not lost without --accept-loss.
+    The database of now is dumped before it is replaced: a way back can itself be taken back.
+
+    Examples:
+        fab -H np1 rollback
+        fab -H np1 rollback --to 3.4.9 --accept-loss
+        fab -H np1 rollback --to 20300102T030215Z-5f00aa
+    """
+    from netpoint_remote.cli.fleet import run_rollback  # noqa: PLC0415
+
+    run_rollback(core, options)
+
+
+@fleet_task(BackupOptions)
+def backup(core: CoreOptions, options: BackupOptions) -> None:
+    """Save database, configuration, media, scripts and reports on each server, while NetPoint serves.
+
+    A backup counts only once it was read back; with --verify full its dump is restored into a scratch
+    database and the rows are counted there.
+
+    Examples:
+        fab -H np1,np2 backup
+        fab backup --verify full
+    """
+    from netpoint_remote.cli.fleet import run_backup  # noqa: PLC0415
+
+    run_backup(core, options)
+
+
+@fleet_task(BackupsOptions)
+def backups(core: CoreOptions, options: BackupsOptions) -> None:
+    """List the backups on each server, and what has changed since each. Changes nothing.
+
+    Examples:
+        fab -H np1,np2 backups
+        fab backups --json
+    """
+    from netpoint_remote.cli.keeping import run_backups  # noqa: PLC0415
+
+    run_backups(core, options)
+
+
+@fleet_task(FetchBackupOptions)
+def fetch_backup(core: CoreOptions, options: FetchBackupOptions) -> None:
+    """Bring a backup of each server to this machine, its checksums verified.
+
+    A backup holds password hashes and tokens: what arrives is readable by you alone.
+
+    Examples:
+        fab -H np1,np2 fetch-backup --dir /srv/backups
+        fab -H np1 fetch-backup --backup 20300102T030215Z-5f00aa
+    """
+    from netpoint_remote.cli.keeping import run_fetch_backup  # noqa: PLC0415
+
+    run_fetch_backup(core, options)
+
+
+@fleet_task(PruneOptions)
+def prune(core: CoreOptions, options: PruneOptions) -> None:
+    """Remove old backups and releases from servers; what would go is shown first.
+
+    Never the current release, nor the backup and the release that the way back from it needs.
+
+    Examples:
+        fab -H np1,np2 prune --keep 3
+        fab prune --keep 3 --dry-run
+    """
+    from netpoint_remote.cli.keeping import run_prune  # noqa: PLC0415
+
+    run_prune(core, options)
 
 
 @fleet_task(StatusOptions)
@@ -149,6 +230,20 @@ def _say_ready(line: str) -> None:
     print(line, flush=True)
 
 
-namespace = Collection("netpoint-remote", check, plan, upgrade, status, attach, stop, practice)
+namespace = Collection(
+    "netpoint-remote",
+    check,
+    plan,
+    upgrade,
+    rollback,
+    backup,
+    backups,
+    fetch_backup,
+    prune,
+    status,
+    attach,
+    stop,
+    practice,
+)
 
 use_in_fab()

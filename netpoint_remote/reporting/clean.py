@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from netpoint_remote.planning.problem import Problem
-from netpoint_remote.reporting.report import FleetReport, HostReport, PartReport, RunReport, StepReport
+from netpoint_remote.reporting.report import BackupReport, FleetReport, HostReport, PartReport, RunReport, StepReport
 
 LINE = 1_000  # characters of one line
 BLOCK = 4_000  # characters of a message or a remedy, which may have several lines
@@ -78,6 +78,20 @@ def _clean_host(host: HostReport) -> HostReport:
         window_seconds=None if host.window_seconds is None else clean_seconds(host.window_seconds),
         log=_clean_optional(host.log, NAME),
         run=None if host.run is None else _clean_run(host.run),
+        backups=tuple(map(_clean_backup, host.backups)),
+    )
+
+
+def _clean_backup(backup: BackupReport) -> BackupReport:
+    return replace(
+        backup,
+        id=clean(backup.id, limit=NAME),
+        made=clean_seconds(backup.made),
+        purpose=clean(backup.purpose, limit=WORD),
+        version=clean(backup.version, limit=WORD),
+        leads_to=clean(backup.leads_to, limit=WORD),
+        operator=clean(backup.operator, limit=NAME),
+        verified=clean(backup.verified, limit=WORD),
     )
 
 

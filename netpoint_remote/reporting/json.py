@@ -12,6 +12,7 @@ from netpoint_remote.planning.problem import Problem, Severity
 from netpoint_remote.reporting.clean import NAME, clean, clean_report
 from netpoint_remote.reporting.event import Event
 from netpoint_remote.reporting.report import (
+    BackupReport,
     FleetReport,
     HostReport,
     PartReport,
@@ -135,6 +136,21 @@ def _host_to_json(host: HostReport) -> Json:
         "window_seconds": host.window_seconds,
         "log": host.log,
         "run": None if host.run is None else _run_to_json(host.run),
+        "backups": [_backup_to_json(backup) for backup in host.backups],
+    }
+
+
+def _backup_to_json(backup: BackupReport) -> Json:
+    return {
+        "id": backup.id,
+        "made": _instant(backup.made),
+        "purpose": backup.purpose,
+        "version": backup.version,
+        "leads_to": backup.leads_to,
+        "operator": backup.operator,
+        "verified": backup.verified,
+        "size": backup.size,
+        "changes": backup.changes,
     }
 
 
@@ -217,6 +233,22 @@ def _host_from_json(loaded: Json) -> HostReport:
         window_seconds=loaded["window_seconds"],
         log=loaded["log"],
         run=_run_from_json(loaded["run"]) if loaded.get("run") else None,
+        backups=tuple(_backup_from_json(backup) for backup in loaded.get("backups", [])),
+    )
+
+
+def _backup_from_json(loaded: Json) -> BackupReport:
+    made = datetime.fromisoformat(loaded["made"].removesuffix("Z") + "+00:00" * loaded["made"].endswith("Z"))
+    return BackupReport(
+        id=loaded["id"],
+        made=made.timestamp(),
+        purpose=loaded["purpose"],
+        version=loaded["version"],
+        leads_to=loaded["leads_to"],
+        operator=loaded["operator"],
+        verified=loaded["verified"],
+        size=loaded["size"],
+        changes=loaded["changes"],
     )
 
 

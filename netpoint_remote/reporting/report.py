@@ -82,6 +82,27 @@ class RunReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupReport:
+    """A backup on a server as its manifest tells; `size` in bytes.
+
+    `made` is in seconds since the epoch, by the server's clock. `purpose` is backup, upgrade or
+    rollback: who made it; one of an upgrade `leads_to` its new release. `verified` is `full` where it
+    was restored into a scratch database, else `read`. `changes` counts what the change log has since,
+    None where nobody can tell.
+    """
+
+    id: str
+    made: float
+    purpose: str
+    version: str
+    leads_to: str
+    operator: str
+    verified: str
+    size: int
+    changes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostReport:
     """What became of one host and why.
 
@@ -89,7 +110,7 @@ class HostReport:
     a check, what was asked for). `facts` are what the server was seen to be, label by label, for
     people. `window_seconds` is how long users were without NetPoint, None where no window was
     opened. `log` is the path of the host's log, relative to the run's folder. `run` is what a look at
-    the server's runs found.
+    the server's runs found, `backups` what a look at its backups found, newest first.
     """
 
     name: str
@@ -104,6 +125,7 @@ class HostReport:
     window_seconds: float | None = None
     log: str | None = None
     run: RunReport | None = None
+    backups: tuple[BackupReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from netpoint_remote.reporting.clean import clean_report
 from netpoint_remote.reporting.folding import SharedProblem, fold, fold_problems
@@ -17,12 +18,12 @@ from netpoint_remote.reporting.layout import (
     spread,
     wrap,
 )
-from netpoint_remote.reporting.report import FleetReport, HostReport, RunReport, StepReport
+from netpoint_remote.reporting.report import BackupReport, FleetReport, HostReport, RunReport, StepReport
 from netpoint_remote.reporting.words import (
     BROKEN_STEP,
-    LOOKING,
     LOOKS,
     SEVERITY_LOOKS,
+    WITHOUT_FOLDER,
     broken_steps,
     exit_meaning,
     heading,
@@ -34,6 +35,7 @@ from netpoint_remote.reporting.words import (
 MANY = 40  # rows; a longer table shows equal hosts as one
 WIDE_NOTES = 50  # columns that make it worth while to set a host's notes beside its row
 GAP = "  "
+LAST_SECOND = 253_402_300_799.0  # of the year 9999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,32 @@ def render_status(report: FleetReport, *, colour: bool = False, width: int = 80)
     return _render(report, headers, page=_Page(width=max(width, NARROWEST), colour=colour), folder=None)
 
 
+def render_backups(report: FleetReport, *, colour: bool = False, width: int = 80) -> str:
+    """Return the backups of each host."""
+    headers = ("HOST", "STATUS", "FROM → TO", "METHOD")
+    return _render(report, headers, page=_Page(width=max(width, NARROWEST), colour=colour), folder=None)
+
+
+def _backups(hosts: Sequence[HostReport], page: _Page) -> list[str]:
+    lines = []
+    for host in (host for host in hosts if host.backups):
+        lines.append(page.paint(f"  {host.name}", "bold"))
+        for backup in host.backups:
+            lines += indent(wrap(_backup(backup), page.width - 6), "    ", "      ")
+    return lines
+
+
+def _backup(backup: BackupReport) -> str:
+    release = backup.version if backup.leads_to in {"", backup.version} else f"{backup.version} → {backup.leads_to}"
+    made = datetime.fromtimestamp(min(max(backup.made, 0.0), LAST_SECOND), timezone.utc)
+    changes = "unknown" if backup.changes is None else str(backup.changes)
+    parts = [backup.id, f"{made:%Y-%m-%d %H:%M} UTC", f"{backup.purpose} {release}", f"{backup.size / 2**20:.1f} MB"]
+    parts += (
+        [f"{changes} changes since", "restored on trial"] if backup.verified == "full" else [f"{changes} changes since"]
+    )
+    return " · ".join(parts)
+
+
 def _render(
     report: FleetReport, headers: tuple[str, ...], *, page: _Page, folder: str | None, facts: bool = False
 ) -> str:
@@ -84,6 +112,7 @@ def _render(
         [page.paint(line, "bold") for line in _title(report, page.width)],
         _table(headers, _rows(report.hosts, headers, folder), page),
         _facts(report.hosts, page) if facts else [],
+        _backups(report.hosts, page),
         *_problems(fold_problems(report.hosts), page),
         _ending(report, page, folder),
     ]
@@ -91,7 +120,7 @@ def _render(
 
 
 def _title(report: FleetReport, width: int) -> list[str]:
-    run = [] if report.command in LOOKING else [f"run {report.run_id}"]
+    run = [] if report.command in WITHOUT_FOLDER else [f"run {report.run_id}"]
     return join([heading(report), *run, duration(report.seconds)], width, " · ")
 
 

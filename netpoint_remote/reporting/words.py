@@ -38,6 +38,7 @@ EXIT_MEANINGS: Mapping[int, str] = {
 
 # these ask no host to be anything, and leave nothing behind here
 LOOKING = frozenset({"status", "stop"})
+WITHOUT_FOLDER = LOOKING | {"backups", "fetch-backup", "prune"}
 LOOKING_MEANINGS: Mapping[int, str] = {
     **EXIT_MEANINGS,
     0: "every host was reached, and none was left half-way",

@@ -13,7 +13,7 @@ from netpoint_remote.reporting.event import Event, Kind, Observer
 from netpoint_remote.reporting.report import FleetReport, HostReport, Status
 from netpoint_remote.running.bundle import visit_script
 from netpoint_remote.running.credentials import Credentials
-from netpoint_remote.running.fleet import NOT_CONFIRMED, Outcome, Request, _Run
+from netpoint_remote.running.fleet import NOT_CONFIRMED, FleetRun, Outcome, Request
 from netpoint_remote.running.host import LEFT, Emit, Line, fetch_log, follow, tail, visit
 from netpoint_remote.running.journal import Record
 from netpoint_remote.running.ssh import Connector
@@ -75,7 +75,7 @@ def attach_to_runs(
     return _Attending(request, observer, passphrase, stop, note).attach(run_id or "")
 
 
-class _Attending(_Run):
+class _Attending(FleetRun):
     def __init__(
         self,
         request: Request,
@@ -135,7 +135,7 @@ class _Attending(_Run):
 
     def _look_at_run(self, host: Host, connector: Connector) -> Standing | HostReport:
         with Line(connector, host, self.observer.on_event) as line:
-            return _accounted(host, lambda: look_at_run(line))
+            return accounted(host, lambda: look_at_run(line))
 
     def _stopping(self, standings: dict[Host, Standing]) -> Iterator[Stopping]:
         """Yield the runs that can be stopped, and account for those that go on as they are."""
@@ -173,7 +173,7 @@ class _Attending(_Run):
             )
 
         with Line(connector, host, self.observer.on_event) as line:
-            return _accounted(host, ask)
+            return accounted(host, ask)
 
 
 def look_at_run(line: Line, run_id: str = "") -> Standing:
@@ -218,7 +218,7 @@ def attach_host(host: Host, run_id: str, connector: Connector, emit: Emit, folde
     """Follow one host's run to its end and report it; never raises."""
     record = Record(host=host.name)
     with Line(connector, host, emit) as line:
-        return _accounted(host, lambda: _attached(host, run_id, line, record, folder), record)
+        return accounted(host, lambda: _attached(host, run_id, line, record, folder), record)
 
 
 def _attached(host: Host, run_id: str, line: Line, record: Record, folder: Path) -> HostReport:
@@ -268,7 +268,7 @@ def _report(  # noqa: PLR0917  all that a report is made of
     )
 
 
-def _accounted(host: Host, work: Callable[[], Result], record: Record | None = None) -> Result | HostReport:
+def accounted(host: Host, work: Callable[[], Result], record: Record | None = None) -> Result | HostReport:
     """Do one host's work; whatever it ends with is this host's report."""
     steps = record.steps if record else ()
     try:

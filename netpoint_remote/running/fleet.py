@@ -106,7 +106,7 @@ def run(
     Raises:
         RequestError: when the request itself is wrong; nothing was touched then.
     """
-    return _Run(
+    return FleetRun(
         request,
         observer,
         confirm=confirm,
@@ -116,7 +116,7 @@ def run(
     ).carry_out()
 
 
-class _Run:
+class FleetRun:
     def __init__(
         self,
         request: Request,

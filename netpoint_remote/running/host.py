@@ -357,7 +357,7 @@ def _outcome(follower: _Follower) -> tuple[Status, str]:
 
 def fetch_log(host: Host, run_id: str, folder: Path, line: Line) -> str | None:
     """Keep the end of the server's log here; a report without it is still a report."""
-    name = f"{_file_name(host.name)}.log"
+    name = f"{file_name(host.name)}.log"
     with suppress(ConnectError, LineLost, RemoteFailed, OSError):
         text = visit(line, "fetch_log.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", run_id)))
         path = folder / name
@@ -367,7 +367,7 @@ def fetch_log(host: Host, run_id: str, folder: Path, line: Line) -> str | None:
     return None
 
 
-def _file_name(host: str) -> str:
+def file_name(host: str) -> str:
     """Return a name for a file that no inventory can turn into a path of its choosing."""
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in host).lstrip(".") or "host"
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from netpoint_remote.planning.problem import Problem, Severity
 from netpoint_remote.reporting.event import Event, Kind
 from netpoint_remote.reporting.report import (
+    BackupReport,
     FleetReport,
     HostReport,
     PartReport,
@@ -38,6 +39,18 @@ steps = st.builds(
     parts=st.lists(parts, max_size=2).map(tuple),
 )
 moments = st.none() | st.datetimes(timezones=st.just(timezone.utc))
+backups = st.builds(
+    BackupReport,
+    id=hostile,
+    made=numbers,
+    purpose=hostile,
+    version=hostile,
+    leads_to=hostile,
+    operator=hostile,
+    verified=hostile,
+    size=st.integers(0, 2**60),
+    changes=st.none() | st.integers(0, 2**40),
+)
 runs = st.builds(
     RunReport,
     run_id=hostile,
@@ -66,6 +79,7 @@ hosts = st.builds(
     window_seconds=st.none() | numbers,
     log=st.none() | hostile,
     run=st.none() | runs,
+    backups=st.lists(backups, max_size=2).map(tuple),
 )
 reports = st.builds(
     FleetReport,

@@ -8,7 +8,7 @@ import pytest
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.reporting.event import Event
 from netpoint_remote.running.credentials import Credentials
-from netpoint_remote.running.fleet import Request, _Run
+from netpoint_remote.running.fleet import FleetRun, Request
 from tests.builders import host
 
 
@@ -17,9 +17,9 @@ class Nobody:
         pass
 
 
-def a_run(tmp_path: Path, hosts: tuple[Host, ...]) -> _Run:
+def a_run(tmp_path: Path, hosts: tuple[Host, ...]) -> FleetRun:
     request = Request(command="status", hosts=hosts, report_dir=tmp_path)
-    return _Run(
+    return FleetRun(
         request,
         Nobody(),
         confirm=lambda _plans: True,

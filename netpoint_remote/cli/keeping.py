@@ -1,0 +1,109 @@
+"""Carrying `backups`, `fetch-backup` and `prune` out on this terminal."""
+
+import re
+import sys
+from pathlib import Path
+
+from invoke.exceptions import Exit
+
+from netpoint_remote.cli.attend import asking, watching
+from netpoint_remote.cli.executor import CoreOptions
+from netpoint_remote.cli.exits import STOPPED
+from netpoint_remote.cli.fleet import width_of
+from netpoint_remote.cli.hosts import expand_home
+from netpoint_remote.cli.options import BackupsOptions, FetchBackupOptions, PruneOptions, parse_keep
+from netpoint_remote.cli.prompt import counts_hosts, is_asked
+from netpoint_remote.cli.request import backups_request, fetch_backup_request, prune_request
+from netpoint_remote.errors import RequestError, UsageError
+from netpoint_remote.reporting.clean import clean
+from netpoint_remote.reporting.json import to_json
+from netpoint_remote.reporting.layout import indent, wrap
+from netpoint_remote.reporting.report import FleetReport
+from netpoint_remote.reporting.stream import say
+from netpoint_remote.reporting.terminal import Display, wants_colour
+from netpoint_remote.reporting.text import render_backups
+from netpoint_remote.running.keeping import Keeping, Pruning
+
+BACKUP_DIR = "backups"
+BACKUP = re.compile(r"[A-Za-z0-9-]{1,100}")
+
+
+def run_backups(core: CoreOptions, options: BackupsOptions) -> None:
+    """Carry `backups` out."""
+    request = backups_request(core, options)
+    with watching(request) as (display, interrupts):
+        report = Keeping(request, display, passphrase=asking(display), stop=interrupts.stop).list()
+    _finish(report, json=options.json)
+
+
+def run_fetch_backup(core: CoreOptions, options: FetchBackupOptions) -> None:
+    """Carry `fetch-backup` out."""
+    if options.backup is not None and not BACKUP.fullmatch(options.backup):
+        raise UsageError(f"--backup {options.backup!r} is no id of a backup; `backups` lists them")
+    request = fetch_backup_request(core, options)
+    folder = _folder(options.dir)
+    with watching(request) as (display, interrupts):
+        keeping = Keeping(request, display, passphrase=asking(display), stop=interrupts.stop)
+        report = keeping.fetch(options.backup, folder)
+    _finish(report, json=options.json)
+
+
+def run_prune(core: CoreOptions, options: PruneOptions) -> None:
+    """Carry `prune` out, asking first where somebody can answer."""
+    keep = parse_keep(options.keep)
+    request = prune_request(core, options)
+    with watching(request) as (display, interrupts):
+        question = _Question(display, ask=is_asked() and not options.yes)
+        try:
+            report = Keeping(request, display, passphrase=asking(display), stop=interrupts.stop).prune(keep, question)
+        except RequestError:
+            if question.interrupted:
+                raise Exit("stopped; nothing was removed", code=STOPPED) from None
+            raise
+    _finish(report, json=options.json)
+
+
+class _Question:
+    """Shows what would go, and asks for the number of hosts where somebody can answer."""
+
+    def __init__(self, display: Display, *, ask: bool) -> None:
+        self._display = display
+        self._ask = ask
+        self.interrupted = False
+
+    def __call__(self, going: tuple[Pruning, ...]) -> bool:
+        try:
+            with self._display.paused():
+                say(sys.stderr, render_pruning(going, width=width_of(sys.stderr)))
+                deed = f"remove this from {'it' if len(going) == 1 else 'them'}"
+                return not self._ask or counts_hosts(len(going), deed, source=sys.stdin, screen=sys.stderr)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            return False
+
+
+def render_pruning(going: tuple[Pruning, ...], *, width: int) -> str:
+    """Return what would go, a paragraph for each host."""
+    lines = []
+    for each in going:
+        lines.append(f"{clean(each.host)}: about {each.removal.size_mb} MB")
+        lines += [line for told in each.lines() for line in indent(wrap(clean(told), width - 4), "  ", "    ")]
+    return "\n".join(lines) + "\n"
+
+
+def _folder(typed: str | None) -> Path:
+    if typed == "":
+        raise UsageError("--dir is empty; name a folder, or leave it out for backups")
+    folder = Path(expand_home(typed or BACKUP_DIR))
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made: {error.strerror}; name another folder with --dir") from None
+    return folder
+
+
+def _finish(report: FleetReport, *, json: bool) -> None:
+    shown = render_backups(report, colour=wants_colour(sys.stdout), width=width_of(sys.stdout))
+    say(sys.stdout, to_json(report) if json else shown)
+    if report.exit_code:
+        raise Exit(code=report.exit_code)

@@ -1,0 +1,58 @@
+"""What may be removed from a server without closing a way back."""
+
+from dataclasses import dataclass
+
+from netpoint_remote.planning.case import Case
+from netpoint_remote.planning.facts import Backup, Facts, Kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What a prune removes; `runs` are ids of runs whose logs go, `archives_mb` the size of kept release archives."""
+
+    backups: tuple[Backup, ...] = ()
+    trees: tuple[Kept, ...] = ()
+    runs: tuple[str, ...] = ()
+    archives_mb: int = 0
+
+    @property
+    def size_mb(self) -> int:
+        """Return about how much room it makes."""
+        dumps = sum(backup.dump_size + backup.files_size for backup in self.backups) // 2**20
+        return dumps + sum(tree.size_mb for tree in self.trees) + self.archives_mb
+
+    def __bool__(self) -> bool:
+        return bool(self.backups or self.trees or self.runs or self.archives_mb)
+
+
+def what_to_remove(case: Case, keep: int) -> Removal:
+    """Return what is older than the newest `keep` backups, and the releases that no backup kept leads to.
+
+    Never the current release, never the backup from which the current release was upgraded, nor the
+    release it leads back to, nor what this program did not put or leave there.
+    """
+    facts = case.facts
+    kept = kept_backups(facts, keep)
+    needed = {facts.real, *(backup.tree for backup in kept)}
+    versions = {facts.disk_version, *(backup.version for backup in kept)}
+    names = {backup.id for backup in kept} | {facts.run_id}
+    oldest = min((backup.id for backup in kept), default=facts.run_id)
+    return Removal(
+        backups=tuple(backup for backup in facts.backups if backup.id not in names),
+        trees=(
+            *(tree for tree in facts.releases if tree.ours and tree.path not in needed),
+            *(aside for aside in facts.asides if aside.version not in versions),
+        ),
+        runs=tuple(run for run in facts.runs if run not in names and run < oldest),
+        archives_mb=facts.archives_mb,
+    )
+
+
+def kept_backups(facts: Facts, keep: int) -> tuple[Backup, ...]:
+    """Return the newest so many backups, and the one that the way back from the current release needs."""
+    way_back = next(
+        (backup for backup in facts.backups if backup.purpose == "upgrade" and backup.leads_to == facts.disk_version),
+        None,
+    )
+    newest = facts.backups[:keep]
+    return newest if way_back is None or way_back in newest else (*newest, way_back)

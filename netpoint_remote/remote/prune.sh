@@ -1,0 +1,44 @@
+# shellcheck shell=sh
+# Remove backups, releases and logs that were shown to the operator; each is looked at once more before it goes.
+: "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${ROOT:?}" "${PRODUCT:?}" "${BACKUPS?}" "${TREES?}" "${RUNS?}" "${ARCHIVES?}"
+mkdir -p -- "$STATE_DIR"
+exec 9>>"$STATE_DIR/lock"
+flock -w 10 9 || { say locked; exit 0; }
+real=$(readlink -f -- "$ROOT")
+
+# It loses its name first, so that half of it is never taken for the whole.
+remove() {
+    gone=$(dirname -- "$1")/.$(basename -- "$1").removed
+    rm -rf -- "$gone"
+    mv -T -- "$1" "$gone"
+    rm -rf -- "$gone"
+    say "removed $1"
+}
+
+plain_name() {
+    case $1 in '' | .* | *[!A-Za-z0-9-]*) return 1 ;; *) ;; esac
+}
+
+is_release() {
+    case $1 in *//* | */. | */.. | */./* | */../*) return 1 ;; *) ;; esac
+    case $1 in
+        "$real/.git/netpoint-remote/"*) [ -d "$1" ] ;;
+        *) [ "$(dirname -- "$1")" = "$(dirname -- "$real")" ] && [ "$1" != "$real" ] && [ -f "$1/$PRODUCT/manage.py" ] ;;
+    esac && ! [ -L "$1" ]
+}
+
+say "$BACKUPS" | while IFS= read -r id; do
+    if plain_name "$id" && [ -f "$BACKUP_DIR/$id/manifest" ] && ! [ -L "$BACKUP_DIR/$id" ]; then remove "$BACKUP_DIR/$id"; fi
+done
+say "$TREES" | while IFS= read -r tree; do
+    if [ -n "$tree" ] && is_release "$tree"; then
+        rm -f -- "$STATE_DIR/releases/$(basename -- "$tree")"
+        remove "$tree"
+    fi
+done
+current=$(cat "$STATE_DIR/current" 2>/dev/null || :)
+say "$RUNS" | while IFS= read -r id; do
+    if plain_name "$id" && [ "$id" != "$current" ] && [ -d "$STATE_DIR/runs/$id" ]; then remove "$STATE_DIR/runs/$id"; fi
+done
+if [ -n "$ARCHIVES" ] && [ -d "$STATE_DIR/archives" ]; then remove "$STATE_DIR/archives"; fi
+say pruned

@@ -1,0 +1,7 @@
+# shellcheck shell=sh
+# Print a file of a backup from an offset (bytes) in base64, or nothing where there is none.
+: "${BACKUP_DIR:?}" "${FROM:?}" "${FILE:?}" "${OFFSET:?}"
+case $FROM in .* | *[!A-Za-z0-9-]*) exit 64 ;; *) ;; esac
+case $FILE in manifest | database.dump | files.tar) ;; *) exit 64 ;; esac
+file=$BACKUP_DIR/$FROM/$FILE
+if [ -f "$file" ]; then tail -c "+$((OFFSET + 1))" -- "$file" | base64 -w 57344; fi

@@ -1,0 +1,293 @@
+"""Backups that lie on servers: list them, bring one here, remove what nobody needs any more."""
+
+import base64
+import binascii
+import hashlib
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from netpoint_remote.errors import LineLost, RemoteFailed, RequestError
+from netpoint_remote.planning.case import Case
+from netpoint_remote.planning.facts import Backup, Facts
+from netpoint_remote.planning.inventory import Host
+from netpoint_remote.planning.method import method_of
+from netpoint_remote.planning.pruning import Removal, what_to_remove
+from netpoint_remote.planning.way_back import made
+from netpoint_remote.reporting.event import Kind, Observer
+from netpoint_remote.reporting.report import BackupReport, FleetReport, HostReport, Status
+from netpoint_remote.running.attend import accounted
+from netpoint_remote.running.bundle import visit_script
+from netpoint_remote.running.credentials import Credentials
+from netpoint_remote.running.fleet import NOT_CONFIRMED, FleetRun, Request
+from netpoint_remote.running.host import Line, file_name, look, visit
+from netpoint_remote.running.ssh import Connector
+
+Passphrase = Callable[[str], str | None]
+FETCH_SILENCE = 120.0  # seconds
+LONGEST_MANIFEST = 65536  # bytes
+TRIES = 5  # connections for one file; each goes on where the one before was lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruning:
+    """What a prune would do on one host."""
+
+    host: str
+    removal: Removal
+
+    def lines(self) -> tuple[str, ...]:
+        """Return what goes, a line each."""
+        gone = self.removal
+        return (
+            *(f"backup {backup.id} of {backup.version} ({made(backup)})" for backup in gone.backups),
+            *(f"release {tree.version or '?'} in {tree.path} ({tree.size_mb} MB)" for tree in gone.trees),
+            *([f"logs of {len(gone.runs)} older runs"] if gone.runs else []),
+            *([f"release archives that can be fetched again ({gone.archives_mb} MB)"] if gone.archives_mb else []),
+        )
+
+
+class Keeping(FleetRun):
+    """One task over the backups of a fleet."""
+
+    def __init__(
+        self,
+        request: Request,
+        observer: Observer,
+        *,
+        note: Callable[[str], None] = lambda _text: None,
+        passphrase: Passphrase | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        super().__init__(
+            request,
+            observer,
+            confirm=lambda _plans: True,
+            note=note,
+            credentials=Credentials(passphrase=passphrase),
+            stop=stop or threading.Event(),
+        )
+
+    def list(self) -> FleetReport:
+        """Say which backups each host has."""
+        with self._connected() as connector:
+            self._see_all(connector)
+        return self._report()
+
+    def fetch(self, backup: str | None, folder: Path) -> FleetReport:
+        """Bring one backup of each host here (the newest unless named), its checksums verified."""
+        with self._connected() as connector:
+            seen = self._see_all(connector)
+            work = self._in_parallel(tuple(seen), lambda host: self._fetch(host, seen[host], backup, folder, connector))
+            for host, report in work:
+                self.reports[host.name] = report
+        return self._report()
+
+    def prune(self, keep: int, confirm: Callable[[tuple[Pruning, ...]], bool]) -> FleetReport:
+        """Remove what is older than the newest so many backups, having shown it.
+
+        Raises:
+            RequestError: when it was not confirmed; nothing was removed then.
+        """
+        with self._connected() as connector:
+            seen = self._see_all(connector)
+            going = {host: Pruning(host=host.name, removal=self._removal(host, seen[host], keep)) for host in seen}
+            for host in going:
+                self.reports[host.name] = replace(
+                    self.reports[host.name], status=Status.UNCHANGED, reason="there is nothing to remove"
+                )
+            going = {host: each for host, each in going.items() if each.removal}
+            self._prune_all(going, confirm, connector)
+        return self._report()
+
+    def _prune_all(
+        self, going: dict[Host, Pruning], confirm: Callable[[tuple[Pruning, ...]], bool], connector: Connector
+    ) -> None:
+        for host, each in going.items():
+            self.reports[host.name] = replace(
+                self.reports[host.name], status=Status.READY, reason="would go: " + "; ".join(each.lines())
+            )
+        if not going or self.request.dry_run or self.stop.is_set():
+            return
+        if not confirm(tuple(going.values())):
+            raise RequestError(NOT_CONFIRMED)
+        for host, report in self._in_parallel(tuple(going), lambda host: self._prune(host, going[host], connector)):
+            self.reports[host.name] = report
+
+    def _removal(self, host: Host, facts: Facts, keep: int) -> Removal:
+        if facts.lock_held or facts.interrupted:
+            return Removal()
+        return what_to_remove(Case(host=host, facts=facts, target=None, last_minors={}), keep)
+
+    def _see_all(self, connector: Connector) -> dict[Host, Facts]:
+        seen: dict[Host, Facts] = {}
+        for host, found in self._in_parallel(self.request.hosts, lambda host: self._see(host, connector)):
+            if isinstance(found, Facts):
+                seen[host] = found
+                self.reports[host.name] = _listed(host, found)
+            else:
+                self.reports[host.name] = found
+        return {host: seen[host] for host in self.request.hosts if host in seen}
+
+    def _see(self, host: Host, connector: Connector) -> Facts | HostReport:
+        with Line(connector, host, self.observer.on_event) as line:
+            return accounted(host, lambda: look(line, None, backups=True))
+
+    def _prune(self, host: Host, pruning: Pruning, connector: Connector) -> HostReport:
+        def prune() -> HostReport:
+            gone = pruning.removal
+            answer = visit(line, "prune.sh", (
+                ("STATE_DIR", str(host.state_dir)), ("BACKUP_DIR", str(host.backup_dir)), ("ROOT", str(host.root)),
+                ("PRODUCT", host.product.name), ("BACKUPS", "\n".join(backup.id for backup in gone.backups)),
+                ("TREES", "\n".join(tree.path for tree in gone.trees)), ("RUNS", "\n".join(gone.runs)),
+                ("ARCHIVES", "yes" if gone.archives_mb else ""),
+            ))  # fmt: skip
+            if answer.endswith("locked"):
+                return replace(known, status=Status.REFUSED, reason="a run has begun meanwhile; nothing was removed")
+            removed = [line for line in answer.splitlines() if line.startswith("removed ")]
+            reason = f"{len(removed)} removed, about {gone.size_mb} MB: {'; '.join(pruning.lines())}"
+            return replace(known, status=Status.DONE, reason=reason, backups=_without(known, removed))
+
+        known = self.reports[host.name]
+        with Line(connector, host, self.observer.on_event) as line:
+            return accounted(host, prune)
+
+    def _fetch(self, host: Host, facts: Facts, wanted: str | None, folder: Path, connector: Connector) -> HostReport:
+        def fetch() -> HostReport:
+            backup = next((each for each in facts.backups if wanted in {None, each.id}), None)
+            if backup is None:
+                reason = f"there is no backup {wanted}" if wanted else "there is no backup"
+                return replace(known, status=Status.REFUSED, reason=f"{reason}; `backups` lists what there is")
+            place = folder / file_name(host.name) / backup.id
+            size = fetch_backup(line, backup, place)
+            return replace(known, status=Status.DONE, reason=f"{place} ({size // 2**20} MB), checksums verified")
+
+        known = self.reports[host.name]
+        with Line(connector, host, self.observer.on_event) as line:
+            return accounted(host, fetch)
+
+
+def _without(known: HostReport, removed: list[str]) -> tuple[BackupReport, ...]:
+    return tuple(each for each in known.backups if not any(line.endswith(f"/{each.id}") for line in removed))
+
+
+def _listed(host: Host, facts: Facts) -> HostReport:
+    return HostReport(
+        name=host.name,
+        status=Status.DONE,
+        reason="" if facts.backups else "there is no backup",
+        from_version=facts.disk_version or None,
+        method=method_of(facts).value,
+        backups=tuple(_told(backup) for backup in facts.backups),
+    )
+
+
+def _told(backup: Backup) -> BackupReport:
+    return BackupReport(
+        id=backup.id,
+        made=float(backup.made),
+        purpose=backup.purpose,
+        version=backup.version,
+        leads_to=backup.leads_to,
+        operator=backup.operator,
+        verified=backup.verified,
+        size=backup.dump_size + backup.files_size,
+        changes=backup.changes,
+    )
+
+
+def fetch_backup(line: Line, backup: Backup, place: Path) -> int:
+    """Bring a backup into a folder and verify it by its manifest; return its size in bytes.
+
+    Raises:
+        RemoteFailed: when it is not what its manifest says, or there is no room for it here.
+        LineLost: when the line is lost again and again.
+    """
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    manifest = _receive(line, backup.id, "manifest", place, LONGEST_MANIFEST)
+    text = manifest.read_text(encoding="utf-8", errors="replace")
+    wanted = dict(re.findall(r"^sha256\.(database\.dump|files\.tar)=([0-9a-f]{64})$", text, re.MULTILINE))
+    sizes = {name: int(size) for name, size in re.findall(r"^size\.([a-z.]+)=([0-9]{1,18})$", text, re.MULTILINE)}
+    total = sum(sizes.get(name, 0) for name in wanted)
+    if "database.dump" not in wanted:
+        raise RemoteFailed(f"the manifest of {backup.id} names no dump")
+    if shutil.disk_usage(place).free < total:
+        raise RemoteFailed(f"{place} has not room for {total // 2**20} MB; name another folder with --dir")
+    for name, digest in wanted.items():
+        if not _is_here(place / name, digest):
+            file = _receive(line, backup.id, name, place, sizes.get(name, 0))
+            if _sha256(file) != digest:
+                file.unlink()
+                raise RemoteFailed(f"what arrived as {name} is not what the manifest of {backup.id} says")
+    return total
+
+
+def _is_here(path: Path, digest: str) -> bool:
+    return path.is_file() and _sha256(path) == digest
+
+
+def _receive(line: Line, backup: str, name: str, place: Path, most: int) -> Path:
+    """Receive one file beside its name, over as many connections as it takes, and give it its name when it is whole."""
+    partial = place / f"{name}.partial"
+    partial.unlink(missing_ok=True)
+    partial.touch(mode=0o600)
+    line.tell(Kind.NOTE, f"fetching {name} of {backup}")
+    for tries in range(TRIES, 0, -1):
+        with partial.open("ab") as file:
+            writer = _Writer(file.write, partial.stat().st_size, most)
+            variables = (
+                ("BACKUP_DIR", str(line.host.backup_dir)), ("FROM", backup), ("FILE", name),
+                ("OFFSET", str(partial.stat().st_size)),
+            )  # fmt: skip
+            try:
+                done = line.session().visit(
+                    visit_script("send_backup.sh", variables), on_line=writer.on_line, silence=FETCH_SILENCE
+                )
+                break
+            except LineLost as error:
+                line.lose()
+                line.tell(Kind.LINE_LOST, str(error))
+                if tries == 1:
+                    raise
+    if done.status != 0 or writer.trouble:
+        raise RemoteFailed(f"{name} of {backup} could not be fetched: {writer.trouble or done.output[-200:]}")
+    return partial.replace(place / name)
+
+
+class _Writer:
+    """Writes what comes as base64, and no more than was announced."""
+
+    def __init__(self, write: Callable[[bytes], object], size: int, most: int) -> None:
+        self._write = write
+        self._size = size
+        self._most = most
+        self.trouble = ""
+
+    def on_line(self, text: str) -> None:
+        if self.trouble:
+            return
+        try:
+            piece = base64.b64decode(text, validate=True)
+        except binascii.Error:
+            self.trouble = text[:200] or "what came cannot be read"
+            return
+        self._size += len(piece)
+        if self._size > self._most:
+            self.trouble = "more came than the manifest says"
+            return
+        try:
+            self._write(piece)
+        except OSError as error:
+            self.trouble = f"it cannot be written here: {error.strerror}"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,114 @@
+"""Backups and the way back, on real servers: what was there is there again, row by row and file by file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab.asking import page, rows, served_version, wait_until_serving
+from tests.lab.netpoint.install import ROOT, Installation
+from tests.lab.operator import fab, upgrade
+from tests.lab.test_stories import Memory
+
+if TYPE_CHECKING:
+    from tests.lab.lab import Lab
+    from tests.lab.servers import Server
+
+ARCHIVE = Installation("3.4.9")
+GIT = Installation("3.4.9", method="git")
+
+
+def _boot(lab: Lab, **installations: Installation) -> list[Memory]:
+    for name, installation in installations.items():
+        lab.server(name, installation)
+    lab.boot()
+    lab.write_hosts_file()
+    return [Memory.of(server) for server in lab.servers]
+
+
+def _write_site(server: Server, cookie: str, slug: str) -> None:
+    headers = {"Cookie": cookie, "Content-Type": "application/json"}
+    assert (
+        page(server, "/api/dcim/sites/", headers=headers, body=json.dumps({"name": slug, "slug": slug})).status == 201
+    )
+
+
+def test_a_way_back_and_forth(lab: Lab) -> None:
+    """Both methods: up, back, up again, and back once more, though users had written."""
+    before = _boot(lab, np1=ARCHIVE, np2=GIT)
+    assert upgrade(lab, "3.5.0").statuses == {"np1": "upgraded", "np2": "upgraded"}
+
+    back = fab(lab, "rollback", "--yes")
+    assert (back.exit_code, back.statuses) == (0, {"np1": "restored", "np2": "restored"}), back.reasons
+    for memory in before:
+        wait_until_serving(memory.server)
+        memory.check_all_is_as_it_was()
+
+    again = fab(lab, "rollback", "--yes")
+    assert (again.exit_code, again.statuses) == (3, {"np1": "refused", "np2": "refused"}), again.reasons
+
+    up = upgrade(lab, "3.5.0")
+    assert up.statuses == {"np1": "upgraded", "np2": "upgraded"}, up.reasons
+    assert "was rolled back on this host before" in up.reasons
+    for memory in before:
+        _write_site(memory.server, memory.cookie, "written-since")
+
+    refused = fab(lab, "rollback", "--yes")
+    assert (refused.exit_code, refused.statuses) == (3, {"np1": "refused", "np2": "refused"}), refused.reasons
+    assert "1 changes by operator" in refused.reasons
+    assert [served_version(memory.server) for memory in before] == ["3.5.0", "3.5.0"]
+
+    accepted = fab(lab, "rollback", "--yes", "--accept-loss", "--to", "3.4.9")
+    assert accepted.statuses == {"np1": "restored", "np2": "restored"}, accepted.reasons
+    for memory in before:
+        wait_until_serving(memory.server)
+        memory.check_all_is_as_it_was()
+
+
+def test_a_way_back_can_be_taken_back(lab: Lab) -> None:
+    (memory,) = _boot(lab, np1=ARCHIVE)
+    assert upgrade(lab, "3.5.0").statuses == {"np1": "upgraded"}
+    _write_site(memory.server, memory.cookie, "written-in-the-new-release")
+    back = fab(lab, "rollback", "--yes", "--accept-loss")
+    assert back.statuses == {"np1": "restored"}, back.reasons
+    listed = fab(lab, "backups").host("np1")["backups"]
+    (left,) = (backup["id"] for backup in listed if backup["purpose"] == "rollback")
+
+    forth = fab(lab, "rollback", "--yes", "--to", left)
+
+    assert forth.statuses == {"np1": "restored"}, forth.reasons
+    assert served_version(memory.server) == "3.5.0"
+    assert "written-in-the-new-release" in "\n".join(rows(memory.server, ["dcim_site"])["dcim_site"])
+
+
+@pytest.mark.parametrize("installation", [ARCHIVE, GIT], ids=["archive", "git"])
+def test_a_backup_brings_rows_and_files_back(lab: Lab, installation: Installation) -> None:
+    (memory,) = _boot(lab, np1=installation)
+    server = memory.server
+    run = fab(lab, "backup", "--verify", "full")
+    assert (run.exit_code, run.statuses) == (0, {"np1": "saved"}), run.reasons
+    modes = server.run("find /var/backups/netpoint-remote -mindepth 1 -printf '%U %m %f\\n' | sort").stdout.split("\n")
+    assert {line.rpartition(" ")[0] for line in modes if line} == {"0 700", "0 600"}
+    (kept,) = fab(lab, "backups").host("np1")["backups"]
+    assert (kept["purpose"], kept["version"], kept["verified"], kept["changes"]) == ("backup", "3.4.9", "full", 0)
+    assert "netpoint_remote" not in server.run(["psql", "-l"], user="postgres").stdout
+
+    server.run(
+        f"rm {ROOT}/netpoint/media/image-attachments/site_1_rack.png; echo bad >{ROOT}/netpoint/scripts/audit.py"
+    )
+    _write_site(server, memory.cookie, "written-since")
+    back = fab(lab, "rollback", "--yes", "--accept-loss", "--to", kept["id"])
+
+    assert back.statuses == {"np1": "restored"}, back.reasons
+    memory.check_all_is_as_it_was()
+
+    fetched = fab(lab, "fetch-backup", "--backup", kept["id"], "--dir", str(lab.folder / "fetched"))
+    assert (fetched.exit_code, fetched.statuses) == (0, {"np1": "done"}), fetched.reasons
+    here = lab.folder / "fetched/np1" / kept["id"]
+    there = server.run(f"sha256sum /var/backups/netpoint-remote/{kept['id']}/database.dump").stdout.split()[0]
+    import hashlib
+
+    assert hashlib.sha256((here / "database.dump").read_bytes()).hexdigest() == there
+    assert {oct(path.stat().st_mode & 0o777) for path in here.iterdir()} == {"0o600"}
