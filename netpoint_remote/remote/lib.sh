@@ -24,11 +24,40 @@ have() {
 
 # Append to the journal of this run: seconds, kind, step, detail.
 journal() {
-    printf '%s %s %s %s\n' "$(date +%s.%3N)" "$1" "${STEP:--}" "$(one_line "${2-}" 1000)" >>"${RUN:?}/journal"
+    told=${2-}
+    if [ -n "$told" ] && [ -s "${RUN:?}/secrets" ]; then told=$(printf '%s\n' "$told" | mask); fi
+    printf '%s %s %s %s\n' "$(date +%s.%3N)" "$1" "${STEP:--}" "$(one_line "$told" 1000)" >>"${RUN:?}/journal"
 }
 
 say() {
     printf '%s\n' "$*"
+}
+
+# Copy standard input without what is secret: a password that pip, git or upgrade.sh prints becomes `***`. What looks like
+# user and password of an address is masked even before any secret is known (prepare.sh).
+mask() {
+    SECRETS=${RUN:?}/secrets awk '
+        BEGIN { while ((getline line < ENVIRON["SECRETS"]) > 0) if (line != "") secret[++count] = line }
+        {
+            gsub(/:\/\/[^\/ \t"'\'']*@/, "://***@")
+            for (i = 1; i <= count; i++) $0 = without($0, secret[i])
+            print
+        }
+        function without(text, word, at, done) {
+            done = ""
+            while ((at = index(text, word)) > 0) {
+                done = done substr(text, 1, at - 1) "***"
+                text = substr(text, at + length(word))
+            }
+            return done text
+        }'
+}
+
+# Mask a file in its place.
+mask_file() {
+    [ -s "$1" ] || return 0
+    mask <"$1" >"$1.masked"
+    mv -f -- "$1.masked" "$1"
 }
 
 # Quote a word for a shell.

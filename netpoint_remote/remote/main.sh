@@ -4,7 +4,7 @@
 # The run's folder is all the state there is:
 #   bundle/    lib.sh, this file, the steps, the plan (name phase limit tries), vars.sh, environment.sh
 #   journal    what happened, appended; the workstation follows it
-#   log        all output
+#   log        all output, without secrets; what the present step prints is in `output` until it ends
 #   changed    the steps that began to change something, oldest first; written before they do
 #   before/    what undo needs to know, recorded before the first change
 #   opened     users may be on the new release: what is cut off from here on is carried on, not undone
@@ -21,8 +21,18 @@ BUNDLE=$RUN/bundle
 
 # Run one verb of one step in a process group of its own, under its time limit (seconds).
 step_verb() {
-    verb=$1 limit=$2
-    timeout -k 20 "$limit" sh "$BUNDLE/step.sh" "$STEP" "$verb" </dev/null >>"$RUN/log" 2>&1 5>&- 8>&- 9>&-
+    verb=$1 limit=$2 ended=0
+    log_output # of a step that was cut off
+    timeout -k 20 "$limit" sh "$BUNDLE/step.sh" "$STEP" "$verb" </dev/null >"$RUN/output" 2>&1 5>&- 8>&- 9>&- || ended=$?
+    log_output
+    mask_file "$RUN/reason" || :
+    return "$ended"
+}
+
+# A file in between, and no pipe: whoever a step leaves running may hold a pipe open for ever.
+log_output() {
+    if [ -s "$RUN/output" ]; then mask <"$RUN/output" >>"$RUN/log" || :; fi
+    rm -f -- "$RUN/output"
 }
 
 pause_before() {
@@ -163,7 +173,9 @@ go_back() {
 
 finish() {
     rm -rf -- "$RUN/wheels" "$RUN/scratch"
-    [ -e "$RUN/unsettled" ] || rm -rf -- "$RUN/database.env" "$RUN/unit.env" "$BUNDLE/environment.sh"
+    # What a step caught of others' output is in the log, without secrets.
+    rm -f -- "$RUN/pip.log" "$RUN/beside.log" "$RUN/last_words"
+    [ -e "$RUN/unsettled" ] || rm -f -- "$RUN/database.env" "$RUN/unit.env" "$BUNDLE/environment.sh" "$BUNDLE/netrc" "$RUN/secrets"
     if [ "$1" = upgraded ]; then rm -f -- "$STATE_DIR/rolled-back/$TREE_VERSION"; fi
     STEP=-
     journal finished "$1 $2"
@@ -258,7 +270,10 @@ case ${1:-run} in
     run)
         lock_host || refuse "$why"
         recover || { finish failed "what the run $(basename -- "$earlier") left behind could not be undone: $(cut -d ' ' -f 2- "$earlier/result" 2>/dev/null || :)"; exit 1; }
-        sh "$BUNDLE/prepare.sh" >>"$RUN/log" 2>&1 9>&- || refuse "$(cat "$RUN/reason" 2>/dev/null || tail -n 1 "$RUN/log")"
+        prepared=0
+        sh "$BUNDLE/prepare.sh" >"$RUN/output" 2>&1 9>&- || prepared=$?
+        log_output
+        [ "$prepared" -eq 0 ] || refuse "$(cat "$RUN/reason" 2>/dev/null || tail -n 1 "$RUN/log")"
         lock_database || refuse "another run works on this database: $answer"
         basename -- "$RUN" | write_file "$STATE_DIR/current"
         run_plan

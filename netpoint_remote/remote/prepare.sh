@@ -15,3 +15,11 @@ say "${user:-$(id -un)}" >"$RUN/before/user"
 systemctl show -p Environment,EnvironmentFiles "${SERVICES%% *}" | ask "$OLD" unit | write_file "$RUN/unit.env"
 ask "$OLD" database "$OLD" "$PRODUCT" | write_file "$RUN/database.env"
 grep -q -E 'PG(DATABASE|SERVICE)=' "$RUN/database.env" || fail "the configuration of NetPoint names no database, or cannot be read"
+
+# List what is secret to this run, a line each, so that `mask` knows it.
+(
+    load "$BUNDLE/environment.sh"
+    load "$RUN/unit.env"
+    load "$RUN/database.env"
+    "$(tree_python "$OLD")" "$BUNDLE/known_secrets.py" "$OLD" "$PRODUCT" | write_file "$RUN/secrets"
+)

@@ -17,6 +17,7 @@ from netpoint_remote.planning.constraints import constraints_file
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method
 from netpoint_remote.planning.plan import Plan
+from netpoint_remote.running.accounts import take_accounts_out
 
 BUNDLED = (
     "lib.sh",
@@ -34,6 +35,7 @@ BUNDLED = (
     "dump.sql",
     "clean.sql",
     "ask.py",
+    "known_secrets.py",
 )
 END = "END_OF_A_BUNDLED_FILE"
 Variables = Iterable[tuple[str, str]]
@@ -113,7 +115,11 @@ def bundle_files(
     named |= {f"bundle/steps/{step.name}.sh": text_of(f"steps/{step.name}.sh") for step in plan.steps}
     named["bundle/plan"] = plan_lines(plan)
     named["bundle/vars.sh"] = assignments(variables)
-    named["bundle/environment.sh"] = assignments(_environment(case, run, constraints=constraints), export=True)
+    environment, accounts = take_accounts_out(dict(_environment(case, run, constraints=constraints)))
+    if accounts:
+        named["bundle/netrc"] = accounts
+        environment["NETRC"] = str(run / "bundle" / "netrc")
+    named["bundle/environment.sh"] = assignments(environment.items(), export=True)
     if constraints and case.target is not None:
         named["bundle/constraints.txt"] = constraints_file(case.target.constraints)
     named["about"] = f"{about}\n"

@@ -13,7 +13,7 @@ import pytest
 from netpoint_remote.reporting.event import Kind
 from netpoint_remote.running.journal import parse_entry
 from tests.remote.conftest import Make
-from tests.remote.server import Server, eventually, write_files
+from tests.remote.server import PASSWORD, Server, eventually, write_files
 
 STEP = """
 # A step of no meaning: it makes a file, and does before that what the test says.
@@ -175,6 +175,20 @@ def test_secrets_do_not_outlive_a_run(make_server: Make) -> None:
 
 
 # ---- back
+
+
+def test_what_a_step_prints_is_written_down_without_secrets(planned: Server) -> None:
+    """The password of the stand-in's database, and the account of an address."""
+    leak = 'load "$RUN/database.env"; printf "%s\\n" "pw $PGPASSWORD" "at https://me:hunter2@x.org/simple"'
+    tell(planned, one_apply=f'{leak}; journal note "$PGPASSWORD"', two_apply=f'{leak}; fail "because of $PGPASSWORD"')
+
+    result = run(planned)
+
+    written = "".join(path.read_text(errors="replace") for path in planned.run.iterdir() if path.is_file())
+    assert result == "rolled-back two: because of ***"
+    assert "pw ***\nat https://***@x.org/simple\n" in (planned.run / "log").read_text()
+    assert PASSWORD not in written + "".join(planned.journal)
+    assert "hunter2" not in written
 
 
 def test_a_failure_takes_back_what_was_done_newest_first(planned: Server) -> None:

@@ -99,7 +99,7 @@ def test_a_bundle_has_all_that_a_run_needs() -> None:
     steps = [step.name for step in make_plan(SECRETIVE).steps]
 
     assert sorted(named) == sorted([
-        "about", "bundle/constraints.txt", "bundle/environment.sh", "bundle/plan", "bundle/vars.sh",
+        "about", "bundle/constraints.txt", "bundle/environment.sh", "bundle/netrc", "bundle/plan", "bundle/vars.sh",
         *(f"bundle/{name}" for name in BUNDLED), *(f"bundle/steps/{name}.sh" for name in steps),
     ])  # fmt: skip
     assert [line.split()[0] for line in named["bundle/plan"].splitlines()] == steps
@@ -118,8 +118,8 @@ def test_a_bundle_is_for_nobody_elses_eyes() -> None:
     assert ([member.name for member in members], texts) == (["about", "bundle/plan"], ["ä\n".encode(), b""])
 
 
-def test_secrets_are_in_the_one_file_that_does_not_outlive_the_run() -> None:
-    assert [name for name, text in bundled().items() if SECRET in text] == ["bundle/environment.sh"]
+def test_secrets_are_only_in_files_that_do_not_outlive_the_run() -> None:
+    assert [name for name, text in bundled().items() if SECRET in text] == ["bundle/netrc", "bundle/environment.sh"]
 
 
 def test_what_the_operator_is_shown_has_no_secret() -> None:

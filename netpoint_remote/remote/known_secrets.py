@@ -1,0 +1,106 @@
+"""List what is secret to a run, a line each, the longest first, so that no log keeps it (`mask` in lib.sh).
+
+Runs on the server beside ask.py, under the same Pythons, as `known_secrets.py ROOT PRODUCT`. What upgrade.sh, pip,
+NetPoint's processes and libpq get is in its environment; the rest is in the configuration.
+"""
+
+import os
+import re
+import sys
+import urllib.parse
+
+import ask
+
+SHORTEST = 5  # characters: what is shorter is in every text by chance
+SHORTEST_USER = 16  # of a user without a password, which is a token then
+NAMED = re.compile("passw|passphrase|pwd$|secret|token|credential|api_?key|_key$|^key$", re.IGNORECASE)
+PLAIN_HEADERS = re.compile("host|accept|user-agent|content-type|x-forwarded-", re.IGNORECASE)
+
+
+def secrets(environment, configuration):
+    """Yield what is secret, as it is."""
+    for name, value in environment.items():
+        if name == "HEALTH_HEADERS":
+            for found in header_secrets(value):
+                yield found
+        elif NAMED.search(name):
+            yield value
+        for word in value.split():
+            for found in address_secrets(word):
+                yield found
+    for found in setting_secrets("", configuration):
+        yield found
+
+
+def header_secrets(headers):
+    for line in headers.splitlines():
+        name, _, value = line.partition(": ")
+        if not PLAIN_HEADERS.match(name):
+            yield value
+            yield value.split(" ")[-1]
+
+
+def address_secrets(word):
+    """Yield the password of an address, or the user where there is none, and what its query says."""
+    if "://" not in word:
+        return
+    try:
+        parts = urllib.parse.urlsplit(word)
+    except ValueError:
+        return
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    if password or len(user) >= SHORTEST_USER:
+        yield password or user
+        yield urllib.parse.unquote(password or user)
+    for _, value in urllib.parse.parse_qsl(parts.query):
+        yield value
+
+
+def setting_secrets(name, value):
+    """Yield the secrets of a setting, however deep they are in it."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            for found in setting_secrets(str(key), inner):
+                yield found
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            for found in setting_secrets(name, inner):
+                yield found
+    elif isinstance(value, str):
+        if NAMED.search(name):
+            yield value
+        for found in address_secrets(value):
+            yield found
+
+
+def spellings(secret):
+    """Yield a secret as it may be written: as it is, in Python, in an address."""
+    yield secret
+    yield repr(secret)[1:-1]
+    yield urllib.parse.quote(secret, safe="")
+
+
+def is_worth_hiding(line, plain):
+    """Leave out what is no secret (a path) and what would make every line unreadable (the product's name)."""
+    return len(line) >= SHORTEST and not line.startswith("/") and line not in plain
+
+
+def main(root, product):
+    try:
+        configuration = vars(ask.read_configuration(root, product))
+    except BaseException:  # noqa: BLE001  whatever the operator's file raises, SystemExit included
+        configuration = {}
+    settings = {name: value for name, value in configuration.items() if name.isupper()}
+    lines = {
+        line
+        for secret in secrets(dict(os.environ), settings)
+        for spelling in spellings(secret.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        for line in spelling.splitlines()
+    }
+    for line in sorted(lines, key=len, reverse=True):
+        if is_worth_hiding(line, root + " " + product):
+            ask.say(line)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,125 @@
+"""No known secret is in a log, whatever printed it."""
+
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from netpoint_remote.running.bundle import assignments
+from tests.remote.server import REAL_PATH, REMOTE, write_files
+
+KEY = "k3y-" * 12
+CONFIGURATION = """
+import os
+DATABASE = {{"NAME": "netpoint", "PASSWORD": {password!r}, "HOST": "localhost"}}
+REDIS = {{"tasks": {{"PASSWORD": "redis-secret"}}, "caching": {{"URL": "redis://:cache-secret@localhost/1"}}}}
+SECRET_KEY = {key!r}
+EMAIL = {{"PASSWORD": "mail-secret", "USERNAME": "netpoint"}}
+PLUGINS_CONFIG = {{"one": {{"api_token": "plugin-secret", "accounts": [{{"password": "deep-secret"}}]}}}}
+AUTH_PASSWORD_VALIDATORS = [{{"NAME": "django.MinimumLengthValidator"}}]
+"""
+ENVIRONMENT = (
+    ("HEALTH_HEADERS", "Host: np1.example.org\nAuthorization: Token header-secret"),
+    ("PIP_INDEX_URL", "https://pip:index%40secret@pypi.example.org/simple"),
+    ("ARCHIVE_URL", "https://token-as-user-0123456789@x.example.org/v3.5.0.tar.gz?sig=signed-secret"),
+    ("HTTPS_PROXY", "http://proxy.example.org:3128"),
+)
+# as prepare.sh does
+LEARN = """(load "$BUNDLE/environment.sh"; load "$RUN/unit.env"; load "$RUN/database.env"; umask 077
+    python3 "$BUNDLE/known_secrets.py" "$OLD" "$PRODUCT" | write_file "$RUN/secrets")"""
+passwords = st.text(
+    st.characters(min_codepoint=33, exclude_categories=["Cs", "Zl", "Zp", "Cc"]), min_size=5, max_size=20
+)
+
+
+class Run:
+    """The folder of a run, and a tree with a configuration."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        (base / "bundle").mkdir(parents=True)
+        for name in ("lib.sh", "ask.py", "known_secrets.py"):
+            (base / "bundle" / name).symlink_to(REMOTE / name)
+        self.know("hunter2")
+
+    def know(self, password: str, environment: Iterable[tuple[str, str]] = ENVIRONMENT) -> None:
+        configuration = CONFIGURATION.format(password=password, key=KEY)
+        write_files(self.base, {
+            "tree/netpoint/netpoint/__init__.py": "",
+            "tree/netpoint/netpoint/configuration.py": configuration,
+            "bundle/environment.sh": assignments(environment, export=True),
+            "unit.env": assignments((("NETPOINT_TOKEN", "unit-secret"), ("LANG", "C.UTF-8")), export=True),
+            "database.env": assignments((("PGPASSWORD", password), ("PGUSER", "netpoint")), export=True),
+        })  # fmt: skip
+
+    def sh(self, script: str, text: str = "") -> str:
+        environment = {
+            "PATH": REAL_PATH, "RUN": str(self.base), "BUNDLE": f"{self.base}/bundle", "OLD": f"{self.base}/tree",
+            "PRODUCT": "netpoint",
+        }  # fmt: skip
+        script = f'. "$BUNDLE/lib.sh"; {script}'
+        done = subprocess.run(
+            ["sh", "-c", script], env=environment, input=text.encode(), capture_output=True, timeout=30, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        return done.stdout.decode()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path / "run")
+
+
+SECRET = (
+    "hunter2", KEY, "redis-secret", "cache-secret", "mail-secret", "plugin-secret", "deep-secret", "header-secret",
+    "index@secret", "index%40secret", "token-as-user-0123456789", "signed-secret", "unit-secret",
+)  # fmt: skip
+PLAIN = ("netpoint 3.5.0 on localhost", "Host: np1.example.org", "http://proxy.example.org:3128", "", " \\ & $1")
+
+
+def test_what_is_secret_to_a_run_is_masked_and_nothing_else(run: Run) -> None:
+    printed = "".join(f"error: {each} is wrong, {each}\n" for each in (*SECRET, *PLAIN))
+
+    told = run.sh(f"{LEARN}; mask", printed).splitlines()
+
+    assert told[: len(SECRET)] == ["error: *** is wrong, ***"] * len(SECRET)
+    assert told[len(SECRET) :] == [f"error: {each} is wrong, {each}" for each in PLAIN]
+
+
+def test_the_account_of_an_address_is_masked_before_anything_is_known(run: Run) -> None:
+    told = "Looking in indexes: https://me:p@ss@x.org/simple, 'http://token@y.org/'\n"
+
+    assert run.sh("mask", told) == "Looking in indexes: https://***@x.org/simple, 'http://***@y.org/'\n"
+
+
+def test_secrets_of_the_environment_are_known_where_the_configuration_cannot_be_read(run: Run) -> None:
+    write_files(run.base, {"tree/netpoint/netpoint/configuration.py": 'SECRET_KEY = "unterminated\n'})
+
+    assert run.sh(f"{LEARN}; mask", "hunter2\n") == "***\n"
+
+
+def test_the_list_of_secrets_is_for_root_alone(run: Run) -> None:
+    run.sh(LEARN)
+
+    assert (run.base / "secrets").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_is_masked_in_its_place(run: Run) -> None:
+    write_files(run.base, {"reason": "hunter2\n"})
+
+    run.sh(f'{LEARN}; mask_file "$RUN/reason"; mask_file "$RUN/missing"')
+
+    assert (run.base / "reason").read_text() == "***\n"
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(password=passwords, before=st.text("ab:/@ '\"", max_size=5))
+def test_any_password_is_masked_wherever_it_stands(run: Run, password: str, before: str) -> None:
+    run.know(password)
+
+    told = run.sh(f"{LEARN}; mask", f"{before}{password}{before}\n{password!r}\n")
+
+    assert password.startswith("/") or password not in told.replace("***", "")
