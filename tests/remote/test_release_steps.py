@@ -262,7 +262,7 @@ def test_a_checkout_that_was_cut_off_is_undone(checkout: Server) -> None:
     checkout.apply("fetch_tag")
     untouched = checkout.look()
     checkout.arm_trip()
-    assert checkout.trip("checkout_tag", 2)
+    assert checkout.trip("checkout_tag", 3)
     (checkout.old / ".git/index.lock").touch()
     (checkout.old / "README.md").write_text("NetPoint 3.5.0\n")
     (checkout.old / "docs/3.4.9.md").unlink()
@@ -271,6 +271,18 @@ def test_a_checkout_that_was_cut_off_is_undone(checkout: Server) -> None:
     done = checkout.step("checkout_tag", "undo")
 
     assert (done.returncode, differences(untouched, checkout.look())) == (0, []), done.stdout
+
+
+def test_a_checkout_that_is_undone_gives_files_back_their_modes(checkout: Server) -> None:
+    """Git knows owners and modes not; who runs as root makes every file it writes root's, for all to read."""
+    (checkout.old / "README.md").chmod(0o640)
+    (checkout.old / "docs/3.4.9.md").chmod(0o600)
+    checkout.record()
+    checkout.apply("fetch_tag", "checkout_tag")
+
+    checkout.step("checkout_tag", "undo")
+
+    assert [oct((checkout.old / name).stat().st_mode)[-3:] for name in ("README.md", "docs/3.4.9.md")] == ["640", "600"]
 
 
 def test_a_commit_that_is_on_no_branch_is_gone_back_to(checkout: Server) -> None:
