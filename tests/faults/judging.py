@@ -63,7 +63,8 @@ def judge(ground: Ground, end: State, run: Run | None, expected: Expectation) ->
         wrong.append("(c) the lock is held")
     became, differing = _became(ground, end)
     report = _reported(run)
-    wrong += _untruths(became, report, ground, expected)
+    untruths = _untruths(became, report, ground, expected)
+    wrong += [*untruths, *(f"    for {difference}" for difference in differing if untruths)]
     if became == LOST:
         next_report = _next_contact(ground)
         became, differing = _became(ground, end)

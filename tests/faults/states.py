@@ -147,6 +147,10 @@ def _digest(path: str, _unless_changed: tuple[int, ...]) -> str:
 
 
 ASK = """\
+for tries in $(seq 100); do
+    [ -n "$(systemctl list-units --all --plain --no-legend 'netpoint-remote-*')" ] || break
+    /bin/sleep 0.1
+done
 systemctl show -p Id,ActiveState netpoint netpoint-rq netpoint-housekeeping.timer | paste -s -d ' '
 systemctl list-units --all --plain --no-legend 'netpoint-remote-*' | paste -s -d ' '
 ls /var/lib/netpoint-remote/runs/*/database.env /var/lib/netpoint-remote/runs/*/unit.env 2>/dev/null | paste -s -d ' '
