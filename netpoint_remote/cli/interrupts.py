@@ -10,7 +10,7 @@ STOPPING = (
     "stopping: no further host is begun, hosts under way go on to their end "
     "(Ctrl-C again leaves at once; the servers then finish or undo by themselves)"
 )
-LEFT = "stopped at once; servers that had begun finish or undo by themselves, the same command again tells how it went"
+LEFT = "stopped at once; servers that had begun finish or undo by themselves, attach follows them again"
 
 
 class Interrupts:

@@ -263,7 +263,7 @@ def _problem(shared: SharedProblem, page: _Page) -> list[str]:
 
 
 def _ending(report: FleetReport, page: _Page, folder: str | None) -> list[str]:
-    stopped = "Servers that had begun go on by themselves; the same command again says how they ended."
+    stopped = "Servers that had begun go on by themselves; `attach` follows them again, `status` says where they are."
     lines = wrap(stopped, page.width) if report.stopped else []
     parts = [", ".join(totals(report.hosts)) or "no host", exit_meaning(report)]
     if folder:

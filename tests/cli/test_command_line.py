@@ -13,7 +13,7 @@ from netpoint_remote import __version__
 from netpoint_remote.cli.program import make_program
 
 PROJECT = Path(__file__).parents[2]
-TASKS = ("check", "plan", "practice", "upgrade")
+TASKS = ("attach", "check", "plan", "practice", "status", "stop", "upgrade")
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,12 @@ def test_version_alone_prints_our_own(cli: CommandLine) -> None:
         (["-H", "np1", "check", "--archive", "nowhere.tar.gz"], "nothing is there"),
         (["-H", "np1", "check", "--report-dir", "/proc/runs"], "reports cannot be written to /proc/runs"),
         (["-H", "np1", "check", "--report-dir", ""], "--report-dir is empty"),
+        (["-H", "np1", "attach", "--run", "../etc"], "is no id of a run"),
+        (["-H", "np1", "attach", "--run", ""], "is no id of a run"),
+        (["-H", "np1", "attach", "--report-dir", "/proc/runs"], "reports cannot be written to /proc/runs"),
+        (["-H", "np1", "status", "--jobs", "0"], "--jobs '0' is not a number"),
+        (["-H", "np1,np*", "stop"], "--limit 'np*'"),
+        (["status"], "-H np1,np2 before the task, or list them in hosts.yaml"),
         (["practice"], "--dir practice"),
         (["practice", "--dir", "x"], "--servers np1=3.4.9"),
         (["practice", "--dir", "x", "--servers", "np1"], "'np1' in --servers"),
