@@ -1,5 +1,6 @@
 """Practice servers, asked by the system's own `ssh` client."""
 
+import hashlib
 import os
 import signal
 import socket
@@ -253,9 +254,6 @@ def test_a_service_whose_program_is_missing_waits_in_vain(practice: Practice) ->
 
 @pytest.mark.ssh
 def test_a_dump_puts_the_database_back(practice: Practice) -> None:
-    root = practice.root("np3")
-    password = (root / "run/postgresql/roles").read_text().strip().split(":", 1)[1].replace("'", "'\\''")
-    reach = f"export PGHOST={root}/run/postgresql PGUSER=netpoint PGDATABASE=netpoint PGPASSWORD='{password}'; cd; "
     script = """
         psql -XqAt -c 'SELECT count(*) FROM dcim_site'
         pg_dump -Fc -f dump
@@ -268,7 +266,86 @@ def test_a_dump_puts_the_database_back(practice: Practice) -> None:
         head -c 200 dump > part; pg_restore -l part || echo refused
         PGPASSWORD=wrong psql -c 'SELECT 1' || echo "status $?"
     """
-    assert practice.run("np3", reach + script).split() == ["40", "40", "0", "10", "refused", "status", "2"]
+    assert practice.run("np3", reach(practice, "np3") + script).split() == [
+        "40",
+        "40",
+        "0",
+        "10",
+        "refused",
+        "status",
+        "2",
+    ]
+
+
+def reach(practice: Practice, host: str) -> str:
+    """Return the shell that lets libpq reach the database as NetPoint does."""
+    root = practice.root(host)
+    password = (root / "run/postgresql/roles").read_text().strip().split(":", 1)[1].replace("'", "'\\''")
+    return f"export PGHOST={root}/run/postgresql PGUSER=netpoint PGDATABASE=netpoint PGPASSWORD='{password}'; cd; "
+
+
+def asked(session: "subprocess.Popen[str]", statement: str) -> str:
+    """Ask an open session of psql; returns the one line that it answers with."""
+    assert session.stdin
+    assert session.stdout
+    session.stdin.write(f"{statement}\n")
+    session.stdin.flush()
+    return session.stdout.readline().rstrip("\n")
+
+
+LOCK = """SELECT CASE WHEN pg_try_advisory_lock{}(7, 9) THEN 'locked' ELSE 'held by ' || (
+    SELECT string_agg(application_name, ', ') FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND classid = 7 AND objid = 9) END;"""
+
+
+@pytest.mark.ssh
+def test_a_lock_in_the_database_is_its_sessions_and_ends_with_it(practice: Practice) -> None:
+    command = reach(practice, "np3") + "exec env PGAPPNAME={} psql -XqAt -f -"
+    alone, shared = LOCK.format(""), LOCK.format("_shared")
+    with (
+        practice.start("np3", command.format("first")) as first,
+        practice.start("np3", command.format("other")) as other,
+    ):
+        assert [asked(first, alone), asked(first, alone)] == ["locked", "locked"]
+        assert [asked(other, alone), asked(other, shared)] == ["held by first", "held by first"]
+        first.communicate()
+        assert eventually(lambda: asked(other, shared) == "locked")
+        with practice.start("np3", command.format("third")) as third:
+            assert [asked(third, shared), asked(third, alone)] == ["locked", "held by other, third"]
+            third.communicate()
+        other.communicate()
+
+
+@pytest.mark.ssh
+def test_what_is_dumped_is_counted_as_it_is_dumped(practice: Practice) -> None:
+    """The very script that the steps use; somebody writes while it runs."""
+    sql = (Path(netpoint_remote.__file__).parent / "remote/dump.sql").read_text()
+    sql = sql.replace("\\! ", "\\! psql -qc \"INSERT INTO dcim_site (name) VALUES ('late')\" & ")
+    done = practice.ssh("np3", reach(practice, "np3") + "psql -XqAt -f - 3>dump; pg_restore -f dump.sql dump", text=sql)
+    told = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    dumped = practice.run("np3", "cd; grep -c 'INSERT INTO \"dcim_site\"' dump.sql").strip()
+    assert (told["pg_dump.status"], told["rows.public.dcim_site"], dumped) == ("0", "40", "40")
+    assert told["changes.extras_objectchange"] == "40 2024-01-01"
+    names = practice.run("np3", reach(practice, "np3") + "psql -XqAt -c 'SELECT app, name FROM django_migrations'")
+    plain = " ".join(sorted(line.replace("|", ".") for line in names.split()))
+    assert told["migrations"] == f"{len(names.split())} {hashlib.md5(plain.encode()).hexdigest()}"
+    asked = "SELECT count(*) FROM dcim_site WHERE name = 'late'"
+    count = reach(practice, "np3") + f'psql -XqAt -c "{asked}"'
+    assert eventually(lambda: practice.run("np3", count) == "1\n")
+    practice.run("np3", reach(practice, "np3") + "psql -qc \"DELETE FROM dcim_site WHERE name = 'late'\"")
+
+
+@pytest.mark.ssh
+def test_the_superuser_of_the_database_makes_a_scratch_one(practice: Practice) -> None:
+    make = "psql -XqAt -c 'CREATE DATABASE scratch OWNER netpoint'"
+    assert "permission denied" in practice.ssh("np3", reach(practice, "np3") + make).stderr
+    practice.run("np3", f"sudo runuser -u postgres -- {make} -d postgres")
+    here = reach(practice, "np3")
+    restored = practice.run("np3", here + "pg_dump -Fc -f d; pg_restore -f - d | psql -Xq -d dbname=scratch; rm d")
+    assert restored == ""
+    counted = 'psql -XqAt -d dbname=scratch -c \'SELECT count(*) FROM "public"."dcim_site"\''
+    assert practice.run("np3", f"{here}{counted}; psql -c 'DROP DATABASE scratch'") == "40\n"
+    assert 'database "scratch" does not exist' in practice.ssh("np3", here + counted).stderr
 
 
 @pytest.mark.ssh

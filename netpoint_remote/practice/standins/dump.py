@@ -2,22 +2,24 @@
 
 import gzip
 import json
+import os
+import sqlite3
 import time
 from typing import Any
 
-from dialect import VERSION, table_list  # type: ignore[import-not-found,unused-ignore]
-from libpq import OWNER, Refused, connect, database_name, output, parse, read  # type: ignore[import-not-found,unused-ignore]
+from catalogue import VERSION, snapshot_path, table_list  # type: ignore[import-not-found,unused-ignore]
+from libpq import OWNER, Place, Refused, connect, database_name, find, output, parse, read  # type: ignore[import-not-found,unused-ignore]
 from session import Session  # type: ignore[import-not-found,unused-ignore]
 
 MAGIC = b"PGDMP\x01\x0e\x00"
+DUMP_LONG = {"file": "f", "format": "F", "dbname": "d", "username": "U", "host": "h", "port": "p", "no-password": "w"}
 RESTORE_LONG = {"file": "f", "format": "F", "dbname": "d", "use-list": "L", "list": "l", "clean": "c",
                 "username": "U", "host": "h", "port": "p"}  # fmt: skip
 
 
 def pg_dump(root: str, arguments: list[str]) -> int:
-    options, names = parse(arguments, "fFdUhpnNtTZj", {"file": "f", "format": "F", "dbname": "d", "username": "U",
-                                                     "host": "h", "port": "p", "no-password": "w"})  # fmt: skip
-    database = connect(root, options, names)
+    options, names = parse(arguments, {*"fFdUhpnNtTZj", "snapshot"}, DUMP_LONG)
+    database = open_snapshot(find(root, options, names), options["snapshot"])
     database.execute("BEGIN")
     tables = [
         {"name": name, "sql": sql, "rows": [list(row) for row in database.execute(f'SELECT * FROM "{name}"')]}  # noqa: S608
@@ -34,6 +36,17 @@ def pg_dump(root: str, arguments: list[str]) -> int:
     return 0
 
 
+def open_snapshot(place: Place, names: "list[str]") -> sqlite3.Connection:
+    """Open the database as it is, or as it was for the session that exported a snapshot."""
+    if not names:
+        whole: sqlite3.Connection = connect(place)
+        return whole
+    path = snapshot_path(place.folder, names[-1])
+    if not os.path.exists(path):
+        raise Refused(f'query failed: ERROR:  invalid snapshot identifier: "{names[-1]}"')
+    return sqlite3.connect(path, isolation_level=None)
+
+
 def pg_restore(root: str, arguments: list[str]) -> int:
     options, names = parse(arguments, "fFdLUhpnNtTjIPS", RESTORE_LONG)
     content = load(names[0] if names else "-")
@@ -44,8 +57,8 @@ def pg_restore(root: str, arguments: list[str]) -> int:
     wanted = {int(line.split(";")[0]) for line in lines if line[:1].isdigit()}
     text = to_sql(content, wanted if options["L"] else None, clean="c" in options["flags"])
     if options["d"]:
-        session = Session(connect(root, options, []), stop="e" in options["flags"], separator="|", bare=True)
-        return 0 if session.run(f"BEGIN;{text}COMMIT;", "<dump>") else 1
+        session = Session(find(root, options, []), stop="e" in options["flags"], separator="|", bare=True)
+        return 0 if session.run(f"BEGIN;{text}COMMIT;".splitlines(keepends=True), "<dump>") else 1
     if not options["f"]:
         raise Refused("one of -d/--dbname and -f/--file must be specified")
     output(options["f"][-1], text.encode())

@@ -4,45 +4,76 @@ A server is a folder: `roles` in it knows the passwords, and every database is o
 """
 
 import os
+import shlex
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 OWNER = "netpoint"
+SUPERUSER = "postgres"
+ADMINISTRATION = "postgres"  # the database
 
 
 class Refused(Exception):  # noqa: N818  what PostgreSQL does, not an error of ours
     """A connection that was refused, or a file that cannot be read; ends the program."""
 
 
-def connect(root: str, options: dict[str, list[str]], names: list[str]) -> sqlite3.Connection:
-    """Open the database that options and environment name, as libpq finds it.
+class Place:
+    """Which database of which server, and as whom."""
+
+    def __init__(self, folder: str, user: str, name: str) -> None:
+        self.folder = folder
+        self.user = user
+        self.name = name
+
+    @property
+    def path(self) -> str:
+        """The file of the database; the one that every server has for its administration has no tables."""
+        return ":memory:" if self.name == ADMINISTRATION else os.path.join(self.folder, f"{self.name}.db")
+
+
+def find(root: str, options: dict[str, list[str]], names: list[str]) -> Place:
+    """Return the database that options and environment name, as libpq finds it.
 
     Raises:
         Refused: for an unknown role, a wrong password or a missing database.
     """
     folder = (options["h"] or [os.environ.get("PGHOST", "")])[-1] or os.path.join(root, "run", "postgresql")
-    user = (options["U"] or [os.environ.get("PGUSER", "")])[-1] or OWNER
-    name = database_name(options, names)
+    us = SUPERUSER if os.environ.get("PRACTICE_USER") == SUPERUSER else OWNER
+    place = Place(folder, (options["U"] or [os.environ.get("PGUSER", "")])[-1] or us, database_name(options, names))
     said = f'connection to server on socket "{folder}/.s.PGSQL.5432" failed: '
     try:
         with open(os.path.join(folder, "roles"), encoding="utf-8") as file:
             roles = dict(line.rstrip("\n").split(":", 1) for line in file)
     except OSError:
         raise Refused(said + "No such file or directory\n\tIs the server running locally?") from None
-    if roles.get(user) != os.environ.get("PGPASSWORD", roles.get(user) if "PGHOST" not in os.environ else None):
-        raise Refused(said + f'FATAL:  password authentication failed for user "{user}"')
-    path = os.path.join(folder, f"{name}.db")
-    if not os.path.exists(path):
-        raise Refused(said + f'FATAL:  database "{name}" does not exist')
-    return sqlite3.connect(path, timeout=60, isolation_level=None)
+    if place.user == SUPERUSER:
+        if us != SUPERUSER:
+            raise Refused(said + f'FATAL:  Peer authentication failed for user "{SUPERUSER}"')
+    elif roles.get(place.user) != os.environ.get("PGPASSWORD", None if "PGHOST" in os.environ else roles.get(OWNER)):
+        raise Refused(said + f'FATAL:  password authentication failed for user "{place.user}"')
+    if place.path != ":memory:" and not os.path.exists(place.path):
+        raise Refused(said + f'FATAL:  database "{place.name}" does not exist')
+    return place
+
+
+def connect(place: Place) -> sqlite3.Connection:
+    """Open a database; a practice server need not outlive a power cut."""
+    database = sqlite3.connect(place.path, timeout=60, isolation_level=None)
+    database.execute("PRAGMA synchronous = OFF")
+    return database
 
 
 def database_name(options: dict[str, list[str]], names: list[str]) -> str:
-    return (options["d"] or names[:1] or [os.environ.get("PGDATABASE", OWNER)])[-1]
+    name = (options["d"] or names[:1] or [os.environ.get("PGDATABASE", OWNER)])[-1]
+    if "=" not in name:
+        return name
+    return dict(word.split("=", 1) for word in shlex.split(name) if "=" in word).get("dbname", OWNER)
 
 
-def parse(arguments: list[str], valued: str, long: "dict[str, str]") -> tuple[dict[str, list[str]], list[str]]:
+def parse(
+    arguments: list[str], valued: Collection[str], long: "dict[str, str]"
+) -> tuple[dict[str, list[str]], list[str]]:
     """Split arguments: short options with a value each by their letter, the others under `flags`, and what is left."""
     options: dict[str, list[str]] = {letter: [] for letter in {*valued, *"hdUvLfF"}}
     options["flags"] = []
@@ -63,7 +94,7 @@ def parse(arguments: list[str], valued: str, long: "dict[str, str]") -> tuple[di
     return options, names
 
 
-def _parse_short(letters: str, valued: str, pending: Iterator[str], options: dict[str, list[str]]) -> None:
+def _parse_short(letters: str, valued: Collection[str], pending: Iterator[str], options: dict[str, list[str]]) -> None:
     while letters:
         letter, letters = letters[0], letters[1:]
         if letter in valued:

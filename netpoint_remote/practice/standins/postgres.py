@@ -7,7 +7,7 @@ in its catalogues is offered as views and functions, as far as NetPoint's admins
 import contextlib
 import sys
 
-from dialect import VERSION  # type: ignore[import-not-found,unused-ignore]
+from catalogue import VERSION  # type: ignore[import-not-found,unused-ignore]
 from libpq import Refused  # type: ignore[import-not-found,unused-ignore]
 
 BANNER = f"(PostgreSQL) {VERSION} (Debian {VERSION}-0+deb12u1)"

@@ -1,85 +1,198 @@
 """psql of a practice server."""
 
+import os
 import re
+import shlex
 import sqlite3
+import subprocess
 import sys
+from collections.abc import Callable, Iterable
 
-from dialect import EMPTIED, IGNORED, empty, offer_catalogue, offer_statistics, spell, statements, translate  # type: ignore[import-not-found,unused-ignore]
-from libpq import Refused, connect, parse, read  # type: ignore[import-not-found,unused-ignore]
+from catalogue import offer_functions, offer_tables, snapshot_name, snapshot_path, table_list  # type: ignore[import-not-found,unused-ignore]
+from dialect import EMPTIED, IGNORED, spell, translate  # type: ignore[import-not-found,unused-ignore]
+from libpq import OWNER, SUPERUSER, Place, Refused, connect, find, parse, read  # type: ignore[import-not-found,unused-ignore]
+from scanner import Scanner  # type: ignore[import-not-found,unused-ignore]
 
 PSQL_LONG = {"command": "c", "file": "f", "dbname": "d", "username": "U", "host": "h", "port": "p", "set": "v",
              "variable": "v", "field-separator": "F", "output": "o", "single-transaction": "1", "tuples-only": "t",
              "no-align": "A", "quiet": "q", "no-psqlrc": "X", "no-password": "w"}  # fmt: skip
+ENDED = re.compile(r"(COMMIT|END|ROLLBACK|ABORT)\b", re.IGNORECASE)
+DATABASES = re.compile(r'(CREATE|DROP) DATABASE (IF EXISTS )?"?([\w-]+)"?', re.IGNORECASE)
 
 
 def psql(root: str, arguments: list[str]) -> int:
     options, names = parse(arguments, "cfdUhpvFo", PSQL_LONG)
-    database = connect(root, options, names)
+    place = find(root, options, names)
     stop = any(value.replace(" ", "").upper() in {"ON_ERROR_STOP=1", "ON_ERROR_STOP=ON"} for value in options["v"])
-    session = Session(database, stop=stop, separator=(options["F"] or ["|"])[-1], bare="t" in options["flags"])
+    session = Session(place, stop=stop, separator=(options["F"] or ["|"])[-1], bare="t" in options["flags"])
+    session.variables.update(value.split("=", 1) for value in options["v"] if "=" in value)
     single = "1" in options["flags"]
-    texts = [(None, text) for text in options["c"]] + [(path, read(path)) for path in options["f"]]
-    if not texts:
-        texts = [("-", sys.stdin.read())]
+    texts = [(None, text) for text in options["c"]] + [(path, path) for path in options["f"]]
     if single:
-        session.run("BEGIN", None)
-    for path, text in texts:
-        if not session.run(text, "<stdin>" if path == "-" else path):
-            return 3 if path else 1
+        session.run(["BEGIN;"], None)
+    try:
+        for path, text in texts or [("-", "-")]:
+            lines = text.splitlines(keepends=True) if path is None else lines_of(path)
+            if not session.run(lines, "<stdin>" if path == "-" else path):
+                return 3 if path else 1
+    finally:
+        session.forget_snapshot()
     if single:
-        session.run("COMMIT", None)
+        session.run(["COMMIT;"], None)
     return 0
+
+
+def lines_of(path: str) -> Iterable[str]:
+    """Return the lines of a file; those of a pipe as they come."""
+    return sys.stdin if path == "-" else read(path).splitlines(keepends=True)
 
 
 class Session:
     """One connection that runs texts of several statements, as psql does."""
 
-    def __init__(self, database: sqlite3.Connection, *, stop: bool, separator: str, bare: bool) -> None:
-        offer_catalogue(database)
-        self.database = database
+    def __init__(self, place: Place, *, stop: bool, separator: str, bare: bool) -> None:
+        self.place = place
+        self.database: sqlite3.Connection = connect(place)
+        offer_functions(self.database, place)
         self.stop = stop
         self.separator = separator
         self.bare = bare
         self.broken = False  # a transaction that had an error takes nothing more
+        self.variables: dict[str, str] = {}
+        self.exported = ""
 
-    def run(self, text: str, path: "str | None") -> bool:
-        """Run every statement; False when one failed and that ends the run."""
-        for line, statement in statements(text):
-            try:
-                self.execute(statement)
-            except (sqlite3.Error, Refused) as error:  # noqa: PERF203  each statement may fail by itself
-                place = f"psql:{path}:{line}: " if path else ""
-                print(f"{place}ERROR:  {spell(error)}", file=sys.stderr)
-                self.broken = self.database.in_transaction
-                if self.stop or not path:
+    def run(self, lines: Iterable[str], path: "str | None") -> bool:
+        """Run every statement as soon as its line is there; False when one failed and that ends the run."""
+        scanner = Scanner()
+        for line in lines:
+            for number, statement, command in scanner.feed(line):
+                if not self.try_one(statement, command, f"psql:{path}:{number}: " if path else ""):
                     return False
+            sys.stdout.flush()
+        rest = scanner.take()
+        return not rest or self.try_one(rest, "", f"psql:{path}:{scanner.line}: " if path else "")
+
+    def try_one(self, statement: str, command: str, place: str) -> bool:
+        try:
+            if command:
+                self.obey(command, statement)
+            else:
+                self.show(self.rows_of(statement))
+        except (sqlite3.Error, Refused) as error:
+            print(f"{place}ERROR:  {spell(error)}", file=sys.stderr)
+            self.broken = self.database.in_transaction
+            return bool(place) and not self.stop
         return True
 
-    def execute(self, statement: str) -> None:
-        word = statement.split(None, 1)[0].upper().rstrip(";")
-        if word.startswith("\\"):
-            return
-        if self.broken and word not in {"ROLLBACK", "COMMIT", "END", "ABORT"}:
-            raise Refused("current transaction is aborted, commands ignored until end of transaction block")
-        if word in {"COMMIT", "END", "ROLLBACK", "ABORT"}:
-            if self.database.in_transaction:
-                self.database.execute("ROLLBACK" if self.broken or word in {"ROLLBACK", "ABORT"} else "COMMIT")
-            self.broken = False
-            return
-        if EMPTIED.match(statement):
-            empty(self.database)
-        elif not IGNORED.match(statement):
-            self.show(statement)
+    def obey(self, command: str, statement: str) -> None:
+        """Do what a backslash command says; those that only change how psql looks are left out."""
+        name, _, words = command.partition(" ")
+        if name == "!":
+            sys.stdout.flush()
+            subprocess.run(["/bin/sh", "-c", words], check=False, close_fds=False)
+        elif name == "setenv":
+            variable, _, value = words.partition(" ")
+            os.environ[variable] = self.insert_variables(value.strip())
+        elif name == "set":
+            variable, _, value = words.partition(" ")
+            self.variables[variable] = "".join(shlex.split(value))
+        elif name == "echo":
+            print(self.insert_variables(words))
+        elif name == "q":
+            raise SystemExit(0)
+        elif name in {"g", "gset", "gexec"}:
+            self.send(name, statement)
 
-    def show(self, statement: str) -> None:
+    def send(self, name: str, statement: str) -> None:
+        columns, rows = self.rows_of(statement)
+        if name == "gset" and len(rows) == 1:
+            self.variables.update(zip(columns, map(spelled, rows[0]), strict=True))
+        elif name == "gexec":
+            for cell in [cell for row in rows for cell in row if cell is not None]:
+                self.show(self.rows_of(str(cell)))
+        elif name == "g":
+            self.show((columns, rows))
+
+    def insert_variables(self, text: str) -> str:
+        return re.sub(r"(?<!:):(\w+)", lambda found: self.variables.get(found[1], found[0]), text)
+
+    def rows_of(self, statement: str) -> "tuple[list[str], list[tuple[object, ...]]]":
+        """Run one statement; returns its columns and rows."""
+        if self.broken and not ENDED.match(statement):
+            raise Refused("current transaction is aborted, commands ignored until end of transaction block")
+        for pattern, deed in self.deeds:
+            if pattern.match(statement):
+                deed(statement)
+                return [], []
+        return self.ask(statement)
+
+    @property
+    def deeds(self) -> "tuple[tuple[re.Pattern[str], Callable[[str], None]], ...]":
+        """What is not a statement of SQLite's."""
+        return (
+            (ENDED, self.end),
+            (EMPTIED, self.empty),
+            (DATABASES, self.make_or_drop),
+            (IGNORED, lambda _: None),
+        )
+
+    def end(self, statement: str) -> None:
+        back = self.broken or statement.upper().startswith(("ROLLBACK", "ABORT"))
+        if self.database.in_transaction:
+            self.database.execute("ROLLBACK" if back else "COMMIT")
+        self.broken = False
+        self.forget_snapshot()
+
+    def empty(self, _: str) -> None:
+        for name, _sql in table_list(self.database):
+            self.database.execute(f'DROP TABLE main."{name}"')
+
+    def make_or_drop(self, statement: str) -> None:
+        found = DATABASES.match(statement)
+        assert found  # noqa: S101  it was asked just before
+        deed, patient, name = found[1].upper(), found[2], found[3]
+        path = Place(self.place.folder, "", name).path
+        if self.place.user != SUPERUSER and (deed == "CREATE" or name == OWNER):
+            raise Refused(f"permission denied to {deed.lower()} database")
+        if os.path.exists(path) is (deed == "CREATE") and not patient:
+            raise Refused(f'database "{name}" {"already exists" if deed == "CREATE" else "does not exist"}')
+        if deed == "CREATE":
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        elif os.path.exists(path):
+            os.unlink(path)
+
+    def ask(self, statement: str) -> "tuple[list[str], list[tuple[object, ...]]]":
         shown = re.match(r"SHOW\s+(\w+)", statement, re.IGNORECASE)
-        translated = f"SELECT current_setting('{shown.group(1)}')" if shown else translate(statement)
-        if re.search(r"\bpg_stat_user_tables\b", translated):
-            offer_statistics(self.database)
-        if re.search(r"/\s*0\b", translated):
+        asked = f"SELECT current_setting('{shown.group(1)}')" if shown else self.insert_variables(translate(statement))
+        offer_tables(self.database, self.place, asked)
+        if re.search(r"/\s*0\b", asked):
             raise Refused("division by zero")  # SQLite makes it NULL
-        cursor = self.database.execute(translated)
-        if cursor.description and not self.bare:
-            print(self.separator.join(column[0] for column in cursor.description))
-        for row in cursor:
-            print(self.separator.join("" if value is None else str(value) for value in row))
+        if "pg_export_snapshot()" in asked:
+            self.export()
+        cursor = self.database.execute(asked)
+        rows = cursor.fetchall()
+        return [column[0] for column in cursor.description or ()], rows
+
+    def export(self) -> None:
+        """Copy the database as this transaction sees it to where pg_dump looks for it."""
+        self.database.execute("SELECT count(*) FROM main.sqlite_master").fetchall()  # its view begins here
+        self.exported = snapshot_path(self.place.folder, snapshot_name())
+        with sqlite3.connect(self.exported) as copy:
+            self.database.backup(copy)
+        copy.close()
+
+    def forget_snapshot(self) -> None:
+        if self.exported:
+            os.unlink(self.exported)
+            self.exported = ""
+
+    def show(self, answer: "tuple[list[str], list[tuple[object, ...]]]") -> None:
+        columns, rows = answer
+        if columns and not self.bare:
+            print(self.separator.join(columns))
+        for row in rows:
+            print(self.separator.join(map(spelled, row)))
+
+
+def spelled(value: object) -> str:
+    return "" if value is None else str(value)
