@@ -151,6 +151,18 @@ def test_an_interrupted_run_is_settled_with_nobody_watching(shut: Server) -> Non
     assert (ended(shut), (shut.world / "one").exists()) == (True, False)
 
 
+def test_a_run_that_could_not_go_back_is_settled_again_and_followed_to_its_new_end(shut: Server) -> None:
+    """Its old result must not be taken for the new one."""
+    write_files(shut.run, {"changed": "one\n", "journal": "", "result": "failed one: stuck\n", "unsettled": ""})
+    shut.sh(["-c", 'tar -xf - -C "$RUN"'], text=bundle(shut))
+    write_files(shut.world, {"one": ""})
+
+    assert visit(shut, "recover.sh") == "recovering\n"
+
+    assert follow(shut)[-2:] == ["state done", "result rolled-back it was interrupted"]
+    assert ((shut.world / "one").exists(), (shut.run / "unsettled").exists()) == (False, False)
+
+
 def test_a_run_that_ended_is_left_as_it_is(shut: Server) -> None:
     visit(shut, "start.sh", payload=bundle(shut))
     assert ended(shut)
