@@ -172,6 +172,8 @@ class Facts:
     housekeeping: str = ""
     disks: tuple[Disk, ...] = ()
     unwritable: tuple[str, ...] = ()
+    weak: tuple[str, ...] = ()
+    exposed: tuple[str, ...] = ()
     sizes_mb: tuple[tuple[str, int], ...] = ()
     lock_held: bool = False
     run_id: str = ""
@@ -273,6 +275,8 @@ def parse_facts(text: str) -> Facts:
         housekeeping=lines.text("housekeeping"),
         disks=tuple(_disks(lines.texts("disk"))),
         unwritable=lines.texts("unwritable"),
+        weak=lines.texts("weak"),
+        exposed=lines.texts("exposed"),
         sizes_mb=tuple(_sizes(lines.texts("size"))),
         lock_held=lines.yes("lock.held"),
         run_id=lines.text("run.id"),

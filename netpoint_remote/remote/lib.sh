@@ -60,6 +60,47 @@ mask_file() {
     mv -f -- "$1.masked" "$1"
 }
 
+# Say what lets somebody else put another thing in the place of a path, or nothing: all that leads there has to be root's
+# (or ours) and nobody else's to write in, links included. A sticky folder on the way will do, for what is in it is its
+# owner's; what is not there yet is ours to make.
+weak_spot() (
+    level=${2:-0} me=${me:-$(id -u)} group=${group:-$(id -g)} rest=${1#/}/ walked=''
+    [ "$level" -le 20 ] || { say "$1 is a link that leads round in circles"; exit 0; }
+    last=${1%/}
+    set -- /
+    while [ -n "$rest" ]; do
+        walked=$walked/${rest%%/*} rest=${rest#*/}
+        [ -e "$walked" ] || [ -L "$walked" ] || break
+        set -- "$@" "$walked"
+    done
+    stat -c '%u %g %a %F' -- "$@" | while IFS=' ' read -r owner gid mode kind; do
+        if [ "$owner" != 0 ] && [ "$owner" != "$me" ]; then
+            say "$1 belongs to $(stat -c %U -- "$1")"
+        elif [ "$kind" = 'symbolic link' ]; then
+            target=$(readlink -- "$1")
+            case $target in /*) ;; *) target=$(dirname -- "$1")/$target ;; esac
+            weak_spot "$target" "$((level + 1))"
+        else
+            case $mode in
+                [1357]???) [ "$1" != "$last" ] || say "everybody may write to $1" ;;
+                *[2367]) say "everybody may write to $1" ;;
+                *[2367]?) [ "$gid" = 0 ] || [ "$gid" = "$group" ] || say "the group $(stat -c %G -- "$1") may write to $1" ;;
+                *) ;;
+            esac
+        fi
+        shift
+    done | head -n 1
+)
+
+# Make a folder for root alone, with what leads to it; not where somebody else could have a hand in it.
+make_private() {
+    for when in before after; do
+        weak=$(weak_spot "$1")
+        [ -z "$weak" ] || { say "error: $1 is not safe to write to: $weak"; return 1; }
+        [ "$when" = after ] || (umask 077 && mkdir -p -- "$1") || return 1
+    done
+}
+
 # Quote a word for a shell.
 quoted() {
     printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"

@@ -16,6 +16,7 @@ BUNDLE=$RUN/bundle
 . "$BUNDLE/vars.sh"
 # shellcheck source=lib.sh
 . "$BUNDLE/lib.sh"
+umask 077
 # shellcheck source=locks.sh
 . "$BUNDLE/locks.sh"
 
@@ -91,7 +92,7 @@ run_step() {
         pause_unless_stopped "$attempt"
         if stop_is_asked; then
             say "$(stopped_by) before it was tried again" >"$RUN/reason"
-            journal step-failed "$(cat "$RUN/reason")"
+            journal step-failed "$(because)"
             return 1
         fi
     done
@@ -101,7 +102,7 @@ run_step() {
         return 0
     fi
     [ -s "$RUN/reason" ] || say "it ended well, but what it should have brought about is not there" >"$RUN/reason"
-    journal step-failed "$(cat "$RUN/reason")"
+    journal step-failed "$(because)"
     return 1
 }
 
@@ -111,7 +112,16 @@ explain_failure() {
     elif ! [ -s "$RUN/reason" ]; then
         say "it ended with status $1: $(sed '/^== /d' "$RUN/log" | tail -n 2 | tr -s '\n' ' ')" >"$RUN/reason"
     fi
-    journal step-failed "$(cat "$RUN/reason")"
+    journal step-failed "$(because)"
+}
+
+# Why it went wrong; on a full disk nobody could write that down.
+because() {
+    if [ -s "$RUN/reason" ]; then
+        cat -- "$RUN/reason"
+    else
+        say "it failed, and why could not be written down: there may be no room on the disk of $RUN"
+    fi
 }
 
 limit_of() {
@@ -131,7 +141,7 @@ undo_changed() {
         step_verb undo "$(limit_of "$STEP")" || status=$?
         if [ "$status" -ne 0 ]; then
             [ -s "$RUN/reason" ] || say "it ended with status $status" >"$RUN/reason"
-            journal undo-failed "$(cat "$RUN/reason")"
+            journal undo-failed "$(because)"
             return "$status"
         fi
         journal undo-done ''
@@ -166,8 +176,8 @@ go_back() {
     undo_changed || status=$?
     case $status in
         0) finish rolled-back "$why" ;;
-        3) finish failed "$why. It was not undone: $(cat "$RUN/reason")" ;;
-        *) leave_unsettled "$why. Going back failed at $STEP: $(cat "$RUN/reason"). What was done before $STEP is left as it is; the log is $RUN/log" ;;
+        3) finish failed "$why. It was not undone: $(because)" ;;
+        *) leave_unsettled "$why. Going back failed at $STEP: $(because). What was done before $STEP is left as it is; the log is $RUN/log" ;;
     esac
 }
 
@@ -199,7 +209,7 @@ run_plan() {
             return 0
         fi
         if ! run_step "$name" "$limit" "$tries"; then
-            go_back "$name: $(cat "$RUN/reason")"
+            go_back "$name: $(because)"
             return 0
         fi
     done 8<"$BUNDLE/plan"

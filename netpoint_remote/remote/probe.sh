@@ -105,7 +105,32 @@ probe_space() {
     done
 }
 
+# Where others could put something in the way of what we write as root; and what we run as root that others may write.
+probe_safety() {
+    me=$(id -u) group=$(id -g) safe=yes
+    for place in "$STATE_DIR" "$BACKUP_DIR"; do
+        weak=$(weak_spot "$place")
+        if [ -n "$weak" ]; then fact weak "$weak"; fi
+        if [ "$place" = "$STATE_DIR" ] && [ -n "$weak" ]; then safe=; fi
+    done
+    set -- "$ROOT/" "$ROOT/$PRODUCT" "$ROOT/$PRODUCT/$PRODUCT"
+    for program in upgrade.sh gunicorn.py venv/bin/python3 "$PRODUCT/manage.py" "$PRODUCT/$PRODUCT/configuration.py"; do
+        set -- "$@" "$ROOT/$program"
+    done
+    {
+        weak_spot "$ROOT"
+        stat -L -c '%u %g %a %U %G %n' -- "$@" 2>/dev/null | awk -v me="$me" -v group="$group" '{
+            path = $0; for (i = 0; i < 5; i++) sub("^[^ ]* ", "", path)
+            if ($1 != 0 && $1 != me) print path " belongs to " $4
+            else if ($3 ~ /[2367]$/) print "everybody may write to " path
+            else if ($3 ~ /[2367].$/ && $2 != 0 && $2 != group) print "the group " $5 " may write to " path
+        }'
+    } | head -n 3 | while IFS= read -r weak; do fact exposed "$weak"; done
+}
+
 probe_runs() {
+    # What somebody else may have put there is not read.
+    if [ -z "$safe" ]; then return 0; fi
     if [ -r "$STATE_DIR/lock" ] && have flock && ! flock -n -s "$STATE_DIR/lock" true; then
         fact lock.held yes
         fact lock.owner "$(head -c 400 "$STATE_DIR/lock")"
@@ -189,6 +214,7 @@ probe_configuration() {
     probe_services
     probe_housekeeping
     probe_space
+    probe_safety
     probe_runs
     probe_backups
     probe_configuration

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # Remove backups, releases and logs that were shown to the operator; each is looked at once more before it goes.
 : "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${ROOT:?}" "${PRODUCT:?}" "${BACKUPS?}" "${TREES?}" "${RUNS?}" "${ARCHIVES?}"
-mkdir -p -- "$STATE_DIR"
+umask 077
+make_private "$STATE_DIR"
 exec 9>>"$STATE_DIR/lock"
 flock -w 10 9 || { say locked; exit 0; }
 real=$(readlink -f -- "$ROOT")

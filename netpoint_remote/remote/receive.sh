@@ -2,8 +2,8 @@
 # Receive an archive on standard input, whole and as verified, or not at all.
 : "${STATE_DIR:?}" "${ARCHIVE_NAME:?}" "${ARCHIVE_SHA256:?}"
 umask 077
-mkdir -p -- "$STATE_DIR/archives"
-chmod 700 -- "$STATE_DIR" "$STATE_DIR/archives"
+make_private "$STATE_DIR/archives"
+chmod 700 -- "$STATE_DIR/archives"
 file=$STATE_DIR/archives/$ARCHIVE_NAME
 # A line that is gone without a word would be waited for.
 timeout 4000 cat >"$file.$$.partial"

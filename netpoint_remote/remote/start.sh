@@ -3,8 +3,8 @@
 : "${STATE_DIR:?}" "${RUN_ID:?}"
 umask 077
 run=$STATE_DIR/runs/$RUN_ID
-mkdir -p -- "$STATE_DIR/runs"
-chmod 700 -- "$STATE_DIR" "$STATE_DIR/runs"
+make_private "$STATE_DIR/runs"
+chmod 700 -- "$STATE_DIR/runs"
 rm -rf -- "$run.partial"
 mkdir -- "$run.partial"
 # A line that is gone without a word would be waited for.

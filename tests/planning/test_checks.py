@@ -43,6 +43,8 @@ ERRORS: tuple[tuple[Check, str, str, Case, Case], ...] = (
     (installation.probe_is_whole, "a probe that was cut off", "probe", case(facts(complete=False)), case()),
     (installation.places_are_writable, "a place that may not be written to", "permission",
      case(facts(unwritable=("/var/lib",))), case(facts(unwritable=()))),
+    (installation.places_are_safe, "a folder that others may write to on the way", "unsafe-place",
+     case(facts(weak=("everybody may write to /srv",))), case(facts(weak=()))),
     (installation.installation_is_known, "nothing at the root", "install-method",
      case(facts(link=None, folder=False, tree=False)), case()),
     (installation.installation_is_known, "a container", "install-method",
@@ -153,6 +155,8 @@ ERRORS: tuple[tuple[Check, str, str, Case, Case], ...] = (
 )  # fmt: skip
 
 WARNINGS: tuple[tuple[Check, str, str, Case, Case], ...] = (
+    (installation.installation_is_safe, "a configuration that others may write", "unsafe-install",
+     case(facts(exposed=("/opt/netpoint/upgrade.sh belongs to netpoint",))), case(facts(exposed=()))),
     (installation.version_is_known, "the release that calls itself a development version", "version",
      case(facts(disk_version="3.7.3-dev"), to="4.0.0"), case(facts("3.7.2"), to="4.0.0")),
     (installation.release_remarks, "what is odd about the release", "release",

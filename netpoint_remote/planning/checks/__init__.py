@@ -48,8 +48,10 @@ def shared_databases(facts: Mapping[str, Facts]) -> dict[str, Problem]:
 CHECKS: tuple[Callable[[Case], Problems], ...] = (
     installation.probe_is_whole,
     installation.places_are_writable,
+    installation.places_are_safe,
     installation.installation_is_known,
     installation.folder_is_plain,
+    installation.installation_is_safe,
     installation.version_is_known,
     installation.path_is_allowed,
     installation.database_is_at_the_door,
@@ -76,6 +78,7 @@ CHECKS: tuple[Callable[[Case], Problems], ...] = (
 CHECKS_OF_ALL: tuple[Callable[[Case], Problems], ...] = (
     installation.probe_is_whole,
     installation.places_are_writable,
+    installation.places_are_safe,
     installation.installation_is_known,
     needs.postgresql_is_right,
     needs.pg_dump_is_right,

@@ -27,6 +27,28 @@ def places_are_writable(case: Case) -> Problems:
         )
 
 
+def places_are_safe(case: Case) -> Problems:
+    """See that nobody else can change root's own scripts, or read the dumps: they lie there."""
+    for weak in dict.fromkeys(case.facts.weak):
+        yield error(
+            "unsafe-place",
+            f"what is kept as root could be changed or read by others: {weak}",
+            "give it to root and let nobody else write there, or set `state_dir` and `backup_dir` elsewhere",
+        )
+
+
+def installation_is_safe(case: Case) -> Problems:
+    """Warn of who could become root by the installation: a look already runs configuration.py as root."""
+    exposed = tuple(dict.fromkeys(case.facts.exposed))
+    if exposed and case.method is not Method.FOREIGN:
+        yield warning(
+            "unsafe-install",
+            f"others may change what runs as root here: {'; '.join(exposed)}",
+            "give the installation back to root (chown), but for media, reports and scripts",
+            f"{DOCUMENT}, step 4",
+        )
+
+
 def installation_is_known(case: Case) -> Problems:
     facts, root = case.facts, case.host.root
     if case.method is not Method.FOREIGN:

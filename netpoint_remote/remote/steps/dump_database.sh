@@ -12,7 +12,7 @@ check() {
 apply() {
     umask 077
     rm -rf -- "$making" "$RUN/dumped"
-    mkdir -p -- "$BACKUP_DIR"
+    make_private "$BACKUP_DIR" || give_up "$BACKUP_DIR is not safe to write to: $weak"
     mkdir -- "$making"
     with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - <"$BUNDLE/dump.sql" 3>"$making/database.dump" >"$RUN/counted" ||
         fail "the database could not be read: $(tail -n 1 "$RUN/log")"
