@@ -22,11 +22,11 @@ have() {
     command -v "$1" >/dev/null 2>&1
 }
 
-# Append to the journal of this run: seconds, kind, step, detail.
+# Append to the journal of this run: seconds, kind, step, detail. A full disk does not end what it tells of.
 journal() {
     told=${2-}
     if [ -n "$told" ] && [ -s "${RUN:?}/secrets" ]; then told=$(printf '%s\n' "$told" | mask); fi
-    printf '%s %s %s %s\n' "$(date +%s.%3N)" "$1" "${STEP:--}" "$(one_line "$told" 1000)" >>"${RUN:?}/journal"
+    printf '%s %s %s %s\n' "$(date +%s.%3N)" "$1" "${STEP:--}" "$(one_line "$told" 1000)" >>"${RUN:?}/journal" || :
 }
 
 say() {

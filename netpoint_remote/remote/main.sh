@@ -117,7 +117,7 @@ explain_failure() {
 
 # Why it went wrong; on a full disk nobody could write that down.
 because() {
-    if [ -s "$RUN/reason" ]; then
+    if [ -f "$RUN/reason" ] && [ -s "$RUN/reason" ]; then
         cat -- "$RUN/reason"
     else
         say "it failed, and why could not be written down: there may be no room on the disk of $RUN"

@@ -263,6 +263,15 @@ def test_a_full_disk_does_not_hide_what_has_to_be_undone(planned: Server, in_the
     assert (run(planned), made(planned)) == ("rolled-back three: no luck", [])
 
 
+@pytest.mark.parametrize("in_the_way", ["reason", "journal"])
+def test_a_full_disk_does_not_end_the_way_back(planned: Server, in_the_way: str) -> None:
+    tell(planned, three_apply=f'rm -f -- "$RUN/{in_the_way}"; mkdir -- "$RUN/{in_the_way}"; exit 1')
+
+    result = run(planned)
+
+    assert (result[:21], made(planned)) == ("rolled-back three: it", [])
+
+
 def test_what_cannot_be_written_down_is_not_begun(planned: Server) -> None:
     (planned.run / "changed").mkdir()
 

@@ -1,0 +1,214 @@
+"""Backups and the way back as whole plans, on servers in folders."""
+
+import shutil
+import tarfile
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from netpoint_remote.planning.case import Case
+from netpoint_remote.planning.facts import Backup
+from netpoint_remote.planning.plan import Plan, make_backup_plan, make_rollback_plan
+from netpoint_remote.running.bundle import bundle_files
+from tests.builders import case, facts, host
+from tests.remote.conftest import SHELLS, Make
+from tests.remote.server import Server, differences, run_git, write_files
+from tests.remote.test_plans import carry_out, with_shell
+
+BOTH = pytest.mark.parametrize("git", [False, True], ids=["archive", "git"])
+
+
+def case_of(server: Server) -> Case:
+    """Return what a look at the server would find, as far as plans are made of it."""
+    folder = PurePosixPath(server.folder)
+    on = host(
+        root=PurePosixPath(server.root), state_dir=PurePosixPath(server.state),
+        backup_dir=folder / "var/backups", cron_dir=folder / "etc/cron.daily",
+    )  # fmt: skip
+    version = (server.root / "netpoint/netpoint/settings.py").read_text().split("'")[1]
+    commit = run_git(server.root, "rev-parse", "HEAD") if server.git else ""
+    seen = facts(version, git=server.git, real=str(server.root.resolve()), link=None if server.git else server.link)
+    return case(replace(seen, commit=commit), to=None, on=on)
+
+
+def manifest_of(folder: Path) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in (folder / "manifest").read_text().splitlines())
+
+
+def backup_of(server: Server, run: str) -> Backup:
+    told = manifest_of(server.folder / "var/backups" / run)
+    names = ("purpose", "method", "tree", "version", "leads_to", "commit", "ref")
+    files = int(told.get("size.files.tar", 0))
+    return Backup(id=run, files_size=files, **{name: told.get(name, "") for name in names})  # type: ignore[arg-type]
+
+
+def send(server: Server, of: Case, plan: Plan) -> str:
+    """Carry a plan out and return how it ended."""
+    server.run_id = f"r{int(server.run_id[1:]) + 1}"
+    named = bundle_files(of, plan, run_id=server.run_id, operator="t", about="t", constraints=True)
+    write_files(server.run, {**named, "journal": "", "log": ""})
+    done = server.sh([str(server.run / "bundle/main.sh"), "run"])
+    return (server.run / "result").read_text().strip() if (server.run / "result").exists() else f"none: {done.stdout}"
+
+
+def go_back(server: Server, run: str, *, accept_loss: bool = False) -> str:
+    of = case_of(server)
+    return send(server, of, make_rollback_plan(of, backup_of(server, run), accept_loss=accept_loss))
+
+
+@pytest.fixture
+def upgraded(make_server: Make, request: pytest.FixtureRequest) -> Server:
+    """Return a server that was upgraded by r2."""
+    server = make_server(git=request.getfixturevalue("git"))
+    result, _ = carry_out(server)
+    assert result == "upgraded", (server.run / "log").read_text()[-2000:]
+    return server
+
+
+@pytest.mark.parametrize(("git", "shell"), [(False, SHELLS[0]), (True, SHELLS[1])], ids=["archive", "git"])
+def test_the_way_back_leads_to_where_the_upgrade_began(make_server: Make, shell: tuple[str, ...], *, git: bool) -> None:
+    server = with_shell(make_server(git=git), shell)
+    before = server.look()
+    carry_out(server)
+
+    result = go_back(server, "r2")
+
+    assert result == "restored", (server.run / "log").read_text()[-3000:]
+    left = [line for line in differences(before, server.look()) if "netpoint-3.5.0" not in line]
+    assert [line for line in left if not line.startswith("aside")] == []
+    assert (server.active, server.migrations) == (["netpoint", "netpoint-rq"], ["dcim|0001_initial"])
+    mark = (server.state / "rolled-back/3.5.0").read_text()
+    assert mark.startswith("r3 by t on ")
+
+
+@BOTH
+def test_what_was_written_since_is_not_lost_without_a_word(upgraded: Server, *, git: bool) -> None:  # noqa: ARG001
+    before = upgraded.look()
+    upgraded.tell(changes="x 13\nx 14\n")
+
+    result = go_back(upgraded, "r2")
+
+    assert result.startswith("rolled-back count_losses: going back would lose 2 changes made since the backup")
+    assert differences(before, upgraded.look()) == []
+    assert go_back(upgraded, "r2", accept_loss=True) == "restored"
+
+
+@BOTH
+@pytest.mark.parametrize("step", ["put_database_back", "prove_in_place", "put_units_back"])
+def test_a_way_back_that_fails_is_taken_back(upgraded: Server, step: str, *, git: bool) -> None:  # noqa: ARG001
+    before = upgraded.look()
+    of = case_of(upgraded)
+    plan = make_rollback_plan(of, backup_of(upgraded, "r2"), accept_loss=False)
+    upgraded.run_id = f"r{int(upgraded.run_id[1:]) + 1}"
+    named = dict(bundle_files(of, plan, run_id=upgraded.run_id, operator="t", about="t", constraints=True))
+    named[f"bundle/steps/{step}.sh"] += "check() { return 1; }\n"
+    write_files(upgraded.run, {**named, "journal": "", "log": ""})
+
+    upgraded.sh([str(upgraded.run / "bundle/main.sh"), "run"])
+
+    assert (upgraded.run / "result").read_text().startswith(f"rolled-back {step}: ")
+    assert differences(before, upgraded.look()) == []
+
+
+@BOTH
+def test_what_is_no_longer_whole_is_not_gone_back_to(upgraded: Server, *, git: bool) -> None:  # noqa: ARG001
+    (upgraded.folder / "var/backups/r2/database.dump").write_text("PGDMP\nEND\n")
+
+    assert go_back(upgraded, "r2").startswith("rolled-back check_backup: the backup ")
+    assert "window-open stop_services " not in upgraded.journal
+
+
+def test_an_old_release_that_does_not_run_any_more_is_seen_while_netpoint_serves(make_server: Make) -> None:
+    server = make_server()
+    carry_out(server)
+    shutil.rmtree(server.old / "venv")
+
+    assert "does not run any more" in go_back(server, "r2")
+    assert "window-open stop_services " not in server.journal
+
+
+def test_a_release_that_was_rolled_back_is_kept_and_unpacked_anew(make_server: Make) -> None:
+    """Users may have left files there that nobody else has."""
+    server = make_server()
+    carry_out(server)
+    (server.new / "netpoint/media/late.png").write_text("PNG")
+    go_back(server, "r2")
+
+    result, _ = carry_out(server)
+
+    assert result == "upgraded"
+    kept = server.new.with_name(f"{server.new.name}.rolled-back-{server.run_id}")
+    assert ((kept / "netpoint/media/late.png").read_text(), (server.new / "netpoint/media/late.png").exists()) == (
+        "PNG",
+        False,
+    )
+    assert not (server.state / "rolled-back/3.5.0").exists()
+
+
+# ---- backups
+
+
+def save(server: Server) -> str:
+    of = case_of(server)
+    return send(server, of, make_backup_plan(of, verify=False))
+
+
+@BOTH
+def test_a_backup_holds_database_and_files_while_netpoint_serves(make_server: Make, *, git: bool) -> None:
+    server = make_server(git=git)
+    before = server.look()
+
+    result = save(server)
+
+    assert result == "saved", (server.run / "log").read_text()[-2000:]
+    folder = server.folder / "var/backups/r2"
+    assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == dict.fromkeys(
+        ("database.dump", "files.tar", "manifest"), 0o600
+    )
+    with tarfile.open(folder / "files.tar") as tar:
+        names = {f"/{name}" for name in tar.getnames()}
+    for name in ("netpoint/netpoint/configuration.py", "gunicorn.py", "netpoint/media/image-attachments/switch.png"):
+        assert str(server.old / name) in names
+    assert (differences(before, server.look()), server.active) == ([], ["netpoint", "netpoint-rq"])
+    assert "window-open" not in "\n".join(server.journal)
+
+
+@pytest.mark.parametrize("step", ["dump_database", "save_files", "seal_backup"])
+def test_half_a_backup_is_none(make_server: Make, step: str) -> None:
+    server = make_server()
+    of = case_of(server)
+    named = dict(bundle_files(of, make_backup_plan(of, verify=False), run_id="r2", operator="t", about="t",
+                              constraints=True))  # fmt: skip
+    named[f"bundle/steps/{step}.sh"] = named[f"bundle/steps/{step}.sh"].replace(
+        "apply() {", "apply() {\nfail 'full'", 1
+    )
+    server.run_id = "r2"
+    write_files(server.run, {**named, "journal": "", "log": ""})
+
+    server.sh([str(server.run / "bundle/main.sh"), "run"])
+
+    assert (server.run / "result").read_text() == f"rolled-back {step}: full\n"
+    assert list((server.folder / "var/backups").iterdir()) == []
+
+
+@BOTH
+def test_files_of_a_backup_come_back_and_later_ones_stay(make_server: Make, *, git: bool) -> None:
+    server = make_server(git=git)
+    save(server)
+    media = server.old / "netpoint/media"
+    (media / "image-attachments/switch.png").unlink()
+    (media / "later.png").write_text("PNG")
+    (server.old / "gunicorn.py").write_text("bind = ''\n")
+
+    assert go_back(server, "r2") == "restored"
+
+    assert (media / "image-attachments/switch.png").read_text() == "PNG"
+    assert ((server.old / "gunicorn.py").read_text(), (media / "later.png").exists()) == (
+        "bind = '127.0.0.1:8001'\n",
+        True,
+    )
+    with tarfile.open(server.folder / "var/backups/r3/replaced.tar") as tar:
+        replaced = tar.extractfile(f"{server.old}/gunicorn.py".lstrip("/"))
+        assert replaced is not None
+        assert replaced.read() == b"bind = ''\n"
