@@ -142,6 +142,9 @@ PUT_FILES_BACK = _step("put_files_back", Phase.WINDOW, "Put files of the backup 
 PUT_UNITS_BACK = _step(
     "put_units_back", Phase.WINDOW, "Put back unit files that the upgrade changed", minutes=5, usual=1
 )
+PUT_SCHEDULE_BACK = _step(
+    "put_schedule_back", Phase.AFTER, "Schedule housekeeping as it was before the upgrade", minutes=5, usual=1
+)
 MARK_ROLLED_BACK = _step(
     "mark_rolled_back", Phase.AFTER, "Remember that the release was rolled back", minutes=5, usual=1
 )
@@ -178,6 +181,7 @@ ROLLBACK_STEPS = (
     PUT_UNITS_BACK,
     START_SERVICES,
     PROVE_IN_PLACE,
+    PUT_SCHEDULE_BACK,
     MARK_ROLLED_BACK,
     LIFT_GUARD,
 )

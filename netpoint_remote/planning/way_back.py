@@ -84,13 +84,18 @@ def _release_is_there(case: Case, backup: Backup) -> Problems:
 def _losses(backup: Backup, *, accept_loss: bool) -> Problems:
     if backup.changes == 0:
         return
-    by = f" by {backup.changers}" if backup.changers else ""
-    count = "nobody can tell how many" if backup.changes is None else str(backup.changes)
-    lost = f"going back to {backup.id} ({made(backup)}) loses what was written since: {count} changes{by}"
+    lost = f"going back to {backup.id} ({made(backup)}) loses what was written since: {_changes(backup)}"
     if accept_loss:
         yield warning("loss", f"{lost}; accepted", "the database of now is dumped first, and kept")
     else:
         yield error("loss", lost, "say --accept-loss if that is meant; the database of now is dumped first, and kept")
+
+
+def _changes(backup: Backup) -> str:
+    if backup.changes is None:
+        return "nobody can tell how much, for the change log cannot be read"
+    by = f" by {backup.changers}" if backup.changers else ""
+    return f"{backup.changes} {'change' if backup.changes == 1 else 'changes'}{by}"
 
 
 def made(backup: Backup) -> str:

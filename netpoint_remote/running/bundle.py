@@ -27,6 +27,7 @@ BUNDLED = (
     "locks.sh",
     "guard.sh",
     "units.sh",
+    "schedule.sh",
     "folders.sh",
     "local_files.sh",
     "aside.sh",

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # See that NetPoint's nightly housekeeping is scheduled (the upgrade document, step 6).
-: "${ROOT:?}" "${PRODUCT:?}" "${CRON_DIR:?}" "${RUN:?}"
+: "${ROOT:?}" "${PRODUCT:?}" "${CRON_DIR:?}" "${RUN:?}" "${BUNDLE:?}"
+# shellcheck source=../schedule.sh
+. "$BUNDLE/schedule.sh"
 link=$CRON_DIR/$PRODUCT-housekeeping
 script=$ROOT/contrib/$PRODUCT-housekeeping.sh
 
@@ -29,13 +31,6 @@ apply() {
     fi
 }
 
-# Remember what undo takes away, and what it puts back in its place.
-keep() {
-    if grep -q -s -x -F -e "$1" "$RUN/before/housekeeping"; then return; fi
-    if [ -e "$1" ] || [ -L "$1" ]; then cp -a -- "$1" "$RUN/before/kept.$(basename -- "$1")"; fi
-    say "$1" >>"$RUN/before/housekeeping"
-}
-
 use_timer() {
     for unit in "$PRODUCT-housekeeping.service" "$PRODUCT-housekeeping.timer"; do
         [ -f "$ROOT/contrib/$unit" ] || {
@@ -52,13 +47,7 @@ use_timer() {
 }
 
 undo() {
-    [ -f "$RUN/before/housekeeping" ] || return 0
-    while IFS= read -r made; do
-        name=$(basename -- "$made")
-        case $name in *.timer) systemctl disable --now "$name" </dev/null || : ;; *) ;; esac
-        rm -f -- "$made" "$made.partial"
-        if [ -e "$RUN/before/kept.$name" ] || [ -L "$RUN/before/kept.$name" ]; then cp -a -- "$RUN/before/kept.$name" "$made"; fi
-    done <"$RUN/before/housekeeping"
+    take_schedule_back "$RUN/before"
 }
 
 by_hand() {

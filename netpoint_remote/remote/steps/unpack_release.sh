@@ -7,7 +7,7 @@ kept=$NEW.rolled-back-${RUN_ID:?}
 partial=$(dirname -- "$NEW")/.$(basename -- "$NEW").partial
 
 check() {
-    [ -d "$NEW" ] && [ "$(cat "$record" 2>/dev/null)" = "$ARCHIVE_SHA256" ] && [ "$(tree_version "$NEW")" = "$TREE_VERSION" ]
+    ! was_rolled_back && [ -d "$NEW" ] && [ "$(cat "$record" 2>/dev/null)" = "$ARCHIVE_SHA256" ] && [ "$(tree_version "$NEW")" = "$TREE_VERSION" ]
 }
 
 apply() {
@@ -25,21 +25,25 @@ apply() {
 
 # A release that was rolled back may hold files of its users that nobody else has: it is kept, and unpacked anew.
 set_rolled_back_aside() {
-    if [ -d "$NEW" ] && [ -f "$mark" ] && ! [ -e "$kept" ] && [ "$(readlink -f -- "$ROOT")" != "$NEW" ]; then
+    if was_rolled_back && [ "$(readlink -f -- "$ROOT")" != "$NEW" ]; then
         say "$NEW was rolled back; it is kept as $kept"
         if [ -f "$record" ]; then cp -- "$record" "$STATE_DIR/releases/$(basename -- "$kept")"; fi
         mv -T -- "$NEW" "$kept"
     fi
 }
 
+was_rolled_back() {
+    [ -d "$NEW" ] && [ -f "$mark" ] && ! [ -e "$kept" ]
+}
+
 undo() {
     rm -rf -- "$partial"
-    if [ -f "$record" ] && [ "$(readlink -f -- "$ROOT")" != "$NEW" ] && ! { [ -f "$mark" ] && ! [ -e "$kept" ]; }; then
+    if [ -f "$record" ] && [ "$(readlink -f -- "$ROOT")" != "$NEW" ] && ! was_rolled_back; then
         rm -rf -- "$NEW"
         rm -f -- "$record"
     fi
     if [ -e "$kept" ]; then
         mv -T -- "$kept" "$NEW"
-        mv -f -- "$STATE_DIR/releases/$(basename -- "$kept")" "$record"
+        if [ -f "$STATE_DIR/releases/$(basename -- "$kept")" ]; then mv -f -- "$STATE_DIR/releases/$(basename -- "$kept")" "$record"; fi
     fi
 }
