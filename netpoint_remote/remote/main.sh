@@ -79,7 +79,7 @@ run_step() {
     while :; do
         say "== $STEP: apply" >>"$RUN/log"
         rm -f -- "$RUN/reason"
-        status=0
+        status=0 begun=$(uptime_seconds)
         step_verb apply "$limit" || status=$?
         [ "$status" -ne 0 ] || break
         # 4: the step knows that trying again cannot help (give_up)
@@ -107,12 +107,19 @@ run_step() {
 }
 
 explain_failure() {
-    if [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
+    if [ "$1" -eq 137 ] && [ "$(($(uptime_seconds) - begun))" -lt "$2" ]; then
+        say "it was killed; where memory is short, the kernel does that" >"$RUN/reason"
+    elif [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
         say "it took longer than its limit of $2 seconds" >"$RUN/reason"
     elif ! [ -s "$RUN/reason" ]; then
         say "it ended with status $1: $(sed '/^== /d' "$RUN/log" | tail -n 2 | tr -s '\n' ' ')" >"$RUN/reason"
     fi
     journal step-failed "$(because)"
+}
+
+# Seconds since the boot: clocks are turned.
+uptime_seconds() {
+    cut -d . -f 1 /proc/uptime
 }
 
 # Why it went wrong; on a full disk nobody could write that down.

@@ -336,6 +336,12 @@ def test_a_step_that_hangs_ends_at_its_limit_with_all_it_started(planned: Server
 # ---- stop
 
 
+def test_a_step_that_somebody_killed_is_not_said_to_have_met_its_limit(planned: Server) -> None:
+    tell(planned, two_apply="kill -KILL $$")
+
+    assert run(planned) == "rolled-back two: it was killed; where memory is short, the kernel does that"
+
+
 def test_a_stop_takes_effect_between_two_steps(planned: Server) -> None:
     tell(planned, two_apply=': >"$RUN/stop"')
 
