@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -34,6 +35,8 @@ def main() -> int:
     if reason := why_not():
         print(f"THE FAULT MATRIX DID NOT RUN: {reason}", file=sys.stderr)
         return 1
+    if arguments.shuffle:
+        random.Random(arguments.shuffle).shuffle(jobs)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="netpoint-remote-faults-") as folder:
@@ -66,6 +69,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--fault", action="append", help="only those beginning so (a pattern); may be given again")
     parser.add_argument("--step", default="*", help="only this one (a pattern)")
     parser.add_argument("--results", type=Path, help="also write every cell to this file, as JSON")
+    parser.add_argument("--shuffle", type=int, default=0, metavar="SEED", help="in another order")
     parser.add_argument("--list", action="store_true", help="only say what would be done")
     return parser.parse_args()
 

@@ -60,9 +60,17 @@ def step_faults() -> tuple[Fault, ...]:
 
 def _step_faults() -> Iterator[Fault]:
     for when in WHENS:
-        yield Fault(name=f"command fails, {when}", strike=_ordered(when, "fail"))
+        yield Fault(
+            name=f"command fails, {when}",
+            strike=_ordered(when, "fail"),
+            expected=lambda step: Expectation(says=(step,), never=("its limit",)),
+        )
     for when in WHENS:
-        yield Fault(name=f"command hangs, {when}", strike=_ordered(when, "hang"))
+        yield Fault(
+            name=f"command hangs, {when}",
+            strike=_ordered(when, "hang"),
+            expected=lambda step: Expectation(says=(step, "its limit")),
+        )
     for when in WHENS:
         yield Fault(
             name=f"power cut, {when}", strike=_power_cut(when), expected=lambda _step: Expectation(may_not_know=True)

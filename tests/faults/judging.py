@@ -42,11 +42,12 @@ class Result:
 class Expectation:
     """What a fault allows.
 
-    `says` are words of which the report's reason has to have one. `may_not_know` where the workstation
+    The report's reason has to have the words of `says`, and none of `never`. `may_not_know` where the workstation
     was cut off and may say `failed` of a server that is back where it began.
     """
 
     says: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
     serves_meanwhile: bool = True
     may_not_know: bool = False
     ends: frozenset[str] = field(default_factory=lambda: frozenset({ON, BACK, NEXT}))
@@ -103,9 +104,12 @@ def _untruths(became: str, report: dict[str, Any] | None, ground: Ground, expect
     truth = {ON: {journey.done}, BACK: {journey.undone}, LOST: {"failed"}}[became]
     if status not in truth and not (expected.may_not_know and status == "failed"):
         return [f"(e) the report says {status}, and it is {became}"]
-    if expected.says and became != ON and not any(word in reason for word in expected.says):
-        return [f"(e) the reason names none of {', '.join(expected.says)}"]
-    return []
+    if became == ON:
+        return []
+    return [
+        *(f"(e) the reason does not say {word}" for word in expected.says if word not in reason),
+        *(f"(e) the reason says {word}" for word in expected.never if word in reason),
+    ]
 
 
 def _next_contact(ground: Ground) -> dict[str, Any] | None:

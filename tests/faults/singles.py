@@ -103,13 +103,19 @@ def _services_of_the_server() -> Iterator[Fault]:
         name="database restarted",
         strike=_ordered("middle", "run systemctl restart postgresql"),
         strikes_at=lambda step: step in DATABASE_USERS,
+        expected=_whatever,
     )
     yield Fault(
         name="database restarted in migration",
         strike=_ordered("before", f"run ({IN_MIGRATION}; systemctl restart postgresql) >/dev/null 2>&1 &"),
         strikes_at=lambda step: step == "run_upgrade",
+        expected=_whatever,
     )
-    yield Fault(name="Redis down", strike=_redis_down, strikes_at=lambda step: step in REDIS_USERS)
+    yield Fault(name="Redis down", strike=_redis_down, strikes_at=lambda step: step in REDIS_USERS, expected=_whatever)
+
+
+def _whatever(_step: str) -> Expectation:
+    return Expectation()
 
 
 def release_faults() -> Iterator[Fault]:
