@@ -31,7 +31,7 @@ def run_status(core: CoreOptions, options: StatusOptions) -> None:
     """Carry `status` out."""
     request = status_request(core, options)
     with watching(request) as (display, interrupts):
-        report = look_at_runs(request, display, passphrase=asking(display), stop=interrupts.stop)
+        report = look_at_runs(request, display, passphrase=asking(display, interrupts), stop=interrupts.stop)
     _finish(report, to_json(report) if options.json else _looked(report))
 
 
@@ -39,10 +39,10 @@ def run_stop(core: CoreOptions, options: StopOptions) -> None:
     """Carry `stop` out, asking first where somebody can answer."""
     request = stop_request(core, options)
     with watching(request) as (display, interrupts):
-        question = _Question(display)
+        question = _Question(display, interrupts)
         confirm = question if is_asked() and not options.yes else _agree
         try:
-            report = stop_runs(request, display, confirm, passphrase=asking(display), stop=interrupts.stop)
+            report = stop_runs(request, display, confirm, passphrase=asking(display, interrupts), stop=interrupts.stop)
         except RequestError:
             if question.interrupted:
                 raise Exit("stopped; nobody was asked to stop", code=STOPPED) from None
@@ -56,7 +56,7 @@ def run_attach(core: CoreOptions, options: AttachOptions) -> None:
     request = attach_request(core, options)
     with watching(request) as (display, interrupts):
         outcome = attach_to_runs(
-            request, display, run_id, note=display.say, passphrase=asking(display), stop=interrupts.stop
+            request, display, run_id, note=display.say, passphrase=asking(display, interrupts), stop=interrupts.stop
         )
     if interrupts.left:
         say(sys.stderr, GOODBYE)
@@ -66,13 +66,14 @@ def run_attach(core: CoreOptions, options: AttachOptions) -> None:
 class _Question:
     """What is asked before anybody is stopped: shows what would become of each run."""
 
-    def __init__(self, display: Display) -> None:
+    def __init__(self, display: Display, interrupts: Interrupts) -> None:
         self._display = display
+        self._interrupts = interrupts
         self.interrupted = False
 
     def __call__(self, going: tuple[Stopping, ...]) -> bool:
         try:
-            with self._display.paused():
+            with self._display.paused(), self._interrupts.at_once():
                 say(sys.stderr, render_stopping(going, width=width_of(sys.stderr)))
                 deed = f"ask {'it' if len(going) == 1 else 'them'} to stop"
                 return counts_hosts(len(going), deed, source=sys.stdin, screen=sys.stderr)
@@ -101,9 +102,9 @@ def watching(request: Request) -> Iterator[tuple[Display, Interrupts]]:
         yield display, interrupts
 
 
-def asking(display: Display) -> Callable[[str], str | None]:
+def asking(display: Display, interrupts: Interrupts) -> Callable[[str], str | None]:
     def ask(path: str) -> str | None:
-        with display.paused():
+        with display.paused(), interrupts.at_once():
             return passphrase(path)
 
     return ask

@@ -16,7 +16,7 @@ LEFT = "stopped at once; servers that had begun finish or undo by themselves, at
 class Interrupts:
     """A context in which SIGINT and SIGTERM set `stop` the first time and raise KeyboardInterrupt the second.
 
-    Who only looks on need not be asked twice: without patience the first one raises already.
+    Who only looks on leaves as soon as `stop` is set: without patience nothing is told, and the first one has `left`.
     """
 
     def __init__(self, tell: Callable[[str], None], *, patient: bool = True) -> None:
@@ -52,12 +52,11 @@ class Interrupts:
                 signal.signal(signal.SIGINT, before)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self._patient and not self.stop.is_set():
-            self.stop.set()
-            return
-        self.left = True
+        again = self.stop.is_set()
+        self.left = again or not self._patient
         self.stop.set()
-        raise KeyboardInterrupt
+        if again:
+            raise KeyboardInterrupt
 
     def _tell_once(self) -> None:
         """Speak from a thread of its own: a signal may come while this one holds the display's lock."""

@@ -11,6 +11,7 @@ from netpoint_remote.cli.executor import CoreOptions
 from netpoint_remote.cli.exits import STOPPED
 from netpoint_remote.cli.fleet import width_of
 from netpoint_remote.cli.hosts import expand_home
+from netpoint_remote.cli.interrupts import Interrupts
 from netpoint_remote.cli.options import BackupsOptions, FetchBackupOptions, PruneOptions, parse_keep
 from netpoint_remote.cli.prompt import counts_hosts, is_asked
 from netpoint_remote.cli.request import backups_request, fetch_backup_request, prune_request
@@ -32,7 +33,7 @@ def run_backups(core: CoreOptions, options: BackupsOptions) -> None:
     """Carry `backups` out."""
     request = backups_request(core, options)
     with watching(request) as (display, interrupts):
-        report = Keeping(request, display, passphrase=asking(display), stop=interrupts.stop).list()
+        report = Keeping(request, display, passphrase=asking(display, interrupts), stop=interrupts.stop).list()
     _finish(report, json=options.json)
 
 
@@ -43,7 +44,7 @@ def run_fetch_backup(core: CoreOptions, options: FetchBackupOptions) -> None:
     request = fetch_backup_request(core, options)
     folder = _folder(options.dir)
     with watching(request) as (display, interrupts):
-        keeping = Keeping(request, display, passphrase=asking(display), stop=interrupts.stop)
+        keeping = Keeping(request, display, passphrase=asking(display, interrupts), stop=interrupts.stop)
         report = keeping.fetch(options.backup, folder)
     _finish(report, json=options.json)
 
@@ -53,9 +54,11 @@ def run_prune(core: CoreOptions, options: PruneOptions) -> None:
     keep = parse_keep(options.keep)
     request = prune_request(core, options)
     with watching(request) as (display, interrupts):
-        question = _Question(display, ask=is_asked() and not options.yes)
+        question = _Question(display, interrupts, ask=is_asked() and not options.yes)
         try:
-            report = Keeping(request, display, passphrase=asking(display), stop=interrupts.stop).prune(keep, question)
+            report = Keeping(request, display, passphrase=asking(display, interrupts), stop=interrupts.stop).prune(
+                keep, question
+            )
         except RequestError:
             if question.interrupted:
                 raise Exit("stopped; nothing was removed", code=STOPPED) from None
@@ -66,14 +69,15 @@ def run_prune(core: CoreOptions, options: PruneOptions) -> None:
 class _Question:
     """Shows what would go, and asks for the number of hosts where somebody can answer."""
 
-    def __init__(self, display: Display, *, ask: bool) -> None:
+    def __init__(self, display: Display, interrupts: Interrupts, *, ask: bool) -> None:
         self._display = display
+        self._interrupts = interrupts
         self._ask = ask
         self.interrupted = False
 
     def __call__(self, going: tuple[Pruning, ...]) -> bool:
         try:
-            with self._display.paused():
+            with self._display.paused(), self._interrupts.at_once():
                 say(sys.stderr, render_pruning(going, width=width_of(sys.stderr)))
                 deed = f"remove this from {'it' if len(going) == 1 else 'them'}"
                 return not self._ask or counts_hosts(len(going), deed, source=sys.stdin, screen=sys.stderr)

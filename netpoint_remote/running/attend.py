@@ -76,6 +76,8 @@ def attach_to_runs(
 
 
 class _Attending(FleetRun):
+    patient = False
+
     def __init__(
         self,
         request: Request,

@@ -117,6 +117,13 @@ def run(
 
 
 class FleetRun:
+    """One task over many hosts.
+
+    Where it is not `patient`, all is left at once when `stop` is set: for tasks that begin nothing to be waited for.
+    """
+
+    patient = True
+
     def __init__(
         self,
         request: Request,
@@ -167,6 +174,8 @@ class FleetRun:
         )
         with connector:
             self.connector = connector
+            if not self.patient:
+                threading.Thread(target=self._leave_when_stopped, daemon=True).start()
             connector.prepare(request.hosts)
             yield connector
 
@@ -360,9 +369,9 @@ class FleetRun:
         admitted are left out.
         """
         with ThreadPoolExecutor(max_workers=max(min(self.request.jobs, len(hosts)), 1)) as pool:
-            futures = {pool.submit(self._admitted, host, work): host for host in hosts}
-            pending = set(futures)
             try:
+                futures = {pool.submit(self._admitted, host, work): host for host in hosts}
+                pending = set(futures)
                 while pending:
                     try:
                         done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -383,6 +392,10 @@ class FleetRun:
         self.leave.set()
         if self.connector is not None:
             self.connector.close_all()
+
+    def _leave_when_stopped(self) -> None:
+        self.stop.wait()
+        self._leave_at_once()
 
     def _admitted(self, host: Host, work: Callable[[Host], Result]) -> Result | None:
         return None if self.stop.is_set() else work(host)

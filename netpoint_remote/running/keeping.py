@@ -54,6 +54,8 @@ class Pruning:
 class Keeping(FleetRun):
     """One task over the backups of a fleet."""
 
+    patient = False
+
     def __init__(
         self,
         request: Request,

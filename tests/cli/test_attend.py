@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.running.test_practice import Practice, eventually, serve
-from tests.support.flaky import Flaky
+from tests.support.flaky import STALL, Flaky
 
 pytest.importorskip("asyncssh")
 
@@ -283,6 +283,17 @@ def test_ctrl_c_leaves_at_once_and_the_run_goes_on(bob: Workstation, make_run: C
     assert "attach finds them again" in err
     assert json.loads(out)["hosts"][0]["status"] == "running"
     assert not (run.folder / "stop").exists()
+
+
+def test_ctrl_c_leaves_a_host_that_never_answers(bob: Workstation, practice: Practice) -> None:
+    with Flaky(practice.hosts["np1"]["port"], [STALL]) as relay:
+        through(relay, bob, practice)
+        with bob.start("attach", "--json") as process:
+            heard(process, "connecting")
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=10)  # the greeting alone has 15 s
+
+    assert (process.returncode, json.loads(out)["hosts"][0]["status"]) == (130, "unreachable")
 
 
 # ---- stop
