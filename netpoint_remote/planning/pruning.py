@@ -1,9 +1,10 @@
 """What may be removed from a server without closing a way back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.facts import Backup, Facts, Kept
+from netpoint_remote.planning.way_back import choose_backup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +50,7 @@ def what_to_remove(case: Case, keep: int) -> Removal:
 
 
 def kept_backups(facts: Facts, keep: int) -> tuple[Backup, ...]:
-    """Return the newest so many backups, and the one that the way back from the current release needs."""
-    way_back = next(
-        (backup for backup in facts.backups if backup.purpose == "upgrade" and backup.leads_to == facts.disk_version),
-        None,
-    )
-    newest = facts.backups[:keep]
-    return newest if way_back is None or way_back in newest else (*newest, way_back)
+    """Return the newest so many backups, and those that a way back from the current release needs."""
+    unmarked = replace(facts, rolled_back=())
+    needed = {backup for backup in (choose_backup(facts, None), choose_backup(unmarked, None)) if backup}
+    return tuple(backup for number, backup in enumerate(facts.backups) if number < keep or backup in needed)

@@ -64,8 +64,8 @@ def test_a_backup_is_named_by_its_id() -> None:
     [
         (upgraded(), "3.5.0", "3.5.0 is installed already"),
         (upgraded(backups=()), None, "no upgrade to 3.5.0 has left a backup here"),
-        (upgraded(), "3.3.0", "there is no backup 3.3.0 here, nor one of a release 3.3.0 "
-         "(releases with backups: 3.5.0, 3.4.9)"),
+        (upgraded(), "3.3.0", ("there is no backup 3.3.0 here, nor one of a release 3.3.0 "
+         "(releases with backups: 3.5.0, 3.4.9)")),
         (upgraded(releases=RELEASES[1:]), None, "the release 3.4.9 is no longer at /opt/netpoint-3.4.9: it was pruned"),
         (upgraded(backups=(replace(UP_34, method="git"),)), None,
          f"{UP_34.id} is of an installation by git, this one is by archive"),
