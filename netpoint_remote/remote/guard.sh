@@ -22,7 +22,7 @@ drop_ins() {
 
 guard_is_up() {
     units=$(unit_folder)
-    grep -q -s -F "$(escaped "$RUN")/bundle/main.sh" "$units/$recovery" && drop_ins | while IFS= read -r file; do
+    service | cmp -s -- - "$units/$recovery" && drop_ins | while IFS= read -r file; do
         grep -q -s -F "$(escaped "$RUN")/window" "$file" || exit 1
     done
 }
@@ -39,9 +39,17 @@ raise_guard() {
     sync
 }
 
-# A percent sign means something in a unit file.
+# A percent sign means something in a unit file; in quotes backslashes and quotes do, in a command dollars too.
 escaped() {
     printf '%s' "$1" | sed 's/%/%%/g'
+}
+
+quoted_value() {
+    printf '"%s"' "$(escaped "$1" | sed 's/[\\"]/\\&/g')"
+}
+
+quoted_word() {
+    quoted_value "$1" | sed 's/\$/$$/g'
 }
 
 condition() {
@@ -60,8 +68,8 @@ Wants=network-online.target
 [Service]
 Type=oneshot
 TimeoutStartSec=infinity
-Environment="RUN=$(escaped "$RUN")"
-ExecStart=/bin/sh "$(escaped "$RUN")/bundle/main.sh" recover
+Environment=$(quoted_value "RUN=$RUN")
+ExecStart=/bin/sh $(quoted_word "$RUN/bundle/main.sh") recover
 
 [Install]
 WantedBy=multi-user.target

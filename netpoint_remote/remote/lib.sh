@@ -289,11 +289,12 @@ as_user() {
 }
 
 # Start a run's main.sh with nobody attached. systemd keeps it out of the session that started it, which may be
-# killed at logout; elsewhere setsid has to do.
+# killed at logout; elsewhere setsid has to do. systemd takes ${...} in a command for a variable: the path goes by one.
 launch() {
     if [ -d /run/systemd/system ] && have systemd-run; then
+        # shellcheck disable=SC2016 # it expands in the shell that systemd starts
         systemd-run -q --collect --unit="netpoint-remote-$(basename -- "$1")" --property=KillMode=control-group \
-            --setenv=PATH="$PATH" --setenv=RUN="$1" -- sh "$1/bundle/main.sh" "$2" </dev/null >>"$1/log" 2>&1
+            --setenv=PATH="$PATH" --setenv=RUN="$1" -- sh -c 'exec sh "$RUN/bundle/main.sh" "$0"' "$2" </dev/null >>"$1/log" 2>&1
     else
         RUN=$1 setsid -f sh "$1/bundle/main.sh" "$2" </dev/null >>"$1/log" 2>&1
     fi
