@@ -11,6 +11,7 @@ BLOCK = 4_000  # characters of a message or a remedy, which may have several lin
 NAME = 255  # characters of a host name, a step, a path
 WORD = 40  # characters of a version or a method, so that no server can push a table apart
 LONGEST = 10.0**9  # seconds; what is above or below is a broken clock, not a duration
+LAST_SECOND = 253_402_300_799.0  # of the year 9999
 
 
 def clean(text: str, *, limit: int = LINE) -> str:
@@ -36,6 +37,11 @@ def clean_block(text: str, *, limit: int = BLOCK) -> str:
 def clean_seconds(seconds: float) -> float:
     """Return a duration in whole milliseconds that is neither negative nor endless."""
     return 0.0 if math.isnan(seconds) else round(min(max(seconds, 0.0), LONGEST), 3)
+
+
+def clean_instant(seconds: float) -> float:
+    """Return seconds since the epoch that are a date; a server's clock may say anything."""
+    return 0.0 if math.isnan(seconds) else round(min(max(seconds, 0.0), LAST_SECOND), 3)
 
 
 def clean_report(report: FleetReport) -> FleetReport:
@@ -86,7 +92,7 @@ def _clean_backup(backup: BackupReport) -> BackupReport:
     return replace(
         backup,
         id=clean(backup.id, limit=NAME),
-        made=clean_seconds(backup.made),
+        made=clean_instant(backup.made),
         purpose=clean(backup.purpose, limit=WORD),
         version=clean(backup.version, limit=WORD),
         leads_to=clean(backup.leads_to, limit=WORD),

@@ -1,7 +1,6 @@
 """The report and its events for programs; `report.schema.json` is the promise about its form."""
 
 import json
-import math
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import cache
@@ -9,7 +8,7 @@ from importlib.resources import files
 from typing import Any, NoReturn
 
 from netpoint_remote.planning.problem import Problem, Severity
-from netpoint_remote.reporting.clean import NAME, clean, clean_report
+from netpoint_remote.reporting.clean import NAME, clean, clean_instant, clean_report
 from netpoint_remote.reporting.event import Event
 from netpoint_remote.reporting.report import (
     BackupReport,
@@ -24,7 +23,6 @@ from netpoint_remote.reporting.report import (
 
 FORMAT = 1
 FAULT = 300  # characters of a fault, which may quote a whole file
-LAST_SECOND = 253_402_300_799.0  # of the year 9999
 
 Json = dict[str, Any]
 
@@ -75,9 +73,8 @@ def _ascii(value: Json, indent: int | None = None) -> str:
 
 
 def _instant(seconds: float) -> str:
-    """Return seconds since the epoch as ISO 8601 in UTC; a server's clock may say anything."""
-    sane = 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), LAST_SECOND)
-    return _utc(datetime.fromtimestamp(sane, timezone.utc).isoformat(timespec="milliseconds"))
+    """Return seconds since the epoch as ISO 8601 in UTC."""
+    return _utc(datetime.fromtimestamp(clean_instant(seconds), timezone.utc).isoformat(timespec="milliseconds"))
 
 
 def _utc(iso: str) -> str:

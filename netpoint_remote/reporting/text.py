@@ -35,7 +35,6 @@ from netpoint_remote.reporting.words import (
 MANY = 40  # rows; a longer table shows equal hosts as one
 WIDE_NOTES = 50  # columns that make it worth while to set a host's notes beside its row
 GAP = "  "
-LAST_SECOND = 253_402_300_799.0  # of the year 9999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +94,11 @@ def _backups(hosts: Sequence[HostReport], page: _Page) -> list[str]:
 
 def _backup(backup: BackupReport) -> str:
     release = backup.version if backup.leads_to in {"", backup.version} else f"{backup.version} → {backup.leads_to}"
-    made = datetime.fromtimestamp(min(max(backup.made, 0.0), LAST_SECOND), timezone.utc)
-    changes = "unknown" if backup.changes is None else str(backup.changes)
+    made = datetime.fromtimestamp(backup.made, timezone.utc)
+    count = "unknown" if backup.changes is None else str(backup.changes)
+    changes = f"{count} {'change' if backup.changes == 1 else 'changes'} since"
     parts = [backup.id, f"{made:%Y-%m-%d %H:%M} UTC", f"{backup.purpose} {release}", f"{backup.size / 2**20:.1f} MB"]
-    parts += (
-        [f"{changes} changes since", "restored on trial"] if backup.verified == "full" else [f"{changes} changes since"]
-    )
+    parts += [changes, "restored on trial"] if backup.verified == "full" else [changes]
     return " · ".join(parts)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from netpoint_remote.planning.problem import Problem, Severity
 from netpoint_remote.reporting.plan_view import HostPlan, Phase, PlanStep
 from netpoint_remote.reporting.report import (
+    BackupReport,
     FleetReport,
     HostReport,
     PartReport,
@@ -219,6 +220,52 @@ STATUS = FleetReport(
             ),
         ),
         HostReport(name="np4", status=Status.IDLE, reason="no run is known here"),
+    ),
+)
+
+BACKUP = BackupReport(
+    id="20300101T220000Z-0b51de",
+    made=1893535200.0,
+    purpose="backup",
+    version="3.4.9",
+    leads_to="3.4.9",
+    operator="alice@ws1",
+    verified="full",
+    size=734_003_200,
+    changes=214,
+)
+BACKUPS = replace(
+    STATUS,
+    command="backups",
+    hosts=(
+        HostReport(
+            name="np1",
+            status=Status.DONE,
+            from_version="3.5.0",
+            method="archive",
+            backups=(
+                replace(
+                    BACKUP,
+                    id="20300102T030215Z-5f00aa",
+                    made=1893553335.0,
+                    purpose="upgrade",
+                    leads_to="3.5.0",
+                    verified="read",
+                    size=52_428_800,
+                    changes=1,
+                ),
+                BACKUP,
+            ),
+        ),
+        HostReport(
+            name="np2",
+            status=Status.DONE,
+            from_version="3.4.9",
+            method="git",
+            backups=(replace(BACKUP, changes=None, verified="read"),),
+        ),
+        HostReport(name="np3", status=Status.DONE, reason="there is no backup", from_version="3.4.9", method="git"),
+        HostReport(name="np4", status=Status.UNREACHABLE, reason="cannot be reached"),
     ),
 )
 

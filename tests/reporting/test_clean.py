@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from strategies import hostile, reports
 
-from netpoint_remote.reporting.clean import clean, clean_block, clean_report, clean_seconds
+from netpoint_remote.reporting.clean import clean, clean_block, clean_instant, clean_report, clean_seconds
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,11 @@ def test_a_cleaned_report_stays_as_it_is(report: object) -> None:
 )
 def test_a_duration_is_neither_negative_nor_endless(seconds: float, cleaned: float) -> None:
     assert clean_seconds(seconds) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cleaned"),
+    [(1893553335.25, 1893553335.25), (-5.0, 0.0), (float("nan"), 0.0), (float("inf"), 253402300799.0)],
+)
+def test_an_instant_is_a_date(seconds: float, cleaned: float) -> None:
+    assert clean_instant(seconds) == cleaned

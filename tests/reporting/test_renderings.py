@@ -15,7 +15,7 @@ from netpoint_remote.reporting.layout import cells
 from netpoint_remote.reporting.markdown import render_markdown
 from netpoint_remote.reporting.plan_view import render_plan
 from netpoint_remote.reporting.report import FleetReport, HostReport, Status
-from netpoint_remote.reporting.text import render_check, render_report, render_status
+from netpoint_remote.reporting.text import render_backups, render_check, render_report, render_status
 from netpoint_remote.reporting.words import totals
 
 Golden = Callable[[str, str], None]
@@ -35,6 +35,11 @@ def test_the_report_of_a_check(golden: Golden, width: int) -> None:
 @pytest.mark.parametrize("width", [50, 80, 160])
 def test_what_runs_on_each_host(golden: Golden, width: int) -> None:
     golden(f"status-{width}.txt", render_status(samples.STATUS, width=width))
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_backups_of_each_host(golden: Golden, width: int) -> None:
+    golden(f"backups-{width}.txt", render_backups(samples.BACKUPS, width=width))
 
 
 @pytest.mark.parametrize("width", [80, 160])
