@@ -87,6 +87,8 @@ class Disks:
         beside.mkdir(exist_ok=True)
         _run("mount", "-t", "tmpfs", "-o", f"size={SIZE}", "lab", str(beside))
         _run("cp", "-a", f"{target}/.", str(beside))
+        for change in ("chown", "chmod"):
+            _run(change, f"--reference={target}", str(beside))
         _run("mount", "--bind", str(beside), str(target))
         _run("umount", str(beside))
 
