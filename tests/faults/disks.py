@@ -27,7 +27,7 @@ PLACES = {
 }
 SIZE = "2g"
 WRITES = {
-    "backup": {"dump_database"},
+    "backup": {"dump_database", "seal_backup"},
     "opt": {
         "unpack_release",
         "carry_over",
@@ -38,9 +38,10 @@ WRITES = {
         "checkout_tag",
         "run_upgrade",
         "flip_link",
+        "take_from_aside",
     },
-    "database": {"run_upgrade"},
-    "units": {"guard_boot", "update_units", "lift_guard"},
+    "database": {"run_upgrade", "put_database_back"},
+    "units": {"guard_boot", "update_units", "lift_guard", "put_units_back"},
     "cron": {"schedule_housekeeping"},
 }
 """The steps that write to a disk; all of them write to `state`."""

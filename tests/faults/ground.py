@@ -95,7 +95,7 @@ class Ground:
         # An earlier run has fetched the release.
         for archive in self.server.root.glob("var/lib/netpoint-remote/archives/*"):
             archive.unlink()
-        if self.journey.installation.method == "git":
+        if self.journey.installation.method == "git" and not self.journey.begin:
             self.server.run(f"git -C /opt/netpoint tag --delete v{self.journey.forth}", check=False)
         # Users go on working: sync_files shall find something.
         self.orders.give("stage_packages", "before", UPLOAD, verb="check")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netpoint_remote.planning.plan import ARCHIVE_STEPS, GIT_STEPS, Step
+from netpoint_remote.planning.plan import ARCHIVE_STEPS, GIT_STEPS, ROLLBACK_STEPS, Step
 from tests.lab.netpoint.install import Installation
 
 
@@ -12,9 +12,9 @@ from tests.lab.netpoint.install import Installation
 class Journey:
     """A plan: its steps, the command that has a server carry it out, and the ends it may come to.
 
-    `begin` brings a fresh installation to where the journey starts. `forth` is the release that serves
-    after it, `back` the one that serves when it is undone; a report says `done` or `undone` of it, and
-    `again` when the same command is given once more.
+    `only` names the faults that it meets, by patterns. `begin` brings a fresh installation to where the
+    journey starts. `forth` is the release that serves after it, `back` the one that serves when it is
+    undone; a report says `done` or `undone` of it, and `again` when the same command is given once more.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Journey:
     done: str = "upgraded"
     undone: str = "rolled-back"
     again: str = "unchanged"
+    only: tuple[str, ...] = ("*",)
 
     @property
     def step_names(self) -> tuple[str, ...]:
@@ -34,7 +35,31 @@ class Journey:
 
 
 UPGRADE = ("upgrade", "--version", "3.5.0", "--yes")
+ROLLBACK = ("rollback", "--to", "3.4.9", "--yes")
+ARCHIVE, GIT = Installation("3.4.9"), Installation("3.4.9", method="git")
+UPGRADES = (
+    Journey(name="archive", steps=ARCHIVE_STEPS, installation=ARCHIVE, command=UPGRADE),
+    Journey(name="git", steps=GIT_STEPS, installation=GIT, command=UPGRADE),
+)
+
+
+def _rollback(name: str, installation: Installation, *needless: str) -> Journey:
+    """Return the way back from an upgrade; it leaves out the steps that its method does not need."""
+    return Journey(
+        name=name,
+        steps=tuple(step for step in ROLLBACK_STEPS if step.name not in {*needless, "put_files_back"}),
+        installation=installation,
+        command=ROLLBACK,
+        begin=(UPGRADE,),
+        back="3.5.0",
+        forth="3.4.9",
+        done="restored",
+        only=("command fails, middle", "power cut, middle", "disk full*before"),
+    )
+
+
 JOURNEYS = (
-    Journey(name="archive", steps=ARCHIVE_STEPS, installation=Installation("3.4.9"), command=UPGRADE),
-    Journey(name="git", steps=GIT_STEPS, installation=Installation("3.4.9", method="git"), command=UPGRADE),
+    *UPGRADES,
+    _rollback("back", ARCHIVE, "set_aside", "checkout_tag", "take_from_aside"),
+    _rollback("back-git", GIT, "flip_link"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from tests.faults.faults import Fault, step_faults
@@ -26,7 +27,12 @@ USUAL_PAUSE = 30
 
 def all_jobs() -> list[Job]:
     """Return every job, in the order of the table."""
-    return [job for journey in JOURNEYS for job in (*_walks(journey), *_cells(journey))]
+    return [
+        job
+        for journey in JOURNEYS
+        for job in (*_walks(journey), *_cells(journey))
+        if any(fnmatch(job.fault, pattern) for pattern in journey.only)
+    ]
 
 
 def _walks(journey: Journey) -> Iterator[Job]:

@@ -29,7 +29,7 @@ order() {
 carry_out() {
     case $1 in
         fail) printf '%s\n' "ordered to fail"; exit 1 ;;
-        hang) exec "$real" -k 1 1 sleep 1000 ;;
+        hang) exec "$real" -k 1 1 /bin/sleep 1000 ;;
         pause) pause "$2" ;;
         run\ *) sh -c "${1#run }" ;;
         *) ;;
