@@ -213,7 +213,7 @@ def why_no_stop(standing: Standing) -> str:
         return f"{run.stop} has asked it to stop already"
     if run and run.undoing:
         return "it is on its way back already"
-    return "it is too late to stop it: what it has changed is in use, and it goes on to its end"
+    return "it is too late to stop it: what it has changed is in use, or about to be, and it goes on to its end"
 
 
 def attach_host(host: Host, run_id: str, connector: Connector, emit: Emit, folder: Path) -> HostReport:
