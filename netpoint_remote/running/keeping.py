@@ -270,8 +270,8 @@ class _Writer:
         self.trouble = ""
 
     def on_line(self, text: str) -> None:
-        if self.trouble:
-            return
+        if self.trouble:  # and it goes on all the same
+            raise RemoteFailed(f"it could not be fetched: {self.trouble}")
         try:
             piece = base64.b64decode(text, validate=True)
         except binascii.Error:
