@@ -132,7 +132,8 @@ def _rows(hosts: Sequence[HostReport], headers: tuple[str, ...], folder: str | N
 def _likeness(host: HostReport) -> object:
     """Return what two hosts must share to share a row; one that has a broken step keeps its own."""
     alone = host.name if broken_steps(host) else None
-    return (alone, host.status, host.reason, host.from_version, host.to_version, host.method)
+    run = (_where(host.run), host.run.began, host.run.operator) if host.run and not host.run.result else None
+    return (alone, host.status, host.reason, host.from_version, host.to_version, host.method, run)
 
 
 def _row(group: Sequence[HostReport], headers: tuple[str, ...], folder: str | None) -> _Row:

@@ -99,6 +99,19 @@ def test_a_large_fleet_is_told_in_a_few_lines() -> None:
     assert "np[001-100]  upgraded  3.4.9 → 3.5.0  1.0 s to 1 min 40 s" in text
 
 
+def test_hosts_of_a_large_fleet_share_a_row_only_where_their_runs_stand_alike() -> None:
+    steps = ("one", "two")
+    hosts = tuple(
+        HostReport(name=f"np{at:02}", status=Status.RUNNING, run=replace(samples.RUN, step=steps[at % 2]))
+        for at in range(60)
+    )
+
+    text = render_status(replace(samples.STATUS, hosts=hosts), width=100)
+
+    rows = [line.partition("10/16 ")[2].split()[0] for line in text.splitlines() if "alice" in line]
+    assert rows == ["one", "two"]
+
+
 def test_a_fleet_of_none_is_a_report_too() -> None:
     assert "no host" in render_report(replace(samples.UPGRADE, hosts=()))
 
