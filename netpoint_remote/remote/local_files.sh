@@ -3,7 +3,7 @@
 #
 # The document names local_requirements.txt, configuration.py, ldap_config.py and gunicorn.py. Admins keep more beside
 # them: what the old tree has at its top, in the product's folder or beside configuration.py, the new one lacks, and
-# did not come with the old archive (its files share one time) is theirs and comes along.
+# did not come with the old archive (its files share one time), or is not as git has it, is theirs and comes along.
 : "${OLD:?}" "${NEW:?}" "${PRODUCT:?}"
 
 documented() {
@@ -18,7 +18,7 @@ others() (
     cd -- "$OLD" || exit 1
     for name in * .[!.]* "$PRODUCT"/* "$PRODUCT/$PRODUCT"/*; do
         case $name in
-            venv | .git | .netpoint-remote | *__pycache__ | *.pyc | "$PRODUCT/static" | "$PRODUCT/media" | "$PRODUCT/scripts" | "$PRODUCT/reports") continue ;;
+            venv | .git | .netpoint-remote | *__pycache__ | *.pyc | "$PRODUCT" | "$PRODUCT/$PRODUCT" | "$PRODUCT/project-static" | "$PRODUCT/static" | "$PRODUCT/media" | "$PRODUCT/scripts" | "$PRODUCT/reports") continue ;;
             *) ;;
         esac
         if { [ -e "$name" ] || [ -L "$name" ]; } && ! [ -e "$NEW/$name" ] && is_local "$name" && ! holds_uploads "$name"; then say "$name"; fi
@@ -31,7 +31,9 @@ holds_uploads() {
 }
 
 is_local() {
-    if [ -L "$1" ]; then
+    if [ "${METHOD-}" = git ]; then
+        [ -n "$(checkout ls-files --others --modified --exclude=__pycache__ -- ":(literal)$1" | head -n 1)" ]
+    elif [ -L "$1" ]; then
         return 0
     elif [ -d "$1" ]; then
         came=$(stat -c %Y -- "$OLD/upgrade.sh")

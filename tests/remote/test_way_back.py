@@ -168,10 +168,35 @@ def test_a_backup_holds_database_and_files_while_netpoint_serves(make_server: Ma
     )
     with tarfile.open(folder / "files.tar") as tar:
         names = {f"/{name}" for name in tar.getnames()}
+        assert len(names) == len(tar.getnames())
     for name in ("netpoint/netpoint/configuration.py", "gunicorn.py", "netpoint/media/image-attachments/switch.png"):
         assert str(server.old / name) in names
     assert (differences(before, server.look()), server.active) == ([], ["netpoint", "netpoint-rq"])
     assert "window-open" not in "\n".join(server.journal)
+
+
+@BOTH
+def test_a_backup_holds_what_is_the_admins_own_and_not_the_release(make_server: Make, *, git: bool) -> None:
+    server = make_server(git=git)
+    write_files(server.old, {"certs/ca.pem": "PEM", "netpoint/local/logo.svg": "<svg/>", "netpoint/netpoint/x.py": ""})
+    # what upgrade.sh makes, and a file that is younger than the others and yet the release's own
+    write_files(server.old, {"netpoint/project-static/docs/index.html": "<html>", "netpoint/static/x.css": "old"})
+    if git:
+        (server.old / "README.md").touch()
+
+    save(server)
+
+    with tarfile.open(server.folder / "var/backups/r2/files.tar") as tar:
+        names = {f"/{name}".removeprefix(f"{server.old}/") for name in tar.getnames()}
+    assert {"certs/ca.pem", "netpoint/local/logo.svg", "netpoint/netpoint/x.py", "gunicorn.py"} <= names
+    released = {
+        "README.md",
+        "upgrade.sh",
+        "netpoint/manage.py",
+        "netpoint/static/x.css",
+        "netpoint/netpoint/settings.py",
+    }
+    assert names & {*released, "netpoint/project-static/docs/index.html"} == set()
 
 
 @pytest.mark.parametrize("step", ["dump_database", "save_files", "seal_backup"])
