@@ -9,10 +9,12 @@ Every byte is read, the checksum at the end included.
 Entries of tar and zip archives come through one door, `_entries`; checking and repacking use it alike.
 """
 
+import errno
 import gzip
 import io
 import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -38,6 +40,7 @@ _BROKEN = (
     zipfile.BadZipFile,
     EOFError,
     OSError,
+    struct.error,
     zlib.error,
     lzma.LZMAError,
     ValueError,  # also names that are not UTF-8
@@ -193,7 +196,8 @@ def _refusing(name: str) -> Iterator[None]:
     except ReleaseError as error:
         raise ReleaseError(f"{name}: {error}") from error
     except _BROKEN as error:
-        if isinstance(error, OSError) and error.errno:
+        # a damaged zip sends us to before its beginning: that is no fault of the disk
+        if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
             raise
         raise ReleaseError(f"{name} cannot be read to its end ({error or type(error).__name__})") from error
 

@@ -145,6 +145,43 @@ def test_garbage_in_a_header_is_a_refusal_and_nothing_else(tmp_path: Path, heade
         read(path)
 
 
+def tampered(data: bytes, edits: list[tuple[float, bytes, int]]) -> bytes:
+    """Return the data with some bytes put over others, or in between."""
+    for place, piece, over in edits:
+        at = int(place * len(data))
+        data = data[:at] + piece + data[at + over :]
+    return data
+
+
+edits = st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=8), st.integers(0, 12)), min_size=1, max_size=4)
+
+
+@QUICK
+@given(form=st.sampled_from(["a.tar.gz", "a.tar.xz", "a.zip", "inside"]), changes=edits)
+def test_a_damaged_archive_of_any_kind_is_read_or_refused(tmp_path: Path, form: str, changes: list[object]) -> None:
+    path = tmp_path / (form if form != "inside" else "a.tar.gz")
+    (write_zip if form == "a.zip" else write_release)(path)
+    data = path.read_bytes()
+    if form == "inside":
+        data = gzip.compress(tampered(gzip.decompress(data), changes), 1)
+    path.write_bytes(data if form == "inside" else tampered(data, changes))
+
+    with suppress(ReleaseError):
+        assert read(path).unpacked < 10_000_000
+
+
+@QUICK
+@given(
+    magic=st.sampled_from([b"", b"\x1f\x8b\x08", b"\xfd7zXZ\x00", b"PK\x03\x04", b"PK\x05\x06"]),
+    data=st.binary(max_size=300),
+)
+def test_a_file_of_anything_is_refused(tmp_path: Path, magic: bytes, data: bytes) -> None:
+    (tmp_path / "anything").write_bytes(magic + data)
+
+    with pytest.raises(ReleaseError):
+        read(tmp_path / "anything")
+
+
 @pytest.mark.parametrize("kept", [0, 1, 20, 200, -1])
 def test_a_cut_archive_is_refused(tmp_path: Path, kept: int) -> None:
     path = write_release(tmp_path / "cut.tar.gz")
