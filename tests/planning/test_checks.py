@@ -285,7 +285,8 @@ FACT_NAMES = (
     "unit.netpoint.service.Id", "unit.netpoint.service.ActiveState", "unit..", "unit.netpoint.service.NRestarts",
     "disk", "size", "run.id", "configuration", "configuration.secret_key_length", "db.server_version_num",
     "db.applied_count", "db.ahead", "redis.tasks", "page.login", "page.version.page", "housekeeping", "unwritable",
-    "weak", "exposed", "lock.held", "lock.owner", "run.result", "run.unsettled", "run.about", "rolled_back", "git.origin",
+    "weak", "exposed", "lock.held", "lock.owner", "run.result", "run.unsettled", "run.about", "rolled_back",
+    "git.origin",
     "backup.b1.made", "backup.b1.version", "backup.b1.size.database.dump", "backup..made", "local_requirement",
     "db.changes.b1", "db.error", "page.error", "page.static", "host.time", "host.memory_mb",
 )  # fmt: skip
