@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from tests.faults.journeys import JOURNEYS
 from tests.faults.lanes import Lanes, remaining
 from tests.faults.matrix import all_jobs
-from tests.faults.table import render
+from tests.faults.table import render, summary
 from tests.lab.rootfs import why_not
 
 if TYPE_CHECKING:
@@ -41,13 +42,17 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="netpoint-remote-faults-") as folder:
         lanes = Lanes(Path(folder), jobs, lambda line: print(line, file=sys.stderr, flush=True))
-        lanes.run(arguments.lanes)
+        with suppress(KeyboardInterrupt):  # the table shows what has been done so far
+            lanes.run(arguments.lanes)
     order = {job.fault: number for number, job in enumerate(all_jobs())}
     results = dict(sorted(lanes.results.items(), key=lambda item: order.get(item[0][1], -1)))
     if arguments.results:
         found = [{"journey": j, "fault": f, "step": s, **asdict(result)} for (j, f, s), result in results.items()]
         arguments.results.write_text(json.dumps(found, indent=1))
-    print(render([journey for journey in JOURNEYS if any(key[0] == journey.name for key in results)], results))
+    journeys = [journey for journey in JOURNEYS if any(key[0] == journey.name for key in results)]
+    print(render(journeys, results))
+    if arguments.summary:
+        arguments.summary.write_text(f"{summary(journeys, results)}\n")
     wrong = remaining(results.values())
     print(f"\n{len(results)} cells, {wrong} wrong, in {(time.monotonic() - began) / 60:.0f} minutes")
     return 1 if wrong else 0
@@ -69,6 +74,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--fault", action="append", help="only those beginning so (a pattern); may be given again")
     parser.add_argument("--step", default="*", help="only this one (a pattern)")
     parser.add_argument("--results", type=Path, help="also write every cell to this file, as JSON")
+    parser.add_argument("--summary", type=Path, help="also write a row a fault to this file, in Markdown")
     parser.add_argument("--shuffle", type=int, default=0, metavar="SEED", help="in another order")
     parser.add_argument("--list", action="store_true", help="only say what would be done")
     return parser.parse_args()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from tests.faults.judging import BACK, NEXT, ON
@@ -25,6 +26,22 @@ def render(journeys: Sequence[Journey], results: Mapping[Key, Result]) -> str:
     """Return a table for each journey, the legend, and what is wrong with the cells that are."""
     parts = ["\n".join(_table(journey, results)) for journey in journeys]
     return "\n\n".join([*parts, LEGEND, *_wrong(results)])
+
+
+def summary(journeys: Sequence[Journey], results: Mapping[Key, Result]) -> str:
+    """Return one row a fault in Markdown, with what became of how many steps of each journey."""
+    faults = dict.fromkeys(fault for _, fault, step in results if not step.startswith("#"))
+    lines = [f"| Fault | {' | '.join(journey.name for journey in journeys)} |", "|---" * (len(journeys) + 1) + "|"]
+    for fault in faults:
+        cells = " | ".join(_counted(journey.name, fault, results) for journey in journeys)
+        lines.append(f"| {fault} | {cells} |")
+    return "\n".join(lines)
+
+
+def _counted(journey: str, fault: str, results: Mapping[Key, Result]) -> str:
+    mine = [result for (name, its_fault, _), result in results.items() if (name, its_fault) == (journey, fault)]
+    counts = Counter("wrong" if result.failed else result.became for result in mine)
+    return ", ".join(f"{counts[became]} {became}" for became in (ON, BACK, NEXT, "wrong") if counts[became])
 
 
 def faults_of(journey: Journey, results: Mapping[Key, Result]) -> list[str]:
