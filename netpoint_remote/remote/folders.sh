@@ -16,21 +16,32 @@ $FOLDERS
 EOF
 }
 
-# Let the new folder have all that the old one has.
+# Let the new folder have all that the old one has. NetPoint's own user, whose files these are, does not get into it until
+# all is there: what root writes meanwhile goes through no link that was planted.
 bring() {
+    shut "$2"
     compare "$1" "$2"
     put "$1" "$2"
+}
+
+shut() {
+    mkdir -p -- "$1"
+    chmod 700 -- "$1"
+    chown "$(id -u):$(id -g)" -- "$1"
 }
 
 # Let the new folder have all that the old one has, and of its own only what the release brought.
 mirror() {
+    shut "$2"
     compare "$1" "$2"
     (cd -- "$2" && xargs -0 -r rm -rf -- <"$RUN/listing.surplus")
     put "$1" "$2"
+    chown --reference="$1" -- "$2"
+    chmod --reference="$1" -- "$2"
 }
 
 is_mirrored() {
-    [ -d "$2" ] && compare "$1" "$2" && ! [ -s "$RUN/listing.missing" ] && ! [ -s "$RUN/listing.surplus" ]
+    [ -d "$2" ] && [ "$(stat -c '%u:%g %a' -- "$1")" = "$(stat -c '%u:%g %a' -- "$2")" ] && compare "$1" "$2" && ! [ -s "$RUN/listing.missing" ] && ! [ -s "$RUN/listing.surplus" ]
 }
 
 link_bring() {
@@ -79,7 +90,6 @@ brought() {
 }
 
 put() {
-    mkdir -p -- "$2"
     if [ -s "$RUN/listing.missing" ]; then
         names <"$RUN/listing.missing" >"$RUN/listing.names"
         # What the first tar cannot read is seen when the folders are compared again.
@@ -89,6 +99,4 @@ put() {
         sed -z -n 's|//d .*||p' "$RUN/listing.missing" |
             xargs -0 -r sh -c 'from=$1; to=$2; shift 2; for name; do chmod --reference="$from/$name" -- "$to/$name"; done' sh "$1" "$2"
     fi
-    chown --reference="$1" -- "$2"
-    chmod --reference="$1" -- "$2"
 }

@@ -156,7 +156,7 @@ def test_any_name_is_copied(unpacked: Server) -> None:
         (media / f"{name} folder").mkdir()
         (media / f"{name} folder" / name).write_text(name)
 
-    unpacked.apply("copy_files")
+    unpacked.apply("copy_files", "sync_files")
 
     assert look(media, ".") == look(unpacked.new / "netpoint/media", ".")
     assert unpacked.step("sync_files", "check").returncode == 0
@@ -170,7 +170,7 @@ def test_modes_times_empty_folders_and_links_are_copied(unpacked: Server) -> Non
     (media / "latest").symlink_to("switch photo.png")
     media.chmod(0o2775)
 
-    unpacked.apply("copy_files")
+    unpacked.apply("copy_files", "sync_files")
 
     new = unpacked.new / "netpoint/media"
     assert look(media, ".") == look(new, ".")
@@ -182,9 +182,20 @@ def test_owners_are_copied(unpacked: Server) -> None:
     for path in ("netpoint/media", "netpoint/media/image-attachments/switch.png"):
         os.chown(unpacked.old / path, 23456, 12345)
 
-    unpacked.apply("copy_files")
+    unpacked.apply("copy_files", "sync_files")
 
     assert look(unpacked.old, "netpoint/media") == look(unpacked.new, "netpoint/media")
+
+
+def test_nobody_gets_into_a_folder_before_all_of_it_is_there(unpacked: Server) -> None:
+    """NetPoint's own user could plant links there, and root would write through them."""
+    (unpacked.old / "netpoint/media").chmod(0o777)
+
+    unpacked.apply("copy_files")
+    new = (unpacked.new / "netpoint/media").stat()
+
+    assert (new.st_mode & 0o7777, new.st_uid) == (0o700, os.geteuid())
+    assert unpacked.step("sync_files", "check").returncode == 1
 
 
 def test_compiled_scripts_stay_behind(unpacked: Server) -> None:
