@@ -40,10 +40,10 @@ lock_database() {
     ask_for_lock
 }
 
-# See that the lock in the database is still ours: a database that was restarted has forgotten it.
+# See that the lock in the database is still ours: a database that was restarted has forgotten it, and may be late.
 hold_database() {
-    if [ -n "${holder-}" ] && ask_for_lock; then return 0; fi
-    case $answer in held*) return 1 ;; *) lock_database ;; esac
+    if ask_for_lock; then return 0; fi
+    case $answer in held*) return 1 ;; *) wait_for_database && lock_database ;; esac
 }
 
 # Asking again for what the session has is harmless. A psql whose database went away ends.

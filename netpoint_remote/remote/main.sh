@@ -168,7 +168,7 @@ leave_unsettled() {
     stuck=$STEP
     journal by-hand "RUN=$(quoted "$RUN") sh $(quoted "$BUNDLE/main.sh") recover   # once the cause is mended; or, in this order:"
     for STEP in $(newest_first); do
-        sh "$BUNDLE/step.sh" "$STEP" by_hand 2>/dev/null | while IFS= read -r line; do journal by-hand "$line"; done || :
+        timeout -k 20 60 sh "$BUNDLE/step.sh" "$STEP" by_hand 2>/dev/null | while IFS= read -r line; do journal by-hand "$line"; done || :
     done
     STEP=$stuck
     finish failed "$1"
@@ -178,8 +178,9 @@ leave_unsettled() {
 go_back() {
     why=$1
     status=0
-    # It may be a full disk that ends the plan: what undo does not need makes room.
+    # It may be a full disk that ends the plan: what undo does not need makes room. Or the database, which may be back soon.
     rm -rf -- "$RUN/wheels" "$RUN/scratch"
+    wait_for_database || :
     undo_changed || status=$?
     case $status in
         0) finish rolled-back "$why" ;;
@@ -212,7 +213,10 @@ run_plan() {
         fi
         if ! hold_database; then
             STEP=$name
-            leave_unsettled "before $name the lock of the database was lost: $answer. Nothing was undone, for another run may be at work there"
+            case $answer in
+                held*) leave_unsettled "before $name the lock of the database was lost: it is $answer. Nothing was undone, for another run is at work there" ;;
+                *) go_back "before $name $answer" ;;
+            esac
             return 0
         fi
         if ! run_step "$name" "$limit" "$tries"; then
@@ -265,14 +269,15 @@ end_left_over() {
     say "after $tries attempts a step of the interrupted run still goes on"
 }
 
-# After a boot the database may come up later than we do.
+# After a boot the database may come up later than we do, and it may be restarted at any time.
 wait_for_database() {
     [ -f "$RUN/database.env" ] || return 1
     if sql 'SELECT 1' >/dev/null 2>&1; then return 0; fi
     journal note 'waiting for the database, at most 300 s'
-    begun=$(date +%s)
+    waited=0
     until sql 'SELECT 1' >/dev/null 2>&1; do
-        [ "$(($(date +%s) - begun))" -lt 300 ] || return 1
+        [ "$waited" -lt 300 ] || return 1
+        waited=$((waited + 1))
         sleep 1
     done
 }
@@ -288,7 +293,8 @@ case ${1:-run} in
         lock_host || refuse "$why"
         recover || { finish failed "what the run $(basename -- "$earlier") left behind could not be undone: $(cut -d ' ' -f 2- "$earlier/result" 2>/dev/null || :)"; exit 1; }
         prepared=0
-        sh "$BUNDLE/prepare.sh" >"$RUN/output" 2>&1 9>&- || prepared=$?
+        timeout -k 20 300 sh "$BUNDLE/prepare.sh" >"$RUN/output" 2>&1 9>&- || prepared=$?
+        [ "$prepared" -ne 124 ] || say "the configuration of NetPoint was not read within 300 seconds" >"$RUN/reason"
         log_output
         [ "$prepared" -eq 0 ] || refuse "$(cat "$RUN/reason" 2>/dev/null || tail -n 1 "$RUN/log")"
         lock_database || refuse "another run works on this database: $answer"

@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import shlex
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -333,6 +334,13 @@ def test_a_step_that_hangs_ends_at_its_limit_with_all_it_started(planned: Server
     assert processes_of(planned) == []
 
 
+def test_a_configuration_that_hangs_is_not_waited_for(planned: Server) -> None:
+    planned.replace("timeout", 'case "$*" in *prepare.sh*) exit 124 ;; esac; exec /usr/bin/timeout "$@"')
+
+    assert run(planned) == "refused the configuration of NetPoint was not read within 300 seconds"
+    assert order(planned) == []
+
+
 # ---- stop
 
 
@@ -506,3 +514,68 @@ def test_the_journal_of_a_recovered_run_reads_on(planned: Server) -> None:
     entries = [parse_entry(line) for line in (planned.run / "journal").read_text().splitlines()]
     times = [entry.at for entry in entries if entry]
     assert (None in entries, all(earlier <= later for earlier, later in itertools.pairwise(times))) == (False, True)
+
+
+# ---- the lock in the database
+
+
+def test_another_run_on_the_database_is_named(planned: Server) -> None:
+    planned.tell(held="netpoint-remote r7 np2 from 10.0.0.2\n")
+
+    assert run(planned) == "refused another run works on this database: held by netpoint-remote r7 np2 from 10.0.0.2"
+    assert order(planned) == []
+
+
+def test_a_database_that_is_restarted_between_two_steps_is_waited_for(planned: Server) -> None:
+    down = planned.world / "database.down"
+    tell(planned, two_apply=f": >{shlex.quote(str(down))}")
+    planned.replace("sleep", f'rm -f {shlex.quote(str(down))}; exec "$STAND_INS/sleep" "$@"')
+
+    assert (run(planned), order(planned)) == ("upgraded", [f"{name} apply" for name in NAMES])
+
+
+def test_a_database_that_stays_away_ends_the_run(planned: Server) -> None:
+    tell(planned, two_apply=': >"$WORLD/database.down"')
+
+    result = run(planned)
+
+    assert result.startswith("rolled-back before three the database does not answer"), result
+    assert made(planned) == []
+
+
+def test_a_lock_that_somebody_else_took_meanwhile_leaves_everything_as_it_is(planned: Server) -> None:
+    tell(planned, two_apply='echo "netpoint-remote r7 np2" >"$WORLD/held"')
+
+    result = run(planned)
+
+    assert result.startswith("failed before three the lock of the database was lost: it is held by netpoint-remote r7")
+    assert (made(planned), (planned.run / "unsettled").exists()) == (["one", "two"], True)
+
+
+# ---- an undo that fails
+
+
+def test_what_could_not_be_undone_is_told_command_by_command(planned: Server) -> None:
+    tell(planned, three_apply="fail 'no luck'", two_undo="fail 'stuck'")
+    for name in ("one", "two"):
+        with (planned.run / f"bundle/steps/{name}.sh").open("a") as step:
+            step.write(f'by_hand() {{ say "undo {name}"; }}\n')
+
+    run(planned)
+
+    commands = [line.partition(" two ")[2] for line in kinds(planned, "by-hand")]
+    assert (commands[0].startswith("RUN="), "main.sh' recover" in commands[0], kinds(planned, "by-hand")[1:]) == (
+        True, True, ["by-hand two undo two", "by-hand one undo one"],
+    )  # fmt: skip
+
+
+def test_the_next_run_goes_on_with_what_could_not_be_undone(planned: Server) -> None:
+    tell(planned, three_apply="fail 'no luck'", two_undo="fail 'stuck'")
+    run(planned)
+    write_files(planned.run, {"database.env": "export PGDATABASE=n\n"})
+    tell(planned, three_apply="", two_undo="")
+
+    result = run(next_run(planned))
+
+    assert (result, order(planned)[4:6]) == ("upgraded", ["two undo", "two undo"])
+    assert order(planned)[6] == "one undo"

@@ -1,0 +1,157 @@
+"""An undo that fails, two servers of one database, databases reached in every way that NetPoint can: on real servers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.lab.asking import active, served_version, wait_until_serving
+from tests.lab.netpoint.install import ROOT, Installation
+from tests.lab.netpoint.releases import Fault
+from tests.lab.operator import fab, start_upgrade, upgrade, wait_until
+from tests.lab.test_stories import Memory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.lab.lab import Lab
+    from tests.lab.servers import Server
+
+ARCHIVE = Installation("3.4.9")
+GIT = Installation("3.4.9", method="git")
+DOWN = {"netpoint": "inactive", "netpoint-rq": "inactive"}
+CANNOT_RESTORE = """#!/bin/sh
+case " $* " in *" -L "*) echo 'out of luck' >&2; exit 1 ;; esac
+exec /usr/bin/pg_restore "$@"
+"""
+
+
+def _break_restoring(server: Server) -> None:
+    server.run("cat >/usr/local/bin/pg_restore && chmod 755 /usr/local/bin/pg_restore", text=CANNOT_RESTORE)
+
+
+def _mend_restoring(server: Server) -> None:
+    server.run("rm /usr/local/bin/pg_restore")
+
+
+def _stuck(lab: Lab, installation: Installation) -> tuple[Memory, dict[str, object]]:
+    """Return a server whose upgrade failed and could not go back, and what the report says of it."""
+    server = lab.server("np1", installation)
+    lab.boot()
+    lab.write_hosts_file(release=lab.publish("3.5.0", Fault.MIGRATION_FAILS))
+    memory = Memory.of(server)
+    _break_restoring(server)
+    run = upgrade(lab, "3.5.0")
+    assert (run.exit_code, run.statuses) == (2, {"np1": "failed"}), run.reasons
+    assert "Going back failed at run_upgrade" in run.reasons
+    return memory, run.host("np1")
+
+
+@pytest.mark.parametrize("installation", [ARCHIVE, GIT], ids=["archive", "git"])
+def test_after_an_undo_that_failed_the_server_is_safe_and_can_be_mended_by_hand(
+    lab: Lab, installation: Installation
+) -> None:
+    """Every command of the report is typed as it stands there."""
+    memory, host = _stuck(lab, installation)
+    server = memory.server
+    assert active(server) == DOWN
+    server.power_cut()
+    server.boot()
+    assert active(server) == DOWN, "nobody may write to a database that is neither old nor new"
+    assert fab(lab, "status").statuses == {"np1": "unsettled"}
+    _mend_restoring(server)
+
+    (by_hand,) = (problem for problem in host["problems"] if problem["code"] == "by-hand")  # type: ignore[attr-defined]
+    commands = [line.strip() for line in by_hand["remedy"].splitlines() if line.startswith("    ")]
+    for command in commands[1:]:
+        server.run(command)
+
+    wait_until_serving(server)
+    memory.check_all_is_as_it_was()
+
+
+def test_after_an_undo_that_failed_the_same_command_goes_on_where_it_was_stuck(lab: Lab) -> None:
+    memory, _ = _stuck(lab, ARCHIVE)
+    again = upgrade(lab, "3.5.0")
+    assert (again.exit_code, again.statuses) == (2, {"np1": "failed"}), again.reasons
+    assert active(memory.server) == DOWN
+    _mend_restoring(memory.server)
+    lab.write_hosts_file()
+
+    run = upgrade(lab, "3.5.0")
+
+    assert run.statuses == {"np1": "upgraded"}, run.reasons
+    assert served_version(memory.server) == "3.5.0"
+
+
+def test_two_servers_of_one_database_exclude_each_other(lab: Lab) -> None:
+    """Two installations with lock files of their own, as two machines have, and one database."""
+    server = lab.server("np1", ARCHIVE)
+    lab.boot()
+    hosts_file = lab.write_hosts_file(release=lab.publish("3.5.0", Fault.MIGRATION_IS_SLOW))
+    _add_twin(hosts_file)
+    first = start_upgrade(lab, "3.5.0", "--limit", "np1")
+    wait_until(lambda: server.run(["pgrep", "-f", "manage.py migrate"], check=False).returncode == 0, fab=first)
+
+    second = upgrade(lab, "3.5.0", "--limit", "np2")
+
+    assert (second.exit_code, second.statuses) == (3, {"np2": "refused"}), second.reasons
+    assert re.search(r"another run works on this database: netpoint-remote \S+ np1", second.reasons), second.reasons
+    assert first.wait().statuses == {"np1": "upgraded"}
+
+
+def _add_twin(hosts_file: Path) -> None:
+    inventory = yaml.safe_load(hosts_file.read_text())
+    inventory["hosts"]["np2"] = {**inventory["hosts"]["np1"], "state_dir": "/var/lib/another-machine"}
+    hosts_file.write_text(yaml.safe_dump(inventory, sort_keys=False))
+
+
+WAYS = {
+    "a socket that knows the user": '{"NAME": "netpoint", "USER": "netpoint", "HOST": "", "PASSWORD": ""}',
+    "a folder of sockets": '{"NAME": "netpoint", "USER": "netpoint", "HOST": "/var/run/postgresql"}',
+    "a service file of NetPoint's user": '{"NAME": "netpoint", "OPTIONS": {"service": "of netpoint"}}',
+    "a password file of NetPoint's user": '{"NAME": "netpoint", "USER": "netpoint", "HOST": "localhost"}',
+    "TLS and another port": '{"NAME": "netpoint", "USER": "netpoint", "HOST": "localhost", "PORT": "5433", '
+    '"OPTIONS": {"sslmode": "verify-full", "sslrootcert": "/etc/ssl/certs/ssl-cert-snakeoil.pem"}}',
+}
+SERVICE = "[of netpoint]\nhost=localhost\nuser=netpoint\ndbname=netpoint\n"
+
+
+def test_a_database_is_reached_as_netpoint_reaches_it(lab: Lab) -> None:
+    server = lab.server("np1", ARCHIVE)
+    lab.boot()
+    lab.write_hosts_file()
+    _give_the_user_files(server)
+    for way, settings in WAYS.items():
+        if "5433" in settings:
+            server.run(
+                "sed -i 's/^port = .*/port = 5433/' /etc/postgresql/*/main/postgresql.conf && systemctl restart postgresql"
+            )
+        _configure(server, settings)
+        run = fab(lab, "backup", "--verify", "full")
+        assert (run.exit_code, run.statuses) == (0, {"np1": "saved"}), f"{way}: {run.reasons}"
+
+
+def _give_the_user_files(server: Server) -> None:
+    password = ARCHIVE.database_password.replace("\\", "\\\\").replace(":", "\\:")
+    server.run("mkdir -p /srv/netpoint-home && usermod --home /srv/netpoint-home netpoint")
+    server.run("cat >/srv/netpoint-home/.pgpass", text=f"localhost:*:netpoint:netpoint:{password}\n")
+    server.run("cat >/srv/netpoint-home/.pg_service.conf", text=SERVICE)
+    server.run("chmod 600 /srv/netpoint-home/.pgpass && chown -R netpoint: /srv/netpoint-home")
+    name = server.run("hostname").stdout.strip()
+    server.run(
+        "openssl req -new -x509 -days 2 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+        " -out /etc/ssl/certs/ssl-cert-snakeoil.pem -keyout /etc/ssl/private/ssl-cert-snakeoil.key 2>&1"
+        f" && systemctl reload postgresql # {name}"
+    )
+
+
+def _configure(server: Server, settings: str) -> None:
+    path = f"{ROOT}/netpoint/netpoint/configuration.py"
+    text = server.run(f"cat {path}").stdout
+    server.run(f"cat >{path}", text=f"{text}\nDATABASE = {settings}\n")
+    server.run("systemctl restart netpoint netpoint-rq")
+    wait_until_serving(server)
