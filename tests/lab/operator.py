@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.lab.lab import Lab
 
 PROJECT = Path(__file__).parents[2]
-WITHOUT_REPORTS = frozenset({"status", "stop"})
+WITHOUT_REPORTS = frozenset({"status", "stop", "backups", "fetch-backup", "prune"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

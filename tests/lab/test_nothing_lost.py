@@ -1,4 +1,4 @@
-"""An undo that fails, two servers of one database, databases reached in every way that NetPoint can: on real servers."""
+"""An undo that fails, two servers of one database, databases reached in every way that NetPoint can."""
 
 from __future__ import annotations
 
@@ -127,9 +127,8 @@ def test_a_database_is_reached_as_netpoint_reaches_it(lab: Lab) -> None:
     _give_the_user_files(server)
     for way, settings in WAYS.items():
         if "5433" in settings:
-            server.run(
-                "sed -i 's/^port = .*/port = 5433/' /etc/postgresql/*/main/postgresql.conf && systemctl restart postgresql"
-            )
+            server.run("sed -i 's/^port = .*/port = 5433/' /etc/postgresql/*/main/postgresql.conf")
+            server.run("systemctl restart postgresql")
         _configure(server, settings)
         run = fab(lab, "backup", "--verify", "full")
         assert (run.exit_code, run.statuses) == (0, {"np1": "saved"}), f"{way}: {run.reasons}"
