@@ -149,6 +149,13 @@ PLAIN = {
     "a key that is no key": (False, lambda _p, n: f"{n} ssh-ed25519 AAAA"),
     "a broken line before": (True, lambda p, n: f"{n} ssh-ed25519 !!!\n@nonsense {n} {p.key()}\nx\n{n} {p.key()}"),
     "a line of the first protocol": (True, lambda p, n: f"{n} 1024 35 1234567\n{n} {p.key()}"),
+    "hashed and revoked": (False, lambda p, n: f"{n} {p.key()}\n@revoked {hashed(n)} {p.key()}"),
+    "hashed among unhashed names": (False, lambda p, n: f"np9,{hashed(n)} {p.key()}"),
+    "with the line ends of another system": (True, lambda p, n: f"np9 {p.other()}\r\n{n} {p.key()}\r"),
+    "in a very long line": (True, lambda p, n: f"{','.join(f'np{i}' for i in range(3000))},{n} {p.key()}"),
+    "with blanks at its end": (True, lambda p, n: f"{n} {p.key()}   "),
+    "a key that goes on": (False, lambda p, n: f"{n} {p.key()}AAAA"),
+    "a key of another kind by its name": (False, lambda p, n: f"{n} ssh-rsa {p.key().split()[1]}"),
     "an authority, but no certificate": (False, lambda p, n: f"@cert-authority {n} {p.authority}"),
     "an authority and the key": (True, lambda p, n: f"@cert-authority * {p.authority}\n{n} {p.key()}"),
     "the key as an authority": (False, lambda p, n: f"@cert-authority {n} {p.key()}"),
@@ -233,6 +240,21 @@ def test_a_file_of_revoked_keys_is_heeded_as_by_openssh(form: str, place: Place,
     _, config = configure(tmp_path, f"{place.plain.name} {place.key()}\n", more=f"RevokedHostKeys {revoked}")
 
     expected = "others" in form
+    assert (we_accept(place.plain, config), openssh_accepts(place.plain, config)) == (expected, expected)
+
+
+@pytest.mark.ssh
+@pytest.mark.parametrize(
+    ("own", "everybodys", "expected"),
+    [("", "{name} {key}", True), ("{name} {other}", "{name} {key}", True), ("{name} {key}", "@revoked * {key}", False)],
+)
+def test_the_systems_file_counts_as_with_openssh(
+    own: str, everybodys: str, place: Place, tmp_path: Path, *, expected: bool
+) -> None:
+    words = {"name": place.plain.name, "key": place.key(), "other": place.other()}
+    _, config = configure(tmp_path, own.format(**words) + "\n")
+    (tmp_path / "global").write_text(everybodys.format(**words) + "\n")
+
     assert (we_accept(place.plain, config), openssh_accepts(place.plain, config)) == (expected, expected)
 
 
