@@ -140,11 +140,11 @@ def _booted(lab: Lab, journey: Journey, setting: Setting) -> Ground:
     ground.write_hosts_file()
     if served(server, patience=60) != journey.installation.version:
         raise LabError(f"{journey.installation.version} does not serve on a fresh server")
+    ground.cookie = log_in(server)
     for command in journey.begin:
         begun = ground.run(*command)
         if begun.exit_code != 0:
             raise LabError(f"the journey {journey.name} did not begin: {begun.reasons}")
-    ground.cookie = log_in(server)
     ground.prepare()
     ground.start = State.of(server)
     return ground

@@ -54,6 +54,7 @@ def _rollback(name: str, installation: Installation, *needless: str) -> Journey:
         back="3.5.0",
         forth="3.4.9",
         done="restored",
+        again="refused",
         only=("command fails, middle", "power cut, middle"),
     )
 
