@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PROCESSES := 2
 EXTRAS := practice,test,check
 BENCH := .venv-bench
 # Debian keeps the module in a package of its own.
@@ -32,8 +33,9 @@ demo: $(VENV)/.demo ## Upgrade three practice servers before your eyes; no root,
 packages: ## Install the Debian packages that the tests want (root only)
 	@sh tests/install-debian-packages.sh
 
+# Most of the lab's time is waiting for servers, so one process is not enough.
 test: $(VENV)/.all packages ## Run every ring of tests that this machine can run
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
 
 faults: $(VENV)/.all packages ## Put faults into every step of every plan on real servers; root, under an hour
 	$(BIN)/python -m tests.faults

@@ -17,20 +17,42 @@ ACCOUNT = pytest.StashKey[dict[str, Ring]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[ACCOUNT] = {name: Ring(name=name) for name in RINGS}
+    config.pluginmanager.register(Accountant(config.stash[ACCOUNT]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what takes longest begin first, and what shares servers stay in one process (pytest-xdist)."""
+    items.sort(key=lambda item: ring_of(mark.name for mark in item.iter_markers()) != "lab")
+    for item in items:
+        if ring_of(mark.name for mark in item.iter_markers()) != "lab":
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+        elif "upgraded" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("upgraded"))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> object:
     report: pytest.TestReport = yield
-    # A test counts once: by its call, or by what kept it from being called.
-    if report.when == "call" or (report.when == "setup" and not report.passed):
-        reason = plain_reason(report.longrepr[2]) if report.skipped and isinstance(report.longrepr, tuple) else ""
-        ring = ring_of(mark.name for mark in item.iter_markers())
-        item.config.stash[ACCOUNT][ring].count(report.outcome, reason)
+    report.user_properties.append(("ring", ring_of(mark.name for mark in item.iter_markers())))
     return report
 
 
+class Accountant:
+    """Counts each test once: by its call, or by what kept it from being called."""
+
+    def __init__(self, account: dict[str, Ring]) -> None:
+        self._account = account
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or (report.when == "setup" and not report.passed):
+            reason = plain_reason(report.longrepr[2]) if report.skipped and isinstance(report.longrepr, tuple) else ""
+            self._account[str(dict(report.user_properties)["ring"])].count(report.outcome, reason)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if hasattr(session.config, "workerinput"):  # one process of several knows a part only
+        return
     account = session.config.stash[ACCOUNT].values()
     if os.environ.get("CI") and exitstatus == pytest.ExitCode.OK and any(ring.could_not_run for ring in account):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
