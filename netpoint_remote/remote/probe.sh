@@ -48,7 +48,7 @@ probe_git() {
     fact git.commit "$(checkout rev-parse HEAD 2>/dev/null || :)"
     fact git.branch "$(checkout symbolic-ref -q --short HEAD 2>/dev/null || :)"
     if [ "$(checkout rev-parse --is-shallow-repository 2>/dev/null)" = true ]; then fact git.shallow yes; fi
-    fact git.origin "$(checkout config --get remote.origin.url 2>/dev/null | sed 's#//[^/@]*@#//#' || :)"
+    fact git.origin "$(checkout config --get remote.origin.url 2>/dev/null | sed 's#^\(https*://\)[^/]*@#\1#' || :)"
     checkout status --porcelain 2>&1 | head -n 20 | while IFS= read -r line; do fact git.dirty "$line"; done
 }
 
