@@ -470,4 +470,7 @@ def unit():
 
 
 if __name__ == "__main__":
-    {"facts": facts, "page": page, "database": database, "unit": unit}[sys.argv[1]](*sys.argv[2:])
+    try:
+        {"facts": facts, "page": page, "database": database, "unit": unit}[sys.argv[1]](*sys.argv[2:])
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a traceback would quote the operator's file
+        sys.exit(trouble(error))

@@ -188,6 +188,21 @@ def test_no_secret_is_told(tree: Path) -> None:
     assert ("hunter2" in done.stdout + done.stderr, "secret_key_print=" in done.stdout) == (False, True)
 
 
+@pytest.mark.parametrize("verb", ["database", "page"])
+@pytest.mark.parametrize(
+    "line", ["PASSWORD = hunter2", "PASSWORD = 'hunter2", "raise ValueError('hunter2')", "raise SystemExit('hunter2')"]
+)
+def test_what_is_wrong_with_a_configuration_is_told_without_a_quotation(tree: Path, verb: str, line: str) -> None:
+    """A password without its quotes is a NameError; a traceback shows the line."""
+    (tree / "netpoint/netpoint/configuration.py").write_text(f"{line}\n")
+
+    done = ask(verb, str(tree), "netpoint", *([""] if verb == "page" else []))
+
+    assert done.returncode == 1
+    assert "line 1 of configuration.py" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+
+
 @given(passwords)
 def test_no_secret_is_told_whatever_it_is(secret: str) -> None:
     hidden = f"<{secret}>"
