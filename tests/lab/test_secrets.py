@@ -70,7 +70,7 @@ class ProcessLists:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.003):
+        while not self._stop.wait(0.005):
             self.rounds += 1
             for entry in os.listdir("/proc"):  # noqa: PTH208  a tenth of what pathlib needs
                 if entry.isdigit() and self._is_due(entry):
@@ -80,7 +80,7 @@ class ProcessLists:
     def _is_due(self, process: str) -> bool:
         """Look often at who is new, for it may still become another program, and now and then at who is known."""
         self._looks[process] = looks = self._looks.get(process, 0) + 1
-        return looks < 20 or looks % 50 == 0
+        return looks < 12 or looks % 50 == 0
 
     def _look_at(self, words: bytes) -> None:
         self.seen.add(os.path.basename(words.split(b"\0")[0]).decode(errors="replace"))  # noqa: PTH119  as above
