@@ -147,8 +147,10 @@ def test_up_and_back_and_up_again(practice: Practice, somewhere: Workstation) ->
 
     # What the way back left behind can be gone to as well: the row whose loss was accepted is not lost.
     alone = Operator(somewhere, "up1")
+    here[0].add("written-later, and yet with the number that the lost one had")
     left = next(backup for backup in listed(alone) if backup["purpose"] == "rollback")
-    assert alone.ends("rollback", "--to", left["id"], "--yes") == {"restored"}
+    assert left["changes"] == 1
+    assert alone.ends("rollback", "--to", left["id"], "--accept-loss", "--yes") == {"restored"}
     assert (here[0].serves("3.5.0"), here[0].sites()) == (True, 41)
 
 

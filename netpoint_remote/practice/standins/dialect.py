@@ -30,6 +30,7 @@ WORDS = tuple(
 )
 LITERAL = re.compile(r"'(?:[^']|'')*'")
 HIDDEN = re.compile("\x01(\\d+)\x01")
+MOMENT = re.compile(r"([<>]=?\s*'\d{4}-\d\d-\d\d)T(?=\d\d:)")  # compared as text here, and written with a blank
 FIELD = re.compile(r"\bto_jsonb\((\w+)\)\s*->>\s*'(\w+)'", re.IGNORECASE)
 
 
@@ -41,7 +42,7 @@ def translate(statement: str) -> str:
         literals.append(literal.group())
         return f"\x01{len(literals) - 1}\x01"
 
-    hidden = LITERAL.sub(hide, FIELD.sub(r"\1.\2", statement))
+    hidden = LITERAL.sub(hide, MOMENT.sub(r"\1 ", FIELD.sub(r"\1.\2", statement)))
     for pattern, replacement in WORDS:
         hidden = pattern.sub(replacement, hidden)
     return HIDDEN.sub(lambda place: literals[int(place[1])], hidden)
