@@ -3,6 +3,8 @@
 : "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${ROOT:?}" "${PRODUCT:?}" "${BACKUPS?}" "${TREES?}" "${RUNS?}" "${ARCHIVES?}"
 umask 077
 make_private "$STATE_DIR"
+weak=$(weak_spot "$BACKUP_DIR")
+[ -z "$weak" ] || { say "error: $BACKUP_DIR is not safe to write to: $weak"; exit 1; }
 exec 9>>"$STATE_DIR/lock"
 flock -w 10 9 || { say locked; exit 0; }
 real=$(readlink -f -- "$ROOT")

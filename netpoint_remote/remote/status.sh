@@ -77,6 +77,13 @@ tell() {
     fact status 1
     fact time "$(date +%s)"
     owner=
+    weak=$(weak_spot "$STATE_DIR")
+    if [ -n "$weak" ]; then
+        # What somebody else may have put there is not read.
+        fact trouble "$STATE_DIR is not to be trusted: $weak"
+        fact status.complete yes
+        return 0
+    fi
     if [ -e "$STATE_DIR" ] && ! { [ -r "$STATE_DIR" ] && [ -x "$STATE_DIR" ]; }; then
         fact trouble "$(id -un) may not look into $STATE_DIR"
     elif is_locked; then

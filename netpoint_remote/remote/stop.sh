@@ -3,7 +3,10 @@
 : "${STATE_DIR:?}" "${RUN_ID:?}" "${OPERATOR:?}"
 umask 077
 RUN=$STATE_DIR/runs/$RUN_ID
-if [ -f "$RUN/result" ]; then
+# Where somebody else has a hand in it no run of ours is.
+if [ -n "$(weak_spot "$RUN")" ]; then
+    say absent
+elif [ -f "$RUN/result" ]; then
     say ended
 elif ! [ -d "$RUN" ]; then
     say absent

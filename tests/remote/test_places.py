@@ -164,3 +164,21 @@ def test_nothing_is_written_where_somebody_else_has_been(base: Path, plant: Plan
     assert done.returncode != 0
     assert "is not safe to write to" in done.stdout
     assert sorted(base.parent.rglob("*")) == before
+
+
+@needs_root
+def test_nothing_is_read_or_stopped_where_somebody_else_has_been(base: Path) -> None:
+    """A run that a stranger made up: root would follow its links."""
+    (base / "state/runs/r1").mkdir(parents=True)
+    (base / "state/current").symlink_to("/etc/hostname")
+    (base / "state/runs/r1/stop.partial").symlink_to(base / "victim")
+    os.chown(base / "state", STRANGER, STRANGER)
+    known = {"STATE_DIR": str(base / "state"), "RUN_ID": "r1", "OPERATOR": "ann@desk"}
+
+    looked = lib((REMOTE / "status.sh").read_text(), **{**known, "RUN_ID": ""})
+    stopped = lib((REMOTE / "stop.sh").read_text(), **known)
+
+    assert "is not to be trusted" in looked.stdout
+    assert "\nrun=" not in looked.stdout
+    assert stopped.stdout == "absent\n"
+    assert not (base / "victim").exists()
