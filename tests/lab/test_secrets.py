@@ -38,9 +38,9 @@ PASSPHRASE = "open sesame 5"
 TOKEN = "health-token-0123456789"
 INDEX, RELEASES, REPOSITORY = "index-secret-6", "releases-secret-7", "repository-secret-8"
 HOLDS_SECRETS = re.compile(
-    r"/configuration\.py$|/__pycache__/configuration\.|^var/lib/postgresql/|/database\.dump$|^etc/(shadow|gshadow)"
+    r"/configuration\.py$|/__pycache__/configuration\.|^var/lib/postgresql/|/database\.dump$|/files\.tar$|^etc/(shadow|gshadow)"
 )
-"""What on a server is meant to hold secrets: the configuration, the database and its dump."""
+"""What on a server is meant to hold secrets: the configuration, the database, and what was saved of them."""
 PLAIN = r"tr -cd '\\11\\12\\40-\\176'"
 SDIST = {
     "lab_sdist-1.0/pyproject.toml": "[build-system]\nrequires = ['setuptools']\n",
@@ -139,7 +139,7 @@ class Guarded:
             }
         (self.lab.folder / "hosts.yaml").write_text(yaml.safe_dump(inventory, sort_keys=False))
 
-    def run(self, task: str, version: str, *options: str) -> tuple[Run, ProcessLists]:
+    def run(self, task: str, *options: str) -> tuple[Run, ProcessLists]:
         """Run a task for all servers from a terminal, where the secrets are typed, with an eye on all processes."""
         answers = {"passphrase of": PASSPHRASE, "sudo password: ": SUDO_PASSWORD}
         places = {name: str(self.lab.folder / name) for name in ("home", "tmp")}
@@ -147,7 +147,7 @@ class Guarded:
             Path(place).mkdir(exist_ok=True)
         with ProcessLists(self.secrets) as processes:
             run = type_fab(
-                self.lab, task, "--version", version, *options, "--ask-sudo-pass",
+                self.lab, task, *options, "--ask-sudo-pass",
                 answers=answers, environment={"HOME": places["home"], "TMPDIR": places["tmp"]},
             )  # fmt: skip
         return run, processes
@@ -222,9 +222,18 @@ def _make_index(folder: Path) -> Path:
     return folder
 
 
+def test_a_backup_holds_its_secrets_and_nobody_else_does(guarded: Guarded) -> None:
+    run, processes = guarded.run("backup", "--verify", "full")
+    assert run.statuses == {"np1": "saved", "np2": "saved"}, run.reasons
+    assert [name for name, secret in guarded.secrets.items() if secret in run.printed + run.said] == []
+    assert sorted(processes.found) == []
+    assert list(guarded.written_here()) == []
+    assert [found for server in guarded.lab.servers for found in guarded.written_there(server)] == []
+
+
 @pytest.fixture(scope="module")
 def upgraded(guarded: Guarded) -> tuple[Run, ProcessLists]:
-    return guarded.run("upgrade", "3.5.0", "--yes")
+    return guarded.run("upgrade", "--version", "3.5.0", "--yes")
 
 
 def test_all_secrets_do_their_work(guarded: Guarded, upgraded: tuple[Run, ProcessLists]) -> None:
@@ -277,7 +286,7 @@ def failed(guarded: Guarded, upgraded: tuple[Run, ProcessLists]) -> tuple[Run, P
         "git": f"http://git:{REPOSITORY}@{guarded.webs['repository'].place}/netpoint.git",
     }
     guarded.write_hosts_file(np1={"release": release})
-    return guarded.run("upgrade", "3.7.2", "--yes")
+    return guarded.run("upgrade", "--version", "3.7.2", "--yes")
 
 
 def _make_talkative(folder: Path) -> None:
@@ -313,7 +322,7 @@ def test_a_wrong_configuration_is_told_without_what_is_in_it(
     assert failed
     path = f"{ROOT}/netpoint/netpoint/configuration.py"
     guarded.archive.run(f"cp -p {path} /root/kept && tee -a {path}", text="\n" + line.format(TOKEN) + "\n")
-    run, _ = guarded.run("check", "3.7.2")
+    run, _ = guarded.run("check", "--version", "3.7.2")
     guarded.archive.run(f"cp -p /root/kept {path} && rm /root/kept")
     assert "configuration.py" in run.reasons
     assert TOKEN not in run.printed + run.said
