@@ -312,6 +312,7 @@ def test_a_lock_in_the_database_is_its_sessions_and_ends_with_it(practice: Pract
         assert eventually(lambda: asked(other, shared) == "locked")
         with practice.start("np3", command.format("third")) as third:
             assert [asked(third, shared), asked(third, alone)] == ["locked", "held by other, third"]
+            assert asked(third, "SELECT pg_try_advisory_lock(7, 9);") == "f"
             third.communicate()
         other.communicate()
 

@@ -22,6 +22,7 @@ WORDS = tuple(
         (r"!~", " NOT REGEXP "),
         (r"(?<![!~])~(?![~*])", " REGEXP "),
         (r"^SELECT (\w+(?: OR \w+)+) FROM\b", r"SELECT CASE WHEN \1 THEN 't' ELSE 'f' END FROM"),
+        (r"^SELECT ((pg_try_advisory\w+)\([^()]*\))$", r"SELECT CASE WHEN \1 THEN 't' ELSE 'f' END AS \2"),
         (r"\bDROP TABLE (IF EXISTS )?([\w.\"]+) CASCADE", r"DROP TABLE \1\2"),
         (r"\|\|\s*([\w.]+\((?:[^()]|\([^()]*\))*\)\s*[-+*/]\s*\w+)", r"|| (\1)"),  # its || binds tighter
         (r"^(?:START TRANSACTION|BEGIN)\b.*", "BEGIN"),

@@ -171,7 +171,7 @@ class Session:
             self.export()
         cursor = self.database.execute(asked)
         rows = cursor.fetchall()
-        return [column[0] for column in cursor.description or ()], rows
+        return [column[0].partition("(")[0] for column in cursor.description or ()], rows
 
     def export(self) -> None:
         """Copy the database as this transaction sees it to where pg_dump looks for it."""
