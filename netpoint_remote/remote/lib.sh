@@ -53,13 +53,6 @@ mask() {
         }'
 }
 
-# Mask a file in its place.
-mask_file() {
-    [ -s "$1" ] || return 0
-    mask <"$1" >"$1.masked"
-    mv -f -- "$1.masked" "$1"
-}
-
 # Say what lets somebody else put another thing in the place of a path, or nothing: all that leads there has to be root's
 # (or ours) and nobody else's to write in, links included. A sticky folder on the way will do, for what is in it is its
 # owner's; what is not there yet is ours to make.
@@ -111,6 +104,11 @@ fail() {
     printf '%s\n' "$*" >"${RUN:?}/reason"
     say "error: $*"
     exit 1
+}
+
+# Print the last that this step has printed, which is in the log only when it has ended.
+last_line() {
+    tail -n 1 -- "${RUN:?}/output" 2>/dev/null || :
 }
 
 # Read variables from a file that this program wrote, if it is there.

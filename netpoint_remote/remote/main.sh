@@ -24,16 +24,22 @@ umask 077
 step_verb() {
     verb=$1 limit=$2 ended=0
     log_output # of a step that was cut off
-    timeout -k 20 "$limit" sh "$BUNDLE/step.sh" "$STEP" "$verb" </dev/null >"$RUN/output" 2>&1 5>&- 8>&- 9>&- || ended=$?
+    catch_output
+    timeout -k 20 "$limit" sh "$BUNDLE/step.sh" "$STEP" "$verb" </dev/null >"$output" 2>&1 5>&- 8>&- 9>&- || ended=$?
     log_output
-    mask_file "$RUN/reason" || :
     return "$ended"
 }
 
-# A file in between, and no pipe: whoever a step leaves running may hold a pipe open for ever.
+# A file in between, and no pipe: whoever a step leaves running may hold a pipe open for ever. What cannot be caught, on
+# a full disk, is not worth a step that makes room.
+catch_output() {
+    output=$RUN/output
+    ( : >"$output") 2>/dev/null || output=/dev/null
+}
+
 log_output() {
     if [ -s "$RUN/output" ]; then mask <"$RUN/output" >>"$RUN/log" || :; fi
-    rm -f -- "$RUN/output"
+    rm -f -- "$RUN/output" || :
 }
 
 pause_before() {
@@ -125,7 +131,7 @@ uptime_seconds() {
 # Why it went wrong; on a full disk nobody could write that down.
 because() {
     if [ -f "$RUN/reason" ] && [ -s "$RUN/reason" ]; then
-        cat -- "$RUN/reason"
+        mask <"$RUN/reason"
     else
         say "it failed, and why could not be written down: there may be no room on the disk of $RUN"
     fi
@@ -192,7 +198,7 @@ go_back() {
 finish() {
     rm -rf -- "$RUN/wheels" "$RUN/scratch"
     # What a step caught of others' output is in the log, without secrets.
-    rm -f -- "$RUN/pip.log" "$RUN/beside.log" "$RUN/last_words"
+    rm -f -- "$RUN/pip.log" "$RUN/beside.log" "$RUN/last_words" "$RUN/reason" || :
     [ -e "$RUN/unsettled" ] || rm -f -- "$RUN/database.env" "$RUN/unit.env" "$BUNDLE/environment.sh" "$BUNDLE/netrc" "$RUN/secrets"
     if [ "$1" = upgraded ]; then rm -f -- "$STATE_DIR/rolled-back/$TREE_VERSION"; fi
     STEP=-
@@ -296,7 +302,7 @@ case ${1:-run} in
         timeout -k 20 300 sh "$BUNDLE/prepare.sh" >"$RUN/output" 2>&1 9>&- || prepared=$?
         [ "$prepared" -ne 124 ] || say "the configuration of NetPoint was not read within 300 seconds" >"$RUN/reason"
         log_output
-        [ "$prepared" -eq 0 ] || refuse "$(cat "$RUN/reason" 2>/dev/null || tail -n 1 "$RUN/log")"
+        [ "$prepared" -eq 0 ] || refuse "$(mask <"$RUN/reason" 2>/dev/null || tail -n 1 "$RUN/log")"
         lock_database || refuse "another run works on this database: $answer"
         basename -- "$RUN" | write_file "$STATE_DIR/current"
         run_plan

@@ -249,6 +249,12 @@ def test_a_step_that_brings_about_nothing_has_failed(planned: Server) -> None:
     assert run(planned) == "rolled-back two: it ended well, but what it should have brought about is not there"
 
 
+def test_a_step_can_tell_what_it_printed_last(planned: Server) -> None:
+    tell(planned, two_apply='echo "first"; echo "it is full"; fail "it failed: $(last_line)"')
+
+    assert run(planned) == "rolled-back two: it failed: it is full"
+
+
 def test_a_failure_without_a_word_is_told_by_its_last_lines(planned: Server) -> None:
     tell(planned, two_apply="say first; say second; say third; exit 9")
 
@@ -264,7 +270,7 @@ def test_a_full_disk_does_not_hide_what_has_to_be_undone(planned: Server, in_the
     assert (run(planned), made(planned)) == ("rolled-back three: no luck", [])
 
 
-@pytest.mark.parametrize("in_the_way", ["reason", "journal"])
+@pytest.mark.parametrize("in_the_way", ["reason", "journal", "output"])
 def test_a_full_disk_does_not_end_the_way_back(planned: Server, in_the_way: str) -> None:
     tell(planned, three_apply=f'rm -f -- "$RUN/{in_the_way}"; mkdir -- "$RUN/{in_the_way}"; exit 1')
 

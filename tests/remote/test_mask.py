@@ -107,14 +107,6 @@ def test_the_list_of_secrets_is_for_root_alone(run: Run) -> None:
     assert (run.base / "secrets").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_is_masked_in_its_place(run: Run) -> None:
-    write_files(run.base, {"reason": "hunter2\n"})
-
-    run.sh(f'{LEARN}; mask_file "$RUN/reason"; mask_file "$RUN/missing"')
-
-    assert (run.base / "reason").read_text() == "***\n"
-
-
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(password=passwords, before=st.text("ab:/@ '\"", max_size=5))
 def test_any_password_is_masked_wherever_it_stands(run: Run, password: str, before: str) -> None:

@@ -15,8 +15,8 @@ apply() {
     make_private "$BACKUP_DIR" || give_up "$BACKUP_DIR is not safe to write to: $weak"
     mkdir -- "$making"
     with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - <"$BUNDLE/dump.sql" 3>"$making/database.dump" >"$RUN/counted" ||
-        fail "the database could not be read: $(tail -n 1 "$RUN/log")"
-    [ "$(fact_of pg_dump.status "$RUN/counted")" = 0 ] || fail "pg_dump failed: $(tail -n 1 "$RUN/log")"
+        fail "the database could not be read: $(last_line)"
+    [ "$(fact_of pg_dump.status "$RUN/counted")" = 0 ] || fail "pg_dump failed: $(last_line)"
     pg_restore -l "$making/database.dump" >"$RUN/dump.list" || fail "the dump cannot be read back"
     grep -q 'TABLE DATA.*django_migrations' "$RUN/dump.list" || fail "the dump holds no django_migrations: it is not NetPoint's database"
     pg_restore -f /dev/null "$making/database.dump" || fail "the dump cannot be read back to its end"

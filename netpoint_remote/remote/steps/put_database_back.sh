@@ -11,7 +11,7 @@ check() {
 apply() {
     : >"$RUN/putting"
     sync -- "$RUN/putting" 2>/dev/null || sync
-    restore_database "$BACKUP_DIR/$FROM/database.dump" || fail "the dump could not be put back; the database is as it was: $(tail -n 1 "$RUN/log")"
+    restore_database "$BACKUP_DIR/$FROM/database.dump" || fail "the dump could not be put back; the database is as it was: $(last_line)"
     holds_migrations_of "$BACKUP_DIR/$FROM" || fail "the dump was put back, and the database has other migrations than the backup"
     : >"$RUN/put_back"
 }

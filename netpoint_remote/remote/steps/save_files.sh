@@ -18,7 +18,7 @@ apply() {
     case $status in
         0) ;;
         1) journal warning "files changed while they were saved: see the log" ;;
-        *) fail "the files could not be saved: $(tail -n 1 "$RUN/log")" ;;
+        *) fail "the files could not be saved: $(last_line)" ;;
     esac
     tar -tf "$making/files.tar" >"$RUN/files.list" || fail "the saved files cannot be read back"
     journal note "saved: $(wc -l <"$RUN/files.list") files and folders ($(($(stat -c %s -- "$making/files.tar") / 1024)) KiB)"

@@ -19,7 +19,7 @@ apply() {
         while IFS= read -r line; do "${maker}_in_scratch" "$line" || say "an extension is missing in the scratch database"; done
     pg_restore -l "$making/database.dump" | without_surroundings >"$RUN/restore.list"
     pg_restore -L "$RUN/restore.list" -f - "$making/database.dump" | own_in_scratch -f - >/dev/null ||
-        fail "the dump could not be restored into a scratch database: $(tail -n 1 "$RUN/log")"
+        fail "the dump could not be restored into a scratch database: $(last_line)"
     count_rows >"$RUN/counted.scratch"
     grep -E '^(rows\.|migrations=)' "$RUN/counted" | sort >"$RUN/counted.dumped"
     sort "$RUN/counted.scratch" | cmp -s -- "$RUN/counted.dumped" - ||
