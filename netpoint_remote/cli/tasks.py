@@ -89,7 +89,7 @@ def rollback(core: CoreOptions, options: RollbackOptions) -> None:
     The database of now is dumped before it is replaced: a way back can itself be taken back.
 
     Examples:
-        fab -H np1 rollback
+        fab -H np1,np2 rollback
         fab -H np1 rollback --to 3.4.9 --accept-loss
         fab -H np1 rollback --to 20300102T030215Z-5f00aa
     """

@@ -13,7 +13,20 @@ from netpoint_remote import __version__
 from netpoint_remote.cli.program import make_program
 
 PROJECT = Path(__file__).parents[2]
-TASKS = ("attach", "check", "plan", "practice", "status", "stop", "upgrade")
+TASKS = (
+    "attach",
+    "backup",
+    "backups",
+    "check",
+    "fetch-backup",
+    "plan",
+    "practice",
+    "prune",
+    "rollback",
+    "status",
+    "stop",
+    "upgrade",
+)
 
 
 @dataclass(frozen=True)
@@ -139,6 +152,18 @@ def test_version_alone_prints_our_own(cli: CommandLine) -> None:
         (["-H", "np1", "attach", "--report-dir", "/proc/runs"], "reports cannot be written to /proc/runs"),
         (["-H", "np1", "status", "--jobs", "0"], "--jobs '0' is not a number"),
         (["-H", "np1,np*", "stop"], "--limit 'np*'"),
+        (["-H", "np1", "backup", "--verify", "half"], "--verify 'half' is unknown"),
+        (["-H", "np1", "backup", "--report-dir", "/proc/runs"], "reports cannot be written to /proc/runs"),
+        (["-H", "np1", "rollback", "--to", "../etc"], "is neither a release nor the id of a backup"),
+        (["-H", "np1", "rollback", "--to", ""], "is neither a release nor the id of a backup"),
+        (["-H", "np1", "rollback", "--to", "-x"], "is neither a release nor the id of a backup"),
+        (["-H", "np1", "fetch-backup", "--backup", "../etc"], "is no id of a backup"),
+        (["-H", "np1", "fetch-backup", "--dir", ""], "--dir is empty"),
+        (["-H", "np1", "fetch-backup", "--dir", "/proc/backups"], "cannot be made"),
+        (["-H", "np1", "prune"], "prune keeps how many backups?"),
+        (["-H", "np1", "prune", "--keep", "0"], "prune keeps how many backups?"),
+        (["-H", "np1", "prune", "--keep", "-1"], "prune keeps how many backups?"),
+        (["backups"], "-H np1,np2 before the task, or list them in hosts.yaml"),
         (["status"], "-H np1,np2 before the task, or list them in hosts.yaml"),
         (["practice"], "--dir practice"),
         (["practice", "--dir", "x"], "--servers np1=3.4.9"),
