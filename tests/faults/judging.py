@@ -70,7 +70,7 @@ def judge(ground: Ground, end: State, run: Run | None, expected: Expectation) ->
         next_report = _next_contact(ground)
         became, differing = _became(ground, end)
         became = NEXT if became == BACK else became
-        if became != NEXT:
+        if became == LOST:
             differing.append(f"the next run said: {_told(next_report)}")
     wrong += [f"(b), (d) {difference}" for difference in differing]
     if became not in expected.ends | {LOST}:
