@@ -350,7 +350,7 @@ def _outcome(follower: _Follower) -> tuple[Status, str]:
     if follower.state == "interrupted":
         return (
             Status.FAILED,
-            "the server went down, or the run was killed there; run the same command again: it is settled first, on or back",
+            "the server went down, or the run was killed there; run the same command again: it is settled first",
         )
     return Status.FAILED, f"the run is not on the server ({follower.state})"
 
