@@ -111,3 +111,26 @@ def test_a_backup_brings_rows_and_files_back(lab: Lab, installation: Installatio
     there = server.run(f"sha256sum /var/backups/netpoint-remote/{kept['id']}/database.dump").stdout.split()[0]
     assert hashlib.sha256((here / "database.dump").read_bytes()).hexdigest() == there
     assert {oct(path.stat().st_mode & 0o777) for path in here.iterdir()} == {"0o600"}
+
+
+def test_pruning_leaves_the_way_back_open(lab: Lab) -> None:
+    """Two upgrades on, the first release and its backup go; the second is still one command away."""
+    before = _boot(lab, np1=ARCHIVE, np2=GIT)
+    for version in ("3.5.0", "3.7.2"):
+        assert upgrade(lab, version).statuses == {"np1": "upgraded", "np2": "upgraded"}
+    shown = fab(lab, "prune", "--keep", "1", "--dry-run")
+    assert shown.statuses == {"np1": "ready", "np2": "ready"}, shown.reasons
+    assert [len(fab(lab, "backups", "--limit", name).host(name)["backups"]) for name in ("np1", "np2")] == [2, 2]
+
+    pruned = fab(lab, "prune", "--keep", "1", "--yes")
+
+    assert (pruned.exit_code, pruned.statuses) == (0, {"np1": "done", "np2": "done"}), pruned.reasons
+    archive, git = (memory.server for memory in before)
+    assert archive.run("ls /opt").stdout == "netpoint\nnetpoint-3.5.0\nnetpoint-3.7.2\n"
+    assert git.run(f"ls {ROOT}/.git/netpoint-remote").stdout == "3.5.0\n"
+    assert fab(lab, "prune", "--keep", "1", "--yes").statuses == {"np1": "unchanged", "np2": "unchanged"}
+    back = fab(lab, "rollback", "--yes")
+    assert back.statuses == {"np1": "restored", "np2": "restored"}, back.reasons
+    for memory in before:
+        wait_until_serving(memory.server)
+        assert served_version(memory.server) == "3.5.0"

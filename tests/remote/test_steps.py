@@ -71,7 +71,8 @@ def before(make_server: Make, method: str, name: str, shell: tuple[str, ...] = (
 
 # tried as a part of their plans, in test_way_back
 OF_OTHER_PLANS = {
-    "check_backup", "count_losses", "put_database_back", "take_from_aside", "put_files_back", "put_units_back", "put_schedule_back",
+    "check_backup", "count_losses", "put_database_back", "take_from_aside", "put_files_back", "put_units_back",
+    "put_schedule_back",
     "mark_rolled_back", "save_files", "verify_restore",
 }  # fmt: skip
 

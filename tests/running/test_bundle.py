@@ -25,7 +25,7 @@ from netpoint_remote.running.bundle import (
     to_tar,
     visit_script,
 )
-from tests.builders import case, database, facts, host, target
+from tests.builders import case, facts, host, target
 
 SHELLS = pytest.mark.parametrize("shell", [["dash"], ["bash", "--posix"]], ids=["dash", "bash"])
 SECRET = "hunter2"
