@@ -36,9 +36,25 @@ def _write_site(server: Server, cookie: str, slug: str) -> None:
     )
 
 
+RIGHTS = """
+    SELECT 'table', relname, relowner::regrole, relacl FROM pg_class WHERE relnamespace = 'public'::regnamespace
+    UNION ALL SELECT 'schema', nspname, nspowner::regrole, nspacl FROM pg_namespace WHERE nspname = 'public'
+    UNION ALL SELECT 'database', datname, datdba::regrole, datacl FROM pg_database WHERE datname = 'netpoint'
+    ORDER BY 1, 2
+"""
+
+
+def _rights(server: Server) -> str:
+    return server.run(["psql", "-X", "-A", "-t", "-d", "netpoint", "-c", RIGHTS], user="postgres").stdout
+
+
 def test_a_way_back_and_forth(lab: Lab) -> None:
     """Both methods: up, back, up again, and back once more, though users had written."""
     before = _boot(lab, np1=ARCHIVE, np2=GIT)
+    for memory in before:
+        sql = "CREATE ROLE reader; GRANT SELECT ON dcim_site TO reader; GRANT CONNECT ON DATABASE netpoint TO reader"
+        memory.server.run(["psql", "-q", "-d", "netpoint", "-c", sql], user="postgres")
+    rights = [_rights(memory.server) for memory in before]
     assert upgrade(lab, "3.5.0").statuses == {"np1": "upgraded", "np2": "upgraded"}
 
     back = fab(lab, "rollback", "--yes")
@@ -46,6 +62,7 @@ def test_a_way_back_and_forth(lab: Lab) -> None:
     for memory in before:
         wait_until_serving(memory.server)
         memory.check_all_is_as_it_was()
+    assert [_rights(memory.server) for memory in before] == rights
 
     again = fab(lab, "rollback", "--yes")
     assert (again.exit_code, again.statuses) == (3, {"np1": "refused", "np2": "refused"}), again.reasons
