@@ -21,7 +21,7 @@ pytest.importorskip("asyncssh")
 pytestmark = pytest.mark.ssh
 
 PATIENCE = 300  # seconds for one command; on a quiet machine none takes more than 30
-SERVERS = "up1=3.4.9,up2=3.4.9:git,save1=3.4.9,save2=3.4.9:git,old=2.10.10"
+SERVERS = "up1=3.4.9,up2=3.4.9:git,save1=3.4.9,save2=3.4.9:git,fail1=3.4.9,fail2=3.4.9:git,old=2.10.10"
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +200,25 @@ def test_a_backup_is_proved_listed_fetched_and_gone_back_to(practice: Practice, 
     assert [len(site.backups) for site in here] == [1, 1]
     assert all(saved["id"] not in site.backups for site in here)
     assert operator.ends("prune", "--keep", "1", "--yes") == {"unchanged"}
+
+
+def test_a_migration_that_fails_half_way_is_put_back(practice: Practice, somewhere: Workstation) -> None:
+    """One of its migrations was applied by then; what keeps the next from it is a table of the admin's own."""
+    operator, here = Operator(somewhere, "fail1,fail2"), sites(practice, "fail1", "fail2")
+    for site in here:
+        practice.run(site.name, reach(practice, site.name) + "psql -c 'CREATE TABLE dcim_devicerole (mine text)'")
+    before = {site.name: site.look() for site in here}
+
+    failed = operator.report("upgrade", "--version", "3.5.0", "--yes", code=2)
+
+    for site in here:
+        told = failed[site.name]
+        assert told["status"] == "rolled-back"
+        assert told["reason"].startswith("run_upgrade: upgrade.sh ended with status 1 at: Applying database migrations")
+        assert "dcim_devicerole already exists" in told["reason"]
+        assert differences(before[site.name], site.look()) == []
+        assert eventually(lambda site=site: site.serves("3.4.9"))  # type: ignore[misc]
+        assert site.sites() == 40
 
 
 @pytest.mark.parametrize(
