@@ -5,7 +5,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import shlex
 import socket
@@ -59,10 +58,11 @@ class Systemd:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            request = json.loads(await reader.readline())
-            answer = await self.command(request["program"], request["arguments"], root=request["root"])
-            reply = {"output": answer.output, "error": answer.error, "status": answer.status}
-            writer.write(json.dumps(reply).encode() + b"\n")
+            program, who, *arguments = (await reader.read()).decode("utf-8", "surrogateescape").split("\0")
+            answer = await self.command(program, arguments, root=who == "root")
+            output = answer.output.encode("utf-8", "surrogateescape")
+            error = answer.error.encode("utf-8", "surrogateescape")
+            writer.write(b"%d %d\n" % (answer.status, len(output)) + output + error)
             await writer.drain()
         writer.close()
 

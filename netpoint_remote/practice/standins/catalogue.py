@@ -6,7 +6,6 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 from backends import Backend, sessions  # type: ignore[import-not-found,unused-ignore]
 from libpq import ADMINISTRATION, OWNER, SUPERUSER, Place  # type: ignore[import-not-found,unused-ignore]
@@ -26,7 +25,7 @@ def offer_functions(database: sqlite3.Connection, place: Place) -> None:
     database.create_aggregate("string_agg_distinct", 2, JoinedOnce)  # type: ignore[arg-type]
 
 
-Functions = dict[tuple[str, int], Callable[..., Any]]
+Functions = dict[tuple[str, int], Callable[..., str | int | float | None]]
 
 
 def constants(place: Place) -> Functions:
@@ -132,7 +131,7 @@ class Joined:
     """string_agg(value, separator ORDER BY ...), where what orders comes as further arguments."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[Any, ...]] = []
+        self.rows: list[tuple[object, ...]] = []
         self.separator = ""
 
     def step(self, value: "str | None", separator: str, *keys: object) -> None:
@@ -153,7 +152,7 @@ class JoinedOnce(Joined):
         return super().finalize()
 
 
-Rows = list[tuple[Any, ...]]
+Rows = list[tuple[object, ...]]
 
 
 def offer_tables(database: sqlite3.Connection, place: Place, statement: str) -> None:
@@ -197,16 +196,15 @@ def oid(database: str) -> int:
 
 def activity(_: sqlite3.Connection, place: Place) -> Rows:
     return [
-        (about["pid"], about["database"], about["user"], about["application"], None, "idle", "")
-        for about in sessions(place.folder)
+        (about.pid, about.database, about.user, about.application, None, "idle", "") for about in sessions(place.folder)
     ]
 
 
 def advisory_locks(_: sqlite3.Connection, place: Place) -> Rows:
     return [
-        ("advisory", oid(about["database"]), first, second, about["pid"], "ShareLock" if shared else "ExclusiveLock", 1)
+        ("advisory", oid(about.database), first, second, about.pid, "ShareLock" if shared else "ExclusiveLock", 1)
         for about in sessions(place.folder)
-        for first, second, shared in dict.fromkeys(map(tuple, about["locks"]))
+        for first, second, shared in dict.fromkeys(about.locks)
     ]
 
 
