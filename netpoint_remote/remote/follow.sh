@@ -8,7 +8,7 @@ state() {
         say "done"
     elif ! [ -d "$run" ]; then
         say absent
-    elif flock -n -s "$STATE_DIR/lock" true; then
+    elif flock -n -s "$STATE_DIR/lock" true && ! is_carried_out "$run"; then
         say interrupted
     else
         say running

@@ -286,6 +286,12 @@ as_user() {
     exec runuser -u "$user" -- env HOME="${home:-/}" "$@"
 }
 
+# Tell whether a process carries a run out, whatever became of the file that it has locked. The pattern is no argument:
+# grep would find itself.
+is_carried_out() {
+    say "$1/bundle/main.sh" | grep -q -s -z -x -F --file=- /proc/[0-9]*/cmdline
+}
+
 # Start a run's main.sh with nobody attached. systemd keeps it out of the session that started it, which may be
 # killed at logout; elsewhere setsid has to do. systemd takes ${...} in a command for a variable: the path goes by one.
 launch() {

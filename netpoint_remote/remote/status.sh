@@ -44,6 +44,8 @@ state() {
         say "done"
     elif is_at_work; then # it began while we looked
         say running
+    elif is_carried_out "$run"; then # somebody removed the lock's file
+        say running
     elif [ "$(first_line "$STATE_DIR/current")" = "$id" ]; then
         say interrupted
     else

@@ -111,8 +111,9 @@ def test_from_any_place_the_rest_of_the_journal_is_told(shut: Server) -> None:
     }
 
 
-def test_a_run_is_followed_as_it_goes(shut: Server) -> None:
-    shut.tell(hook='while ! [ -e "$WORLD/go" ]; do :; done')
+@pytest.mark.parametrize("hook", ["", 'rm -f -- "$STATE_DIR/lock"; '], ids=["locked", "its lock was removed"])
+def test_a_run_is_followed_as_it_goes(shut: Server, hook: str) -> None:
+    shut.tell(hook=f'{hook}while ! [ -e "$WORLD/go" ]; do :; done')
     visit(shut, "start.sh", payload=bundle(shut))
     script = visit_script("follow.sh", (("STATE_DIR", str(shut.state)), ("RUN_ID", "r1"), ("OFFSET", "0")))
     with subprocess.Popen(["sh", "-c", script], env=shut.environment, stdout=subprocess.PIPE, text=True) as process:
