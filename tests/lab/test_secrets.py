@@ -276,16 +276,16 @@ def test_the_run_is_for_root_alone(guarded: Guarded, upgraded: tuple[Run, Proces
 
 @pytest.fixture(scope="module")
 def failed(guarded: Guarded, upgraded: tuple[Run, ProcessLists]) -> tuple[Run, ProcessLists]:
-    """Fail twice: an archive whose upgrade.sh tells all it knows, a checkout whose package index lacks a package."""
+    """Fail twice: an archive whose upgrade.sh tells all it knows, a checkout whose package index is empty."""
     assert upgraded
     sources = guarded.lab.folder / "sources"
     _make_talkative(sources)
-    guarded.git.run(f"echo there-is-no-such-package >>{ROOT}/local_requirements.txt")
-    release = {
-        "archive": str(sources),
-        "git": f"http://git:{REPOSITORY}@{guarded.webs['repository'].place}/netpoint.git",
-    }
-    guarded.write_hosts_file(np1={"release": release})
+    index = f"http://pip:{INDEX}@{guarded.webs['index np2'].place}/nothing"
+    repository = f"http://git:{REPOSITORY}@{guarded.webs['repository'].place}/netpoint.git"
+    guarded.write_hosts_file(
+        np1={"release": {"archive": str(sources), "git": repository}},
+        np2={"environment": {"PIP_INDEX_URL": index, "PIP_TRUSTED_HOST": guarded.git.slot.gateway, "PIP_VERBOSE": "2"}},
+    )
     return guarded.run("upgrade", "--version", "3.7.2", "--yes")
 
 
@@ -304,7 +304,7 @@ def test_a_failing_run_tells_why_and_no_secret(guarded: Guarded, failed: tuple[R
     run, _ = failed
     assert run.statuses == {"np1": "rolled-back", "np2": "rolled-back"}, run.reasons
     assert "upgrade.sh ended with status 1" in run.host("np1")["reason"]
-    assert "there-is-no-such-package" in run.host("np2")["reason"]
+    assert "No matching distribution" in run.host("np2")["reason"]
     assert [name for name, secret in guarded.secrets.items() if secret in run.printed + run.said] == []
 
 
