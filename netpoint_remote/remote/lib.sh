@@ -289,6 +289,7 @@ as_user() {
 # Tell whether a process carries a run out, whatever became of the file that it has locked. The pattern is no argument:
 # grep would find itself.
 is_carried_out() {
+    # shellcheck disable=SC2062 # these are the files; the pattern comes by --file
     say "$1/bundle/main.sh" | grep -q -s -z -x -F --file=- /proc/[0-9]*/cmdline
 }
 
