@@ -14,13 +14,16 @@ keep_unit() {
     say "$2" | write_file "$RUN/before/units/$1.path"
 }
 
-# Put the unit files kept in a folder where they were.
+# Put the unit files kept in a folder where they were; on a full disk what was never changed is as it was.
 put_units_from() {
     for kept in "$1"/*.path; do
         if [ -f "$kept" ]; then
             path=$(cat "$kept")
-            cp -a -- "${kept%.path}" "$path.partial"
-            mv -f -- "$path.partial" "$path"
+            rm -rf -- "$path.partial"
+            if ! cmp -s -- "${kept%.path}" "$path"; then
+                cp -a -- "${kept%.path}" "$path.partial"
+                mv -f -- "$path.partial" "$path"
+            fi
         fi
     done
     systemctl daemon-reload

@@ -253,6 +253,20 @@ def test_a_unit_from_before_virtual_environments_gets_the_example_of_the_release
     assert "systemctl daemon-reload" in server.said
 
 
+def test_a_unit_that_there_was_no_room_to_change_needs_no_room_to_be_put_back(server: Server) -> None:
+    path = server.unit("netpoint", "/usr/local/bin/gunicorn --config /opt/netpoint/gunicorn.py netpoint.wsgi")
+    server.record()
+    before = server.look()
+    path.with_name("netpoint.service.partial").mkdir()
+    assert server.step("update_units", "apply").returncode != 0
+
+    server.replace("cp", "exit 1")
+
+    done = server.step("update_units", "undo")
+
+    assert (done.returncode, differences(before, server.look())) == (0, [])
+
+
 def test_a_unit_that_runs_a_program_of_the_admins_own_is_left_alone(server: Server) -> None:
     server.unit("netpoint", "/usr/local/bin/start-netpoint")
     before = server.look()
