@@ -46,7 +46,7 @@ class Pruning:
         return (
             *(f"backup {backup.id} of {backup.version} ({made(backup)})" for backup in gone.backups),
             *(f"release {tree.version or '?'} in {tree.path} ({tree.size_mb} MB)" for tree in gone.trees),
-            *([f"logs of {len(gone.runs)} older runs"] if gone.runs else []),
+            *([f"logs of {len(gone.runs)} older {'run' if len(gone.runs) == 1 else 'runs'}"] if gone.runs else []),
             *([f"release archives that can be fetched again ({gone.archives_mb} MB)"] if gone.archives_mb else []),
         )
 

@@ -92,20 +92,20 @@ def test_two_servers_of_one_database_exclude_each_other(lab: Lab) -> None:
     server = lab.server("np1", ARCHIVE)
     lab.boot()
     hosts_file = lab.write_hosts_file(release=lab.publish("3.5.0", Fault.MIGRATION_IS_SLOW))
-    _add_twin(hosts_file)
-    first = start_upgrade(lab, "3.5.0", "--limit", "np1")
+    first = start_upgrade(lab, "3.5.0")
     wait_until(lambda: server.run(["pgrep", "-f", "manage.py migrate"], check=False).returncode == 0, fab=first)
+    _make_it_another_machine(hosts_file)
 
-    second = upgrade(lab, "3.5.0", "--limit", "np2")
+    second = upgrade(lab, "3.5.0")
 
     assert (second.exit_code, second.statuses) == (3, {"np2": "refused"}), second.reasons
     assert re.search(r"another run works on this database: netpoint-remote \S+ np1", second.reasons), second.reasons
     assert first.wait().statuses == {"np1": "upgraded"}
 
 
-def _add_twin(hosts_file: Path) -> None:
+def _make_it_another_machine(hosts_file: Path) -> None:
     inventory = yaml.safe_load(hosts_file.read_text())
-    inventory["hosts"]["np2"] = {**inventory["hosts"]["np1"], "state_dir": "/var/lib/another-machine"}
+    inventory["hosts"] = {"np2": {**inventory["hosts"]["np1"], "state_dir": "/var/lib/another-machine"}}
     hosts_file.write_text(yaml.safe_dump(inventory, sort_keys=False))
 
 
@@ -136,6 +136,7 @@ def test_a_database_is_reached_as_netpoint_reaches_it(lab: Lab) -> None:
 
 def _give_the_user_files(server: Server) -> None:
     password = ARCHIVE.database_password.replace("\\", "\\\\").replace(":", "\\:")
+    server.run("systemctl stop netpoint netpoint-rq")
     server.run("mkdir -p /srv/netpoint-home && usermod --home /srv/netpoint-home netpoint")
     server.run("cat >/srv/netpoint-home/.pgpass", text=f"localhost:*:netpoint:netpoint:{password}\n")
     server.run("cat >/srv/netpoint-home/.pg_service.conf", text=SERVICE)
