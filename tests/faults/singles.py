@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -169,6 +170,7 @@ def _archive(damage: Damage) -> Strike:
 
 def _broken_release(fault: ReleaseFault) -> Strike:
     def strike(ground: Ground, step: str) -> Run:  # noqa: ARG001  it breaks where it breaks
+        shutil.rmtree(ground.lab.sources / "netpoint.git", ignore_errors=True)  # of the last broken release
         ground.write_hosts_file(release=ground.lab.publish("3.5.0", fault))
         try:
             return ground.run()
