@@ -115,7 +115,7 @@ WAYS = {
     "a service file of NetPoint's user": '{"NAME": "netpoint", "OPTIONS": {"service": "of netpoint"}}',
     "a password file of NetPoint's user": '{"NAME": "netpoint", "USER": "netpoint", "HOST": "localhost"}',
     "TLS and another port": '{"NAME": "netpoint", "USER": "netpoint", "HOST": "localhost", "PORT": "5433", '
-    '"OPTIONS": {"sslmode": "verify-full", "sslrootcert": "/etc/ssl/certs/ssl-cert-snakeoil.pem"}}',
+    '"OPTIONS": {"sslmode": "verify-full", "sslrootcert": "/etc/tls/server.pem"}}',
 }
 SERVICE = "[of netpoint]\nhost=localhost\nuser=netpoint\ndbname=netpoint\n"
 
@@ -127,8 +127,7 @@ def test_a_database_is_reached_as_netpoint_reaches_it(lab: Lab) -> None:
     _give_the_user_files(server)
     for way, settings in WAYS.items():
         if "5433" in settings:
-            server.run("sed -i 's/^port = .*/port = 5433/' /etc/postgresql/*/main/postgresql.conf")
-            server.run("systemctl restart postgresql")
+            _speak_tls(server)
         _configure(server, settings)
         run = fab(lab, "backup", "--verify", "full")
         assert (run.exit_code, run.statuses) == (0, {"np1": "saved"}), f"{way}: {run.reasons}"
@@ -141,12 +140,17 @@ def _give_the_user_files(server: Server) -> None:
     server.run("cat >/srv/netpoint-home/.pgpass", text=f"localhost:*:netpoint:netpoint:{password}\n")
     server.run("cat >/srv/netpoint-home/.pg_service.conf", text=SERVICE)
     server.run("chmod 600 /srv/netpoint-home/.pgpass && chown -R netpoint: /srv/netpoint-home")
-    name = server.run("hostname").stdout.strip()
+
+
+def _speak_tls(server: Server) -> None:
     server.run(
-        "openssl req -new -x509 -days 2 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-        " -out /etc/ssl/certs/ssl-cert-snakeoil.pem -keyout /etc/ssl/private/ssl-cert-snakeoil.key 2>&1"
-        f" && systemctl reload postgresql # {name}"
+        "mkdir /etc/tls && openssl req -new -x509 -days 2 -nodes -subj /CN=localhost"
+        " -addext subjectAltName=DNS:localhost -out /etc/tls/server.pem -keyout /etc/tls/server.key 2>&1"
+        " && chmod 755 /etc/tls && chown postgres /etc/tls/server.key"
     )
+    settings = "port = 5433\nssl = on\nssl_cert_file = '/etc/tls/server.pem'\nssl_key_file = '/etc/tls/server.key'\n"
+    server.run("cat >>$(ls /etc/postgresql/*/main/postgresql.conf)", text=settings)
+    server.run("systemctl restart postgresql")
 
 
 def _configure(server: Server, settings: str) -> None:

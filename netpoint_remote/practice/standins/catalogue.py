@@ -30,7 +30,7 @@ Functions = dict[tuple[str, int], Callable[..., str | int | float | None]]
 
 def constants(place: Place) -> Functions:
     settings = {"server_version_num": str(VERSION_NUMBER), "server_version": VERSION,
-                "is_superuser": "on" if place.user == SUPERUSER else "off"}  # fmt: skip
+                "port": "5432", "is_superuser": "on" if place.user == SUPERUSER else "off"}  # fmt: skip
     return {
         ("current_database", 0): lambda: place.name,
         ("current_catalog", 0): lambda: place.name,
