@@ -67,7 +67,12 @@ run_disturbed() {
         pause)
             kill -STOP "-$job" 2>/dev/null || :
             pause middle
-            kill -CONT "-$job" 2>/dev/null || :
+            # runuser(1) stops once more when it sees that its child was stopped.
+            for tries in 1 2 3 4 5 6 7 8 9 10; do
+                kill -CONT "-$job" 2>/dev/null || break
+                /bin/sleep 0.1
+            done
+            : "$tries"
             ;;
         run\ *) sh -c "${what#run }" ;;
         *) ;;
