@@ -12,6 +12,8 @@ settings.register_profile("fast", max_examples=25, deadline=None, suppress_healt
 settings.register_profile("ci", max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
+# fixtures of the lab that one process should have alone, for several tests share their servers
+SHARED = frozenset({"upgraded", "results", "guarded", "pair"})
 ACCOUNT = pytest.StashKey[dict[str, Ring]]()
 
 
@@ -27,8 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if ring_of(mark.name for mark in item.iter_markers()) != "lab":
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
-        elif "upgraded" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("upgraded"))
+        elif shared := SHARED & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.xdist_group(f"{item.path}:{min(shared)}"))
 
 
 @pytest.hookimpl(wrapper=True)
