@@ -22,7 +22,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Accountant(config.stash[ACCOUNT]))
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let what takes longest begin first, and what shares servers stay in one process (pytest-xdist)."""
     items.sort(key=lambda item: ring_of(mark.name for mark in item.iter_markers()) != "lab")
