@@ -22,6 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Accountant(config.stash[ACCOUNT]))
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let what takes longest begin first, and what shares servers stay in one process (pytest-xdist)."""
     items.sort(key=lambda item: ring_of(mark.name for mark in item.iter_markers()) != "lab")

@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 __all__ = ["lab_can_run"]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
