@@ -99,6 +99,7 @@ class Database:
     """What PostgreSQL said; `error` when it said nothing. `unapplied` and `ahead` compare its record with the tree.
 
     `identity` names the database, `instance` the running server too: clones of one image share the former.
+    `scratch` is who may make another database (role, superuser, nobody), where that was asked for.
     """
 
     host: str = ""
@@ -110,6 +111,7 @@ class Database:
     server_version_num: int = 0
     size_mb: int = 0
     can_create: bool = True
+    scratch: str = ""
     foreign_owned: int = 0
     in_recovery: bool = False
     applied_count: int = 0
@@ -418,6 +420,7 @@ def _database(lines: _Lines) -> Database:
         server_version_num=lines.number("db.server_version_num"),
         size_mb=lines.number("db.size_mb"),
         can_create=lines.yes("db.can_create") or not lines.has("db.can_create"),
+        scratch=lines.text("db.scratch"),
         foreign_owned=lines.number("db.foreign_owned"),
         in_recovery=lines.yes("db.in_recovery"),
         applied_count=lines.number("db.applied_count"),

@@ -120,7 +120,8 @@ def fingerprint(secret):
 def database_facts(root, product, configuration, sql):
     environment = dict(os.environ, **libpq_environment(database_of(configuration)))
     command = as_service_user(["psql", "-X", "-q", "-A", "-t", "-w", "-f", "-"], environment)
-    sql += os.environ.get("BACKUP_QUESTIONS", "")
+    wants_scratch = bool(os.environ.get("SCRATCH"))
+    sql += os.environ.get("BACKUP_QUESTIONS", "") + (SCRATCH_QUESTIONS if wants_scratch else "")
     try:
         done = subprocess.run(
             command,
@@ -142,8 +143,32 @@ def database_facts(root, product, configuration, sql):
     for name, value in answered:
         if name != "db.applied":
             yield name, value
+    if wants_scratch:
+        yield "db.scratch", who_makes_scratch(dict(answered))
     for fact in migration_facts(os.path.join(root, product), applied):
         yield fact
+
+
+SCRATCH_QUESTIONS = """
+SELECT 'db.creates=' || (rolcreatedb OR rolsuper) FROM pg_roles WHERE rolname = current_user;
+SELECT 'db.server_port=' || current_setting('port');
+"""
+
+
+def who_makes_scratch(answered):
+    """Return who may make a scratch database: NetPoint's role, the superuser where the cluster is on this server."""
+    if answered.get("db.creates") == "true":
+        return "role"
+    cluster = answered.get("db.identity", "").split("/")[0]
+    if not cluster:
+        return "nobody"
+    asked = ["runuser", "-u", "postgres", "--", "psql", "-X", "-q", "-A", "-t", "-w", "-d", "postgres"]
+    asked += ["-p", answered.get("db.server_port", ""), "-c", "SELECT system_identifier FROM pg_control_system()"]
+    try:
+        done = subprocess.run(asked, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=TIMEOUT)
+    except (OSError, subprocess.TimeoutExpired):
+        return "nobody"
+    return "superuser" if done.stdout.decode("utf-8", "replace").strip() == cluster else "nobody"
 
 
 def as_service_user(command, environment):

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Look at a server and change nothing: everything the planning needs, in one visit (the design, "On the server").
-: "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${CRON_DIR:?}" "${PYTHON?}" "${HEALTH_URL?}" "${HEALTH_HEADERS?}" "${VERSION?}" "${BACKUPS?}"
+: "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${CRON_DIR:?}" "${PYTHON?}" "${HEALTH_URL?}" "${HEALTH_HEADERS?}" "${VERSION?}" "${BACKUPS?}" "${SCRATCH?}"
 export PYTHONDONTWRITEBYTECODE=1
 
 probe_server() {
@@ -200,7 +200,7 @@ probe_configuration() {
     export HEALTH_HEADERS
     SERVICE_USER=$(systemctl show -p User "${SERVICES%% *}" 2>/dev/null | sed -n 's/^User=//p')
     BACKUP_QUESTIONS=$(backup_questions)
-    export SERVICE_USER BACKUP_QUESTIONS
+    export SERVICE_USER BACKUP_QUESTIONS SCRATCH
     "$python" -c "$program" facts "$ROOT" "$PRODUCT" "$(bundled facts.sql)" "$HEALTH_URL" || :
 }
 

@@ -74,8 +74,11 @@ def _visit_text(name: str, bundled: tuple[str, ...]) -> str:
     return text_of("lib.sh") + (function if bundled else "") + text_of(name)
 
 
-def probe_script(host: Host, version: str | None, *, backups: bool = False) -> str:
-    """Return the probe of one host; `version` is what it shall be upgraded to, `backups` asks for those too."""
+def probe_script(host: Host, version: str | None, *, backups: bool = False, scratch: bool = False) -> str:
+    """Return the probe of one host, which shall be upgraded to `version`.
+
+    `backups` asks for those too, `scratch` for who may make a database to try a dump in.
+    """
     variables = (
         ("ROOT", str(host.root)),
         ("PRODUCT", host.product.name),
@@ -88,6 +91,7 @@ def probe_script(host: Host, version: str | None, *, backups: bool = False) -> s
         ("HEALTH_HEADERS", _headers(host)),
         ("VERSION", version or ""),
         ("BACKUPS", "yes" if backups else ""),
+        ("SCRATCH", "yes" if scratch else ""),
     )
     return visit_script("probe.sh", variables, bundled=("ask.py", "facts.sql"))
 

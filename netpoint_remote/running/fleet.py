@@ -243,7 +243,8 @@ class FleetRun:
     def _look_at(self, host: Host, connector: Connector) -> _Looked:
         try:
             with Line(connector, host, self.observer.on_event) as line:
-                facts = look(line, self.request.target, backups=self.request.command == "rollback")
+                request = self.request
+                facts = look(line, request.target, backups=request.command == "rollback", scratch=request.verify)
             return self._judged(host, facts)
         except (ConnectError, LineLost) as error:
             return _Looked(None, HostReport(name=host.name, status=Status.UNREACHABLE, reason=str(error)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from netpoint_remote.errors import ConnectError, LineLost, RemoteFailed, SudoRefused, Unreachable
 from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.facts import Facts, parse_facts
-from netpoint_remote.planning.goal import Decision, Goal, GoBack, decide
+from netpoint_remote.planning.goal import BackUp, Decision, Goal, GoBack, decide
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method
 from netpoint_remote.reporting.event import Event, Kind
@@ -87,14 +87,14 @@ class Line:
         self.lose()
 
 
-def look(line: Line, version: str | None, *, backups: bool = False) -> Facts:
+def look(line: Line, version: str | None, *, backups: bool = False, scratch: bool = False) -> Facts:
     """Probe a host in one round trip; a lost line is tried once more, for a probe changes nothing.
 
     Raises:
         ConnectError: as connecting does.
         RemoteFailed: when the probe did not come to its end.
     """
-    script = probe_script(line.host, version, backups=backups)
+    script = probe_script(line.host, version, backups=backups, scratch=scratch)
     try:
         done = line.session().visit(script, silence=PROBE_SILENCE, seconds=LONGEST_LOOK)
     except LineLost:
@@ -159,7 +159,8 @@ def _recovered(order: Order, line: Line) -> Order:
     if status not in SETTLED:
         raise RemoteFailed(f"the interrupted run {interrupted} could not be undone: {reason}")
     version = case.target.text if case.target else None
-    facts = look(line, version, backups=isinstance(order.goal, GoBack))
+    goal = order.goal
+    facts = look(line, version, backups=isinstance(goal, GoBack), scratch=isinstance(goal, BackUp) and goal.verify)
     return replace(order, decision=decide(order.goal, host, facts, case.last_minors))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 LOCKS = Path("/run/lock/netpoint-remote-lab")
+TO_HERE, BETWEEN = "host0", "between"  # a server's cables: to this machine, to another server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,22 +59,32 @@ def lay_cable(slot: Slot) -> Path:
     """Make the slot's network namespace and its link to this machine; return the namespace's path."""
     remove_cable(slot)
     _ip("netns", "add", slot.name)
-    _ip("link", "add", slot.name, "type", "veth", "peer", "name", "host0", "netns", slot.name)
+    _ip("link", "add", slot.name, "type", "veth", "peer", "name", TO_HERE, "netns", slot.name)
     _ip("address", "add", f"{slot.gateway}/24", "dev", slot.name)
     _ip("link", "set", slot.name, "up")
-    _ip("-n", slot.name, "address", "add", f"{slot.address}/24", "dev", "host0")
+    _ip("-n", slot.name, "address", "add", f"{slot.address}/24", "dev", TO_HERE)
     _ip("-n", slot.name, "link", "set", "lo", "up")
     plug(slot)
     return Path("/run/netns") / slot.name
 
 
-def unplug(slot: Slot) -> None:
-    """Let every packet to and from the server vanish, as a pulled cable does."""
-    _ip("-n", slot.name, "link", "set", "host0", "down")
+def unplug(slot: Slot, cable: str = TO_HERE) -> None:
+    """Let every packet on this cable of the server vanish, as a pulled one does."""
+    _ip("-n", slot.name, "link", "set", cable, "down")
 
 
-def plug(slot: Slot) -> None:
-    _ip("-n", slot.name, "link", "set", "host0", "up")
+def plug(slot: Slot, cable: str = TO_HERE) -> None:
+    _ip("-n", slot.name, "link", "set", cable, "up")
+
+
+def join(one: Slot, other: Slot) -> tuple[str, str]:
+    """Lay a cable between two servers; return the address of each on it."""
+    ends = {slot: f"198.19.{one.number}.{host}" for slot, host in ((one, 1), (other, 2))}
+    _ip("link", "add", BETWEEN, "netns", one.name, "type", "veth", "peer", "name", BETWEEN, "netns", other.name)
+    for slot, address in ends.items():
+        _ip("-n", slot.name, "address", "add", f"{address}/24", "dev", BETWEEN)
+        _ip("-n", slot.name, "link", "set", BETWEEN, "up")
+    return ends[one], ends[other]
 
 
 def remove_cable(slot: Slot) -> None:

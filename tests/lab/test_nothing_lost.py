@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from tests.lab.asking import active, served_version, wait_until_serving
 from tests.lab.netpoint.install import ROOT, Installation
 from tests.lab.netpoint.releases import Fault
+from tests.lab.network import BETWEEN, join, plug, unplug
 from tests.lab.operator import fab, start_upgrade, upgrade, wait_until
 from tests.lab.test_stories import Memory
 
@@ -131,6 +133,57 @@ def test_a_database_is_reached_as_netpoint_reaches_it(lab: Lab) -> None:
         _configure(server, settings)
         run = fab(lab, "backup", "--verify", "full")
         assert (run.exit_code, run.statuses) == (0, {"np1": "saved"}), f"{way}: {run.reasons}"
+
+
+def test_a_database_on_another_machine_is_upgraded_and_comes_back(lab: Lab) -> None:
+    """NetPoint's server has no PostgreSQL; in the migration the cable to it is pulled, then it is restarted."""
+    server, elsewhere = lab.server("np1", ARCHIVE), lab.server("np2", ARCHIVE)
+    lab.boot()
+    _use_database_of(elsewhere, server)
+    memory = Memory.of(server, database=elsewhere)
+    lab.write_hosts_file(release=lab.publish("3.5.0", Fault.MIGRATION_IS_SLOW))
+    disturbed = start_upgrade(lab, "3.5.0", "--limit", "np1")
+    wait_until(lambda: _sleeps(elsewhere), fab=disturbed)
+    unplug(elsewhere.slot, BETWEEN)
+    time.sleep(5)
+    plug(elsewhere.slot, BETWEEN)
+    assert _sleeps(elsewhere)
+    elsewhere.run("systemctl restart postgresql")
+    failed = disturbed.wait()
+    assert failed.statuses == {"np1": "rolled-back"}, failed.reasons
+    memory.check_all_is_as_it_was()
+
+    lab.write_hosts_file()
+    run = upgrade(lab, "3.5.0", "--limit", "np1")
+    assert run.statuses == {"np1": "upgraded"}, run.reasons
+    assert served_version(server) == "3.5.0"
+    full = ("backup", "--verify", "full", "--limit", "np1")
+    refused = fab(lab, *full)
+    assert (refused.statuses, "ALTER ROLE ... CREATEDB" in refused.reasons) == ({"np1": "refused"}, True)
+    elsewhere.run(["psql", "-qc", "ALTER ROLE netpoint CREATEDB"], user="postgres")
+    assert fab(lab, *full).statuses == {"np1": "saved"}
+
+    back = fab(lab, "rollback", "--yes", "--limit", "np1")
+    assert back.statuses == {"np1": "restored"}, back.reasons
+    wait_until_serving(server)
+    memory.check_all_is_as_it_was()
+
+
+def _sleeps(database: Server) -> bool:
+    """Tell whether the slow migration is at work."""
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"
+    return database.run(["psql", "-XAtc", asked], user="postgres").stdout.strip() == "1"
+
+
+def _use_database_of(elsewhere: Server, server: Server) -> None:
+    """Let NetPoint on `server` use the database of `elsewhere`, whose own NetPoint is gone."""
+    here, there = join(server.slot, elsewhere.slot)
+    elsewhere.run("systemctl disable --now netpoint netpoint-rq 2>&1")
+    elsewhere.run("echo \"listen_addresses = '*'\" >>$(ls /etc/postgresql/*/main/postgresql.conf)")
+    elsewhere.run(f"echo host all all {here}/32 scram-sha-256 >>$(ls /etc/postgresql/*/main/pg_hba.conf)")
+    elsewhere.run("systemctl restart postgresql")
+    server.run("systemctl stop netpoint netpoint-rq && systemctl disable --now postgresql 2>&1")
+    _configure(server, f"{{**DATABASE, 'HOST': '{there}'}}")
 
 
 def _give_the_user_files(server: Server) -> None:

@@ -46,9 +46,10 @@ UNTOUCHED = ("dcim_site", "dcim_sitegroup", "dcim_cable", "extras_objectchange",
 
 @dataclass
 class Memory:
-    """What a server was like before."""
+    """What a server was like before, and its database, which may be another server's."""
 
     server: Server
+    database: Server
     cookie: str = ""
     own_files: dict[str, dict[str, str]] = field(default_factory=dict)
     rows: dict[str, list[str]] = field(default_factory=dict)
@@ -56,20 +57,21 @@ class Memory:
     folder: str = ""
 
     @classmethod
-    def of(cls, server: Server) -> Memory:
+    def of(cls, server: Server, *, database: Server | None = None) -> Memory:
         return cls(
             server=server,
+            database=database or server,
             cookie=log_in(server),
             own_files=_own_files(server),
-            rows=rows(server),
-            migrations=migrations(server),
+            rows=rows(database or server),
+            migrations=migrations(database or server),
             folder=current(server),
         )
 
     def check_all_is_as_it_was(self) -> None:
         """Check that the old release serves the same rows, as if nothing had happened."""
-        assert rows(self.server) == self.rows
-        assert migrations(self.server) == self.migrations
+        assert rows(self.database) == self.rows
+        assert migrations(self.database) == self.migrations
         assert current(self.server) == self.folder
         assert active(self.server) == UP
         assert served_version(self.server) == "3.4.9"

@@ -127,6 +127,16 @@ def test_a_backup_of_this_very_release_changes_database_and_files_only() -> None
     assert not {"flip_link", "mark_rolled_back"} & names
 
 
+@pytest.mark.parametrize(("scratch", "refused"), [("nobody", True), ("superuser", False), ("role", False)])
+def test_a_dump_is_tried_only_where_somebody_may_make_a_database(scratch: str, refused: bool) -> None:  # noqa: FBT001
+    seen = replace(upgraded(), database=replace(upgraded().database, scratch=scratch))
+
+    decision = decide(BackUp(verify=True), host(), seen, {})
+
+    assert ("scratch-database" in {problem.code for problem in decision.problems}) == refused
+    assert (decision.plan is None) == refused
+
+
 def test_a_backup_opens_no_window() -> None:
     for verify in (False, True):
         plan = decide(BackUp(verify=verify), host(), upgraded(), {}).plan

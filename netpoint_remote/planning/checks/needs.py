@@ -124,6 +124,16 @@ def database_can_be_migrated(case: Case) -> Problems:
         )
 
 
+def scratch_can_be_made(case: Case) -> Problems:
+    if case.facts.database.scratch == "nobody":
+        yield error(
+            "scratch-database",
+            "--verify full restores the dump into a scratch database, and NetPoint's role may not create one "
+            "(nor is the database on this server, where its superuser could)",
+            "ALTER ROLE ... CREATEDB on the database server, or leave --verify full out",
+        )
+
+
 def rows_fit_the_migrations(case: Case) -> Problems:
     """Rows that known migrations stop at (release notes of 3.2 and 3.4)."""
     database, prefix = case.facts.database, case.host.product.environment_prefix
