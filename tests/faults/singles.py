@@ -143,9 +143,9 @@ def _redis_down(ground: Ground, step: str) -> Run:
     try:
         return ground.run()
     finally:
-        # systemd gives a worker up that died too often.
+        # systemd gives a worker up that died too often, and lets another wait.
         ground.server.run(
-            "systemctl start redis-server; systemctl reset-failed netpoint-rq; systemctl start netpoint-rq"
+            "systemctl start redis-server; systemctl reset-failed netpoint-rq; systemctl restart netpoint-rq"
         )
 
 

@@ -158,6 +158,14 @@ def test_a_service_that_does_not_come_back_keeps_no_other_from_it(server: Server
     assert (done.returncode, server.active, server.reason) == (1, ["netpoint"], "systemctl could not start netpoint-rq")
 
 
+def test_a_service_that_dies_again_is_told(stopped: Server) -> None:
+    (stopped.world / "units/netpoint-rq.service.fades").touch()
+
+    assert stopped.step("stop_services", "undo").returncode == 0
+    told = "warning stop_services netpoint-rq was started again and is inactive: journalctl -u netpoint-rq"
+    assert stopped.journal[-2:] == ["window-closed stop_services ", told]
+
+
 def test_an_old_release_that_does_not_answer_is_told(stopped: Server) -> None:
     stopped.tell(page="page.error=connection refused\n", pace="20\n")
 

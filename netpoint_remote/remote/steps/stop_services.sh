@@ -47,6 +47,11 @@ undo() {
     [ -z "$failed" ] || fail "systemctl could not start$failed"
     if grep -q -v timer "$RUN/before/active"; then wait_for_login "$OLD" 90 || fail "the old release was started and does not answer"; fi
     if [ -n "$opened" ]; then journal window-closed ''; fi
+    # shellcheck disable=SC2013 # as above
+    for unit in $(cat "$RUN/before/active"); do
+        state=$(systemctl is-active "$unit" || :)
+        [ "$state" = active ] || journal warning "$unit was started again and is $state: journalctl -u $unit"
+    done
 }
 
 by_hand() {
