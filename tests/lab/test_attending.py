@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.faults.clock import clock_library
 from tests.lab.asking import served_version, wait_until_serving
 from tests.lab.netpoint.releases import Fault
 from tests.lab.operator import Fab, Run, fab, start_upgrade, wait_until
 from tests.lab.test_stories import ARCHIVE, Memory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.lab.lab import Lab
@@ -23,6 +27,14 @@ def elsewhere(tmp_path: Path) -> Path:
     home = tmp_path / "elsewhere"
     home.mkdir()
     return home
+
+
+@pytest.fixture
+def small(elsewhere: Path) -> Iterator[Path]:
+    """Return the home of another workstation, on a disk of its own that is soon full."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "small", elsewhere], check=True)
+    yield elsewhere
+    subprocess.run(["umount", "--lazy", elsewhere], check=True)
 
 
 def _slow(lab: Lab) -> Memory:
@@ -88,3 +100,24 @@ def _stop_at(lab: Lab, elsewhere: Path, memory: Memory, step: str) -> None:
     memory.check_all_is_as_it_was()
     after = _status(lab, elsewhere)
     assert (after["status"], after["run"]["result"], after["to"]) == ("idle", "rolled-back", "3.4.9")
+
+
+def test_a_workstation_without_room_and_with_a_wrong_clock_brings_the_run_to_its_end(lab: Lab, small: Path) -> None:
+    memory = _slow(lab)
+    clock = {"LD_PRELOAD": str(clock_library()), "FAKETIME": "-400d"}
+    options = ("--version", "3.5.0", "--yes")
+    started = Fab(lab, "upgrade", *options, environment=clock, workstation=small)
+    _wait_for_step(lab, lab.folder, memory, "run_upgrade", fab=started)
+    with suppress(OSError), (small / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(4096))
+
+    run = started.wait()
+
+    assert (run.exit_code, run.statuses) == (0, {"np1": "upgraded"}), run.reasons
+    assert run.report["run_id"] < "2026"
+    assert "No space left on device; this screen is all there is" in run.said
+    assert served_version(memory.server) == "3.5.0"
+    (small / "filler").unlink()
+    again = fab(lab, "upgrade", *options, workstation=small)
+    assert (again.exit_code, again.statuses) == (0, {"np1": "unchanged"}), again.reasons
