@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatch
 
 from netpoint_remote.planning.plan import ARCHIVE_STEPS, GIT_STEPS, ROLLBACK_STEPS, Step
 from tests.lab.netpoint.install import Installation
@@ -12,9 +13,10 @@ from tests.lab.netpoint.install import Installation
 class Journey:
     """A plan: its steps, the command that has a server carry it out, and the ends it may come to.
 
-    `only` names the faults that it meets, by patterns. `begin` brings a fresh installation to where the
-    journey starts. `forth` is the release that serves after it, `back` the one that serves when it is
-    undone; a report says `done` or `undone` of it, and `again` when the same command is given once more.
+    `only` names the faults that it meets, `without` those of them that it does not, by patterns. `begin`
+    brings a fresh installation to where the journey starts. `forth` is the release that serves after it,
+    `back` the one that serves when it is undone; a report says `done` or `undone` of it, and `again` when
+    the same command is given once more.
     """
 
     name: str
@@ -28,6 +30,13 @@ class Journey:
     undone: str = "rolled-back"
     again: str = "unchanged"
     only: tuple[str, ...] = ("*",)
+    without: tuple[str, ...] = ()
+
+    def meets(self, fault: str) -> bool:
+        """Tell whether a fault is tried on it."""
+        return any(fnmatch(fault, pattern) for pattern in self.only) and not any(
+            fnmatch(fault, pattern) for pattern in self.without
+        )
 
     @property
     def step_names(self) -> tuple[str, ...]:
@@ -37,9 +46,12 @@ class Journey:
 UPGRADE = ("upgrade", "--version", "3.5.0", "--yes")
 ROLLBACK = ("rollback", "--to", "3.4.9", "--yes")
 ARCHIVE, GIT = Installation("3.4.9"), Installation("3.4.9", method="git")
+RUNNERS = ("journal *", "lock file *", "silence *", "cable *")
+"""Faults that strike the runner alone, or the line: of the two upgrades one is enough."""
+
 UPGRADES = (
     Journey(name="archive", steps=ARCHIVE_STEPS, installation=ARCHIVE, command=UPGRADE),
-    Journey(name="git", steps=GIT_STEPS, installation=GIT, command=UPGRADE),
+    Journey(name="git", steps=GIT_STEPS, installation=GIT, command=UPGRADE, without=RUNNERS),
 )
 
 
@@ -55,7 +67,7 @@ def _rollback(name: str, installation: Installation, *needless: str) -> Journey:
         forth="3.4.9",
         done="restored",
         again="refused",
-        only=("command fails, middle", "power cut, middle"),
+        only=("command fails, middle", "power cut, middle", "connection cut", "workstation killed", "second operator"),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from tests.faults.faults import Fault, step_faults
@@ -27,12 +26,7 @@ USUAL_PAUSE = 30
 
 def all_jobs() -> list[Job]:
     """Return every job, in the order of the table."""
-    return [
-        job
-        for journey in JOURNEYS
-        for job in (*_walks(journey), *_cells(journey))
-        if any(fnmatch(job.fault, pattern) for pattern in journey.only)
-    ]
+    return [job for journey in JOURNEYS for job in (*_walks(journey), *_cells(journey)) if journey.meets(job.fault)]
 
 
 def _walks(journey: Journey) -> Iterator[Job]:

@@ -1,5 +1,5 @@
 bind = "127.0.0.1:8001"
-workers = 2
+workers = 1
 threads = 3
 timeout = 120
 max_requests = 5000
