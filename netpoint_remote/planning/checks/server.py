@@ -87,7 +87,8 @@ def folder_is_free(case: Case) -> Problems:
 
 
 def checkout_is_clean(case: Case) -> Problems:
-    if case.method is Method.GIT and case.facts.dirty:
+    # What a run has left half-way is undone first, and looked at again.
+    if case.method is Method.GIT and case.facts.dirty and not (case.facts.interrupted or case.facts.lock_held):
         shown = ", ".join(line.strip() for line in case.facts.dirty[:3])
         yield error(
             "checkout",

@@ -4,6 +4,7 @@
 
 begun=$RUN/checkout.begun
 owners=$RUN/checkout.owners
+added=$RUN/checkout.added
 
 clean() {
     [ -z "$(checkout status --porcelain --untracked-files=no)" ]
@@ -16,6 +17,10 @@ check() {
 apply() {
     clean || give_up "the checkout has local changes that it had not when it was looked at"
     [ -f "$owners" ] || remember_owners >"$owners"
+    if ! [ -f "$added" ]; then
+        remember_added >"$added.partial"
+        mv -- "$added.partial" "$added"
+    fi
     : >"$begun"
     if ! check_out "$(wanted)"; then
         # Git refuses before it begins; what it began is undone.
@@ -49,15 +54,32 @@ give_back() {
     (cd -- "$ROOT" && xargs -0 -r -n 3 sh -c 'chown -h -- "$1" "$3" && chmod -- "$2" "$3"' sh <"$owners")
 }
 
-# What was cut off in its middle is first completed: then git knows every file that it has written. The tree was clean.
+# What the release adds, each name ended by a NUL: cut off in its middle, git does not know which of them it has written.
+remember_added() {
+    # shellcheck disable=SC2016 # it expands in the shell that xargs starts
+    checkout diff -z --name-only --no-renames --diff-filter=A HEAD "$COMMIT" | (
+        cd -- "$ROOT" && xargs -0 -r sh -c 'for path in "$@"; do [ -e "$path" ] || [ -L "$path" ] || printf "%s\0" "$path"; done' sh
+    )
+}
+
+remove_added() {
+    if ! [ -f "$added" ]; then return 0; fi
+    # shellcheck disable=SC2016 # it expands in the shell that xargs starts
+    (cd -- "$ROOT" && xargs -0 -r sh -c 'rm -f -- "$@"; for path in "$@"; do rmdir -p -- "$(dirname -- "$path")" 2>/dev/null || :; done' sh <"$added")
+}
+
+# The tree was clean, so what differs is the release's. On a full disk what it added makes room for what it replaced,
+# and what comes back first for the rest.
 undo() {
-    if [ -f "$begun" ]; then
+    if [ -f "$begun" ] || [ "$(checkout rev-parse HEAD)" = "$COMMIT" ]; then
+        : >"$begun"
         rm -f -- "$ROOT/.git/index.lock"
-        check_out -f "$(wanted)"
+        remove_added
+        old=$(cat "$RUN/before/ref")
+        check_out -f "$old" || check_out -f "$old" || { [ "$(checkout rev-parse HEAD)" = "$(checkout rev-parse "$old^{commit}")" ] && clean; }
     fi
-    check_out "$(cat "$RUN/before/ref")"
     give_back
-    rm -f -- "$begun" "$owners"
+    rm -f -- "$begun" "$owners" "$added"
 }
 
 by_hand() {
