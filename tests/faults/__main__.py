@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Do what the command line says; 1 when a cell is wrong."""
     arguments = _parse()
-    jobs = [job for job in all_jobs() if _is_asked_for(job, arguments)]
+    jobs = [job for job in all_jobs(everything=arguments.everything) if _is_asked_for(job, arguments)]
     if arguments.list:
         print("\n".join(f"{job.journey.name:8} {job.fault:28} {job.step}" for job in jobs))
         return 0
@@ -76,6 +76,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, help="also write every cell to this file, as JSON")
     parser.add_argument("--summary", type=Path, help="also write a row a fault to this file, in Markdown")
     parser.add_argument("--shuffle", type=int, default=0, metavar="SEED", help="in another order")
+    parser.add_argument(
+        "--everything", action="store_true", help="also faults of one upgrade that the other meets in the same steps"
+    )
     parser.add_argument("--list", action="store_true", help="only say what would be done")
     return parser.parse_args()
 

@@ -13,10 +13,10 @@ from tests.lab.netpoint.install import Installation
 class Journey:
     """A plan: its steps, the command that has a server carry it out, and the ends it may come to.
 
-    `only` names the faults that it meets, `without` those of them that it does not, by patterns. `begin`
-    brings a fresh installation to where the journey starts. `forth` is the release that serves after it,
-    `back` the one that serves when it is undone; a report says `done` or `undone` of it, and `again` when
-    the same command is given once more.
+    `only` names the faults that it meets, `seldom` those of them that it meets when all are asked for, by
+    patterns. `begin` brings a fresh installation to where the journey starts. `forth` is the release that
+    serves after it, `back` the one that serves when it is undone; a report says `done` or `undone` of it,
+    and `again` when the same command is given once more.
     """
 
     name: str
@@ -30,12 +30,13 @@ class Journey:
     undone: str = "rolled-back"
     again: str = "unchanged"
     only: tuple[str, ...] = ("*",)
-    without: tuple[str, ...] = ()
+    seldom: tuple[str, ...] = ()
 
-    def meets(self, fault: str) -> bool:
+    def meets(self, fault: str, *, everything: bool) -> bool:
         """Tell whether a fault is tried on it."""
+        left_out = () if everything else self.seldom
         return any(fnmatch(fault, pattern) for pattern in self.only) and not any(
-            fnmatch(fault, pattern) for pattern in self.without
+            fnmatch(fault, pattern) for pattern in left_out
         )
 
     @property
@@ -46,12 +47,15 @@ class Journey:
 UPGRADE = ("upgrade", "--version", "3.5.0", "--yes")
 ROLLBACK = ("rollback", "--to", "3.4.9", "--yes")
 ARCHIVE, GIT = Installation("3.4.9"), Installation("3.4.9", method="git")
-RUNNERS = ("journal *", "lock file *", "silence *", "cable *")
-"""Faults that strike the runner alone, or the line: of the two upgrades one is enough."""
+OF_BOTH = (
+    *("journal *", "lock file *", "silence *", "cable *"),
+    *("database restarted", "Redis down", "disk full (state)*", "disk full (units)*", "disk full (cron)*"),
+)
+"""Faults that strike the runner, the line, or steps that both upgrades have: one of the two meets them."""
 
 UPGRADES = (
     Journey(name="archive", steps=ARCHIVE_STEPS, installation=ARCHIVE, command=UPGRADE),
-    Journey(name="git", steps=GIT_STEPS, installation=GIT, command=UPGRADE, without=RUNNERS),
+    Journey(name="git", steps=GIT_STEPS, installation=GIT, command=UPGRADE, seldom=OF_BOTH),
 )
 
 

@@ -24,9 +24,14 @@ USUAL_PAUSE = 30
 """Seconds that NetPoint's units wait before they start again, as its documentation has them."""
 
 
-def all_jobs() -> list[Job]:
-    """Return every job, in the order of the table."""
-    return [job for journey in JOURNEYS for job in (*_walks(journey), *_cells(journey)) if journey.meets(job.fault)]
+def all_jobs(*, everything: bool = True) -> list[Job]:
+    """Return every job, in the order of the table; those that tell little new only where everything is asked for."""
+    return [
+        job
+        for journey in JOURNEYS
+        for job in (*_walks(journey), *_cells(journey))
+        if journey.meets(job.fault, everything=everything)
+    ]
 
 
 def _walks(journey: Journey) -> Iterator[Job]:
