@@ -89,9 +89,13 @@ def _back_up(goal: BackUp, case: Case) -> Decision:
 
 def _go_back(goal: GoBack, case: Case) -> Decision:
     problems = find_problems(case, for_goal="rollback")
-    problems += tuple(way_back_problems(case, goal.to, accept_loss=goal.accept_loss))
-    problems = tuple(sorted(problems, key=lambda problem: not problem.blocks))
     backup = choose_backup(case.facts, goal.to)
+    if case.facts.interrupted and case.facts.backups:
+        # Where it leads is decided once that run is settled; until then the plan says what steps there are.
+        backup = backup or case.facts.backups[0]
+    else:
+        problems += tuple(way_back_problems(case, goal.to, accept_loss=goal.accept_loss))
+    problems = tuple(sorted(problems, key=lambda problem: not problem.blocks))
     blocked = backup is None or any(problem.blocks for problem in problems)
     return Decision(
         case=case,

@@ -131,7 +131,11 @@ def carry_out(order: Order, connector: Connector, emit: Emit) -> HostReport:
 
 def _carry_out(order: Order, line: Line, record: Record) -> HostReport:
     if order.case.facts.interrupted:
-        order = _recovered(order, line)
+        order, settled = _recovered(order, line)
+        here = order.case.facts.disk_version
+        if settled is Status.RESTORED and isinstance(order.goal, GoBack) and order.goal.to in {None, here}:
+            order = replace(order, decision=replace(order.decision, problems=(), to_version=here))
+            return _report(order, record, settled, "the interrupted way back was carried to its end")
         if order.decision.blocked:
             return _report(order, record, Status.REFUSED, order.decision.blocked[0].message)
         if order.decision.as_asked:
@@ -149,8 +153,8 @@ def _carry_out(order: Order, line: Line, record: Record) -> HostReport:
     return _report(order, record, status, reason, log=log)
 
 
-def _recovered(order: Order, line: Line) -> Order:
-    """Let the server undo what an interrupted run left behind, then look and decide again."""
+def _recovered(order: Order, line: Line) -> tuple[Order, Status]:
+    """Let the server settle what an interrupted run left behind, then look and decide again; say how it was settled."""
     case = order.case
     host, interrupted = case.host, case.facts.run_id
     line.tell(Kind.NOTE, f"undoing what the interrupted run {interrupted} left behind")
@@ -161,7 +165,7 @@ def _recovered(order: Order, line: Line) -> Order:
     version = case.target.text if case.target else None
     goal = order.goal
     facts = look(line, version, backups=isinstance(goal, GoBack), scratch=isinstance(goal, BackUp) and goal.verify)
-    return replace(order, decision=decide(order.goal, host, facts, case.last_minors))
+    return replace(order, decision=decide(order.goal, host, facts, case.last_minors)), status
 
 
 SETTLED = {Status.ROLLED_BACK, Status.UPGRADED, Status.RESTORED, Status.SAVED}

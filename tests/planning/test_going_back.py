@@ -105,6 +105,18 @@ def test_an_ill_netpoint_may_go_back() -> None:
     assert "way-back" not in {problem.code for problem in decide(GoBack(), host(), ill, {}).problems}
 
 
+def test_where_an_interrupted_way_back_leads_is_decided_once_it_is_settled() -> None:
+    """Its database and its release may be back already."""
+    cut = facts("3.4.9", backups=upgraded().backups, releases=RELEASES, run_id="r9", run_result="")
+
+    for to in (None, "3.4.9"):
+        decision = decide(GoBack(to=to), host(), cut, {})
+        assert "way-back" not in {problem.code for problem in decision.problems}
+        assert decision.plan is not None
+        settled = decide(GoBack(to=to), host(), replace(cut, run_result="restored"), {})
+        assert {problem.code for problem in settled.blocked} == {"way-back"}
+
+
 # ---- the plans
 
 
