@@ -206,7 +206,7 @@ def test_no_secret_is_left_behind(upgraded: Upgraded) -> None:
         assert secret_key not in here
         for secret in (secret_key, ARCHIVE.database_password):
             kept = server.run(
-                ["grep", "-rlF", "--", secret, "/var/lib/netpoint-remote", "/tmp", "/var/tmp"], check=False
+                ["grep", "-rlF", "--file=-", "/var/lib/netpoint-remote", "/tmp", "/var/tmp"], text=secret, check=False
             )
             assert kept.stdout == ""
 
