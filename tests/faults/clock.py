@@ -9,8 +9,11 @@ from tests.lab.servers import LabError
 
 LIBRARY = "faketime/libfaketime.so.1"
 PLACE = "usr/lib/libfaketime.so.1"
-SPARED = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1", "FAKETIME_CACHE_DURATION": "1"}
-"""What counts seconds goes on counting them, and files keep their times."""
+SPARED = {"NO_FAKE_STAT": "1", "FAKETIME_CACHE_DURATION": "1"}
+"""Files keep their times. To spare the counting of seconds as well breaks `time.sleep` of Python 3.11."""
+
+NOTHING_SHARED = "[Service]\nReadOnlyPaths=/dev/shm\n"
+"""The library shares the hour where it can, and tidies up when a process ends; for that, sshd's sandbox kills."""
 
 HOUR = 3600
 
@@ -30,6 +33,9 @@ def install_clock(root: Path) -> None:
     manager = root / "etc/systemd/system.conf.d/clock.conf"
     manager.parent.mkdir(parents=True, exist_ok=True)
     manager.write_text(f"[Manager]\nDefaultEnvironment={settings}\n")
+    sshd = root / "usr/local/lib/systemd/system/ssh.service.d/clock.conf"
+    sshd.parent.mkdir(parents=True, exist_ok=True)
+    sshd.write_text(NOTHING_SHARED)
     (root / "etc/environment").write_text(settings.replace(" ", "\n") + "\n")
 
 

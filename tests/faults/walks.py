@@ -54,7 +54,10 @@ class Walk:
         while (point := self._next_point()) is not None:
             wrong[f"{self.name}, {point.when}", point.step] = self.at_point(point)
             self.ground.orders.go_on()
-        result = judge(self.ground, end, self.end(), SETTLED)
+        run = self.end()
+        if not wrong:
+            raise LabError(f"the run came to no step: {run.reasons if run else 'nothing was said'}")
+        result = judge(self.ground, end, run, SETTLED)
         return {cell: Result(result.became, (*said, *result.wrong)) for cell, said in wrong.items()}
 
     def _next_point(self) -> Point | None:
