@@ -75,6 +75,18 @@ def _step_faults() -> Iterator[Fault]:
         yield Fault(
             name=f"power cut, {when}", strike=_power_cut(when), expected=lambda _step: Expectation(may_not_know=True)
         )
+    yield Fault(
+        name="power cut in the undo",
+        strike=_power_cut_while_undone,
+        strikes_at=_undoes_much,
+        expected=lambda _step: Expectation(may_not_know=True),
+    )
+    yield Fault(
+        name="undo fails",
+        strike=_undo_fails,
+        strikes_at=_undoes_much,
+        expected=lambda step: Expectation(says=(step,), serves_meanwhile=False),
+    )
     for place in PLACES:
         for when in WHENS:
             yield Fault(
@@ -120,10 +132,6 @@ def _cut_power(ground: Ground) -> Run:
     ground.orders.withdraw()
     ground.server.boot()
     return fab.wait()
-
-
-def _cut_off(_step: str) -> Expectation:
-    return Expectation(may_not_know=True)
 
 
 def _power_cut_while_undone(ground: Ground, step: str) -> Run:

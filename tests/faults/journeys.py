@@ -13,10 +13,11 @@ from tests.lab.netpoint.install import Installation
 class Journey:
     """A plan: its steps, the command that has a server carry it out, and the ends it may come to.
 
-    `only` names the faults that it meets, `seldom` those of them that it meets when all are asked for, by
-    patterns. `begin` brings a fresh installation to where the journey starts. `forth` is the release that
-    serves after it, `back` the one that serves when it is undone; a report says `done` or `undone` of it,
-    and `again` when the same command is given once more.
+    `only` names the faults that it meets, by patterns. What `elsewhere` names is tried on it when everything is
+    asked for, otherwise on the other method alone: patterns of a fault and of its step. `begin` brings a fresh
+    installation to where the journey starts. `forth` is the release that serves after it, `back` the one that
+    serves when it is undone; a report says `done` or `undone` of it, and `again` when the same command is given
+    once more.
     """
 
     name: str
@@ -30,13 +31,13 @@ class Journey:
     undone: str = "rolled-back"
     again: str = "unchanged"
     only: tuple[str, ...] = ("*",)
-    seldom: tuple[str, ...] = ()
+    elsewhere: tuple[tuple[str, str], ...] = ()
 
-    def meets(self, fault: str, *, everything: bool) -> bool:
-        """Tell whether a fault is tried on it."""
-        left_out = () if everything else self.seldom
+    def meets(self, fault: str, step: str, *, everything: bool) -> bool:
+        """Tell whether a fault is tried on it in a step ('' for all of them)."""
+        left_out = () if everything else self.elsewhere
         return any(fnmatch(fault, pattern) for pattern in self.only) and not any(
-            fnmatch(fault, pattern) for pattern in left_out
+            fnmatch(fault, faults) and fnmatch(step, steps) for faults, steps in left_out
         )
 
     @property
@@ -47,15 +48,25 @@ class Journey:
 UPGRADE = ("upgrade", "--version", "3.5.0", "--yes")
 ROLLBACK = ("rollback", "--to", "3.4.9", "--yes")
 ARCHIVE, GIT = Installation("3.4.9"), Installation("3.4.9", method="git")
-OF_BOTH = (
-    *("journal *", "lock file *", "silence *", "cable *"),
-    *("database restarted", "Redis down", "disk full (state)*", "disk full (units)*", "disk full (cron)*"),
+OF_THE_RUNNER = (
+    *("journal *", "lock file *", "silence *", "cable *", "database restarted", "Redis down"),
+    *("disk full (state)*", "disk full (backup)*", "disk full (database)*", "disk full (units)*", "disk full (cron)*"),
+    *("release: docs fail", "release: worker dies"),
 )
-"""Faults that strike the runner, the line, or steps that both upgrades have: one of the two meets them."""
+"""Faults that strike the runner, the line, or a command that both upgrades give."""
+
+AROUND = ("command hangs, *", "command * before", "command * after", "power cut, before", "power cut, after", "*undo*")
+"""Faults that tell little new of a step that both upgrades have, once each has met others in its middle."""
+
+SHARED = {step.name for step in ARCHIVE_STEPS} & {step.name for step in GIT_STEPS} - {"stage_packages", "run_upgrade"}
+ELSEWHERE = (
+    *((fault, "*") for fault in OF_THE_RUNNER),
+    *((fault, step) for fault in AROUND for step in sorted(SHARED)),
+)
 
 UPGRADES = (
     Journey(name="archive", steps=ARCHIVE_STEPS, installation=ARCHIVE, command=UPGRADE),
-    Journey(name="git", steps=GIT_STEPS, installation=GIT, command=UPGRADE, seldom=OF_BOTH),
+    Journey(name="git", steps=GIT_STEPS, installation=GIT, command=UPGRADE, elsewhere=ELSEWHERE),
 )
 
 
@@ -72,6 +83,7 @@ def _rollback(name: str, installation: Installation, *needless: str) -> Journey:
         done="restored",
         again="refused",
         only=("command fails, middle", "power cut, middle", "connection cut", "workstation killed", "second operator"),
+        elsewhere=tuple(("*, middle", step) for step in sorted(SHARED)) if installation is GIT else (),
     )
 
 

@@ -30,7 +30,7 @@ def all_jobs(*, everything: bool = True) -> list[Job]:
         job
         for journey in JOURNEYS
         for job in (*_walks(journey), *_cells(journey))
-        if journey.meets(job.fault, everything=everything)
+        if journey.meets(job.fault, job.step, everything=everything)
     ]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LEGEND = f"""\
 {ON:5} carried on to the new release
 {BACK:5} rolled back, the old release serves as if nothing had happened
-{NEXT:5} cut off with the old release in service; the next run takes back what it had staged
+{NEXT:5} cut off, or stuck on the way back; the next run takes back what was left of it
 !     one of the questions (a) to (e) has a wrong answer, told below
 .     the step does nothing that this fault could meet"""
 

@@ -26,8 +26,11 @@ from tests.lab.wheels import wheels
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT = "4"
+FORMAT = "5"
 """Raise it when installations are made in another way."""
+
+ENGLISH_ALONE = "find {folder}/venv -regex '.*/locale/[^/]*' -type d ! -name en -prune -exec rm -rf {{}} +"
+"""Translations are half of the files of an environment, and servers of tests copy environments all day."""
 
 ROOT = "/opt/netpoint"
 PIP = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/srv/wheels", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
@@ -150,6 +153,7 @@ def _make_image(installation: Installation, folder: Path) -> None:
         try:
             server.boot()
             install(server, installation)
+            server.run(ENGLISH_ALONE.format(folder=installation.folder))
             server.power_off()
             server.keep_disk(folder)
         finally:
