@@ -36,6 +36,7 @@ from netpoint_remote.running.ssh import Connector, ensure_open_files
 from netpoint_remote.running.targets import Targets, bundle_folder
 
 Result = TypeVar("Result")
+HEARING = 0.5  # seconds until a signal is heard that came as the wait began, or to another thread
 NOT_CONFIRMED = "not confirmed: nothing was changed"
 
 
@@ -375,7 +376,7 @@ class FleetRun:
                 pending = set(futures)
                 while pending:
                     try:
-                        done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                        done, pending = wait(pending, HEARING, return_when=FIRST_COMPLETED)
                     except KeyboardInterrupt:
                         self._leave_at_once()
                         continue

@@ -1,10 +1,14 @@
 """Whoever leaves a run in its middle waits for no server."""
 
+import os
+import signal
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+from netpoint_remote.cli.interrupts import Interrupts
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.reporting.event import Event
 from netpoint_remote.running.credentials import Credentials
@@ -46,3 +50,27 @@ def test_whatever_ends_the_taking_of_results_lets_go_of_the_others(tmp_path: Pat
         take()
 
     assert run.leave.is_set()
+
+
+def test_a_signal_that_another_thread_has_taken_is_heard(tmp_path: Path) -> None:
+    """The system hands it to any thread, and Python's own handler waits for the main one, which waits for hosts."""
+    with Interrupts(lambda _text: None) as interrupts:
+
+        def work(_host: Host) -> str:
+            while not main_thread_waits():
+                pass
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            return "heard" if interrupts.stop.wait(30) else "waited for"
+
+        run = a_run(tmp_path, (host("np1"),))
+        results = [result for _, result in run._in_parallel(run.request.hosts, work)]
+
+    assert results == ["heard"]
+
+
+def main_thread_waits() -> bool:
+    main = threading.main_thread().ident
+    assert main
+    frame = sys._current_frames()[main]
+    state = Path(f"/proc/self/task/{os.getpid()}/stat").read_text().rpartition(") ")[2]
+    return frame.f_code.co_name == "wait" and state.startswith("S")
