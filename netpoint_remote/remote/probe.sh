@@ -49,7 +49,8 @@ probe_git() {
     fact git.branch "$(checkout symbolic-ref -q --short HEAD 2>/dev/null || :)"
     if [ "$(checkout rev-parse --is-shallow-repository 2>/dev/null)" = true ]; then fact git.shallow yes; fi
     fact git.origin "$(checkout config --get remote.origin.url 2>/dev/null | sed 's#^\(https*://\)[^/]*@#\1#' || :)"
-    checkout status --porcelain 2>&1 | head -n 20 | while IFS= read -r line; do fact git.dirty "$line"; done
+    # Bytecode is nobody's change: a power cut leaves some under names that no .gitignore knows.
+    checkout status --porcelain -- . ':(exclude,glob)**/__pycache__/**' 2>&1 | head -n 20 | while IFS= read -r line; do fact git.dirty "$line"; done
 }
 
 # Every interpreter that upgrade.sh could be given, and whether it can make a virtual environment.

@@ -178,6 +178,15 @@ def test_local_changes_are_told(quick_checkout: Server) -> None:
     assert (dirty[0], len(dirty)) == (" M README.md", 2)
 
 
+def test_bytecode_is_no_local_change(quick_checkout: Server) -> None:
+    """Python writes it beside and renames it; a power cut leaves a name that the release's .gitignore does not know."""
+    bytecode = quick_checkout.old / "netpoint/netpoint/__pycache__/settings.cpython-311.pyc.139998877"
+    bytecode.parent.mkdir(exist_ok=True)
+    bytecode.touch()
+
+    assert seen(quick_checkout).dirty == ()
+
+
 def test_the_credentials_of_an_origin_are_not_told(quick_checkout: Server) -> None:
     run_git(quick_checkout.old, "remote", "set-url", "origin", "https://user:hunter2@git.example.org/netpoint.git")
 
