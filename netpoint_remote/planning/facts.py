@@ -100,6 +100,8 @@ class Database:
 
     `identity` names the database, `instance` the running server too: clones of one image share the former.
     `scratch` is who may make another database (role, superuser, nobody), where that was asked for.
+    `unreadable` is what the role may not read and pg_dump would stop at; `built_on` what other roles have built on
+    its tables (the first few of each).
     """
 
     host: str = ""
@@ -113,6 +115,8 @@ class Database:
     can_create: bool = True
     scratch: str = ""
     foreign_owned: int = 0
+    unreadable: tuple[str, ...] = ()
+    built_on: tuple[str, ...] = ()
     in_recovery: bool = False
     applied_count: int = 0
     unapplied: str = ""
@@ -422,6 +426,8 @@ def _database(lines: _Lines) -> Database:
         can_create=lines.yes("db.can_create") or not lines.has("db.can_create"),
         scratch=lines.text("db.scratch"),
         foreign_owned=lines.number("db.foreign_owned"),
+        unreadable=lines.texts("db.unreadable"),
+        built_on=lines.texts("db.built_on"),
         in_recovery=lines.yes("db.in_recovery"),
         applied_count=lines.number("db.applied_count"),
         unapplied=lines.text("db.unapplied"),

@@ -13,5 +13,6 @@ SELECT format('SELECT %L || coalesce(max(id), 0) || '' '' || coalesce(replace(ma
 SELECT format('SELECT %L || count(*) FROM %I.%I', 'rows.' || n.nspname || '.' || c.relname || '=', n.nspname, c.relname)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND n.nspname || c.relname !~ '[^a-zA-Z0-9_]'
+    AND pg_has_role(current_user, c.relowner, 'USAGE')
     ORDER BY pg_table_size(c.oid) DESC LIMIT 20 \gexec
 COMMIT;

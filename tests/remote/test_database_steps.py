@@ -280,6 +280,14 @@ def test_services_that_a_reboot_has_started_are_stopped_first(dumped: Server) ->
     assert (dumped.active, dumped.migrations) == ([], UNTOUCHED)
 
 
+def test_nothing_is_put_back_by_a_list_that_could_not_be_written(dumped: Server) -> None:
+    """On a full disk it names a part of the tables; that part alone would come back."""
+    dumped.apply("run_upgrade")
+    (dumped.run / "restore.list").mkdir()
+
+    assert (dumped.step("run_upgrade", "undo").returncode, dumped.migrations) == (1, MIGRATED)
+
+
 @pytest.mark.parametrize("damage", ["cut off", "gone", "of no database"])
 def test_a_dump_that_cannot_be_put_back_changes_nothing(dumped: Server, damage: str) -> None:
     dumped.apply("run_upgrade")

@@ -124,6 +124,25 @@ def database_can_be_migrated(case: Case) -> Problems:
         )
 
 
+def database_can_be_dumped(case: Case) -> Problems:
+    database = case.facts.database
+    if database.unreadable:
+        what = ", ".join(database.unreadable)
+        yield error(
+            "database",
+            f"NetPoint's role may not read all of its database, so it cannot be dumped: {what}",
+            "GRANT USAGE ON SCHEMA and SELECT to the role, or move what is not NetPoint's to a database of its own",
+            "pg_dump stops at what it may not read",
+        )
+    if database.built_on:
+        yield warning(
+            "database",
+            f"{', '.join(database.built_on)} of another role is built on NetPoint's tables: "
+            "it would be lost if the database had to be put back",
+            "keep its definition, or ALTER VIEW ... OWNER TO NetPoint's role",
+        )
+
+
 def scratch_can_be_made(case: Case) -> Problems:
     if case.facts.database.scratch == "nobody":
         yield error(

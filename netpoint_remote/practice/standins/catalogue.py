@@ -112,6 +112,7 @@ FUNCTIONS: Functions = {
     ("pg_is_in_recovery", 0): lambda: "false",
     ("has_schema_privilege", 2): lambda *_: "true",
     ("has_schema_privilege", 3): lambda *_: "true",
+    ("pg_has_role", 3): lambda user, role, _: user in {role, SUPERUSER},
     ("has_database_privilege", 2): lambda *_: "true",
     ("pg_stat_reset", 0): lambda: "",
     ("pg_backend_pid", 0): os.getpid,
@@ -173,7 +174,7 @@ def table_list(database: sqlite3.Connection) -> list[tuple[str, str]]:
 
 def relations(database: sqlite3.Connection, _: Place) -> Rows:
     found = database.execute("SELECT rowid, name, type FROM main.sqlite_master WHERE type IN ('table', 'index')")
-    return [(FIRST_OID + row, name, PUBLIC, "r" if kind == "table" else "i") for row, name, kind in found]
+    return [(FIRST_OID + row, name, PUBLIC, OWNER, "r" if kind == "table" else "i") for row, name, kind in found]
 
 
 def statistics(database: sqlite3.Connection, _: Place) -> Rows:
@@ -209,7 +210,7 @@ def advisory_locks(_: sqlite3.Connection, place: Place) -> Rows:
 
 
 CATALOGUE: dict[str, tuple[str, Callable[[sqlite3.Connection, Place], Rows]]] = {
-    "pg_class": ("oid, relname, relnamespace, relkind", relations),
+    "pg_class": ("oid, relname, relnamespace, relowner, relkind", relations),
     "pg_namespace": ("oid, nspname", lambda *_: [(11, "pg_catalog"), (PUBLIC, "public")]),
     "pg_tables": (
         "schemaname, tablename, tableowner",

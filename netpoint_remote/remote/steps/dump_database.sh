@@ -17,9 +17,9 @@ apply() {
     with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - <"$BUNDLE/dump.sql" 3>"$making/database.dump" >"$RUN/counted" ||
         fail "the database could not be read: $(last_line)"
     [ "$(fact_of pg_dump.status "$RUN/counted")" = 0 ] || fail "pg_dump failed: $(last_line)"
-    pg_restore -l "$making/database.dump" >"$RUN/dump.list" || fail "the dump cannot be read back"
+    read_dump -l "$making/database.dump" >"$RUN/dump.list" || fail "the dump cannot be read back"
     grep -q 'TABLE DATA.*django_migrations' "$RUN/dump.list" || fail "the dump holds no django_migrations: it is not NetPoint's database"
-    pg_restore -f /dev/null "$making/database.dump" || fail "the dump cannot be read back to its end"
+    read_dump -f /dev/null "$making/database.dump" || fail "the dump cannot be read back to its end"
     journal note "dumped: $(($(stat -c %s -- "$making/database.dump") / 1024)) KiB"
     : >"$RUN/dumped"
 }

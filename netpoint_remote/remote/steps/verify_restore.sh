@@ -68,6 +68,10 @@ count_rows() {
     say "SELECT 'migrations=' || count(*) || ' ' || md5(string_agg(app || '.' || name, ' ' ORDER BY app, name)) FROM django_migrations;"
 }
 
+without_surroundings() {
+    grep -v -E '^[0-9]+; [0-9]+ [0-9]+ (EXTENSION|SCHEMA|COMMENT - (EXTENSION|SCHEMA)|ACL - (SCHEMA|EXTENSION))'
+}
+
 drop_scratch() {
     say "DROP DATABASE IF EXISTS $scratch" >"$RUN/drop.sql"
     as_role <"$RUN/drop.sql" >/dev/null 2>&1 || as_superuser <"$RUN/drop.sql" >/dev/null 2>&1 || :
