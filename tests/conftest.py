@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, settings
 from tests.rings import RINGS, Ring, plain_reason, ring_of
 
 # A busy machine is no failure; `--hypothesis-profile` wins over the variable.
-settings.register_profile("fast", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A continuous integration tries the same examples each time: it judges the change, and others look for new ones.
+settings.register_profile("fast", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow],
+                          derandomize=bool(os.environ.get("CI")))  # fmt: skip
 settings.register_profile("ci", max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 

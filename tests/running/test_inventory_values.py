@@ -3,6 +3,7 @@
 It never becomes shell or an option. The canary is a file that every hostile value tries to make.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -108,8 +109,8 @@ def arrives_unchanged(session: Session, found: Host) -> None:
     named = bundle_files(order, make_plan(order), run_id="r1", operator="o", about="a", constraints=False)
     done = session.visit(named["bundle/vars.sh"] + named["bundle/environment.sh"] + PRINT)
 
-    values, environment = yaml.safe_load(done.output)
     assert done.status == 0, done.output
+    values, environment = json.loads(done.output)
     assert values == [
         str(found.root), found.python or "", str(found.backup_dir), str(found.state_dir), str(found.cron_dir),
         " ".join(found.services), found.health_url or "",
