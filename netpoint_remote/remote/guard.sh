@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # What keeps a server that goes down in its window from coming back half-way: while the file `window` of the run is
-# there, systemd starts none of NetPoint's services, and at boot it starts one of ours, which settles the run first.
+# there, systemd starts none of NetPoint's services, and at boot it starts one of ours, which settles the run first. It
+# does the same when the runner is killed (launch), and goes on trying as long as it cannot: a database may come up late.
 : "${SERVICES:?}" "${RUN:?}"
 recovery=netpoint-remote-recover.service
 
@@ -66,8 +67,8 @@ After=network-online.target postgresql.service redis-server.service redis.servic
 Wants=network-online.target
 
 [Service]
-Type=oneshot
-TimeoutStartSec=infinity
+Restart=on-failure
+RestartSec=300
 Environment=$(quoted_value "RUN=$RUN")
 ExecStart=/bin/sh $(quoted_word "$RUN/bundle/main.sh") recover
 

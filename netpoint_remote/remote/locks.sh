@@ -25,19 +25,38 @@ lock_owner() {
     fi
 }
 
+holder=''
+
 # Take the lock in the database, which another server may share. A psql holds it that reads from a pipe: when this
 # process ends, however it ends, so does the pipe, the psql and with it the lock.
 lock_database() {
     exec 5>&-
     rm -f -- "$RUN/database.pipe"
-    mkfifo -m 600 -- "$RUN/database.pipe"
-    : >"$RUN/database.lock"
-    PGAPPNAME="netpoint-remote $RUN_ID $HOST" with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - \
+    if ! { mkfifo -m 600 -- "$RUN/database.pipe" && ( : >"$RUN/database.lock"); }; then
+        answer="the lock of the database could not be asked for: there may be no room in $RUN"
+        return 1
+    fi
+    PGAPPNAME="netpoint-remote $RUN_ID $OPERATOR $HOST" with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - \
         <"$RUN/database.pipe" >"$RUN/database.lock" 2>&1 6>&- 7>&- 8>&- 9>&- &
     holder=$!
     exec 5>"$RUN/database.pipe"
     rm -f -- "$RUN/database.pipe"
-    ask_for_lock
+    end_own_sessions >&5 2>/dev/null || :
+    tries=0
+    until ask_for_lock; do
+        case $answer in *"netpoint-remote $RUN_ID $OPERATOR "*) ;; *) return 1 ;; esac
+        # Ours of before is on its end.
+        [ "$tries" -lt 20 ] || return 1
+        tries=$((tries + 1))
+        sleep 0.5
+    done
+}
+
+# A server that lost its power, or its way to the database, leaves a session that nobody ends for two hours: the one of
+# this very run goes at once, and ours shall be noticed soon.
+end_own_sessions() {
+    say "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;"
+    say "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = current_setting('application_name') AND datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() \\g /dev/null"
 }
 
 # See that the lock in the database is still ours: a database that was restarted has forgotten it, and may be late.
@@ -52,7 +71,7 @@ ask_for_lock() {
     lock_query >&5 2>/dev/null || :
     waited=0
     until answer=$(tail -n "+$((before + 1))" "$RUN/database.lock" | head -n 1) && [ -n "$answer" ]; do
-        if ! kill -0 "$holder" 2>/dev/null || [ "$waited" -ge 600 ]; then
+        if [ -z "$holder" ] || ! kill -0 "$holder" 2>/dev/null || [ "$waited" -ge 600 ]; then
             answer="the database does not answer: $(tail -n 1 "$RUN/database.lock")"
             break
         fi

@@ -112,6 +112,7 @@ FUNCTIONS: Functions = {
     ("pg_is_in_recovery", 0): lambda: "false",
     ("has_schema_privilege", 2): lambda *_: "true",
     ("has_schema_privilege", 3): lambda *_: "true",
+    ("pg_terminate_backend", 1): lambda _: "t",
     ("pg_has_role", 3): lambda user, role, _: user in {role, SUPERUSER},
     ("has_database_privilege", 2): lambda *_: "true",
     ("pg_stat_reset", 0): lambda: "",
