@@ -126,8 +126,12 @@ give_up() {
 
 # Write standard input to a file, whole or not at all, keeping what was there until then.
 write_file() {
-    cat >"$1.partial"
-    mv -f -- "$1.partial" "$1"
+    cat >"$1.partial" && { sync -- "$1.partial" 2>/dev/null || :; } && mv -f -- "$1.partial" "$1"
+}
+
+# Let what was done so far outlive a power cut, where these paths are.
+settle_disks() {
+    sync -f -- "$@" 2>/dev/null || sync
 }
 
 # Print the version that a tree carries (release.yaml since 4.1, settings.py before).
@@ -211,13 +215,18 @@ active() {
     case $(systemctl is-active "$1" 2>/dev/null || :) in active | activating | reloading) return 0 ;; *) return 1 ;; esac
 }
 
+# Seconds since the boot: clocks are turned.
+uptime_seconds() {
+    cut -d . -f 1 /proc/uptime
+}
+
 # Wait until the login page of a tree answers where users reach it; the limit is in seconds.
 wait_for_login() {
-    begun=$(date +%s)
+    begun=$(uptime_seconds)
     while :; do
         page_facts "$1" "${HEALTH_URL-}" >"$RUN/page.waited" || :
         [ "$(fact_of page.login "$RUN/page.waited")" != 200 ] || return 0
-        [ "$(($(date +%s) - begun))" -lt "$2" ] || return 1
+        [ "$(($(uptime_seconds) - begun))" -lt "$2" ] || return 1
         sleep 0.5
     done
 }
@@ -237,6 +246,7 @@ rows_written() {
 restore_database() {
     what_comes_back "$1" || return 1
     told=$({
+        end_other_sessions
         say 'BEGIN;'
         say "SET LOCAL lock_timeout = '5min';"
         cat "${BUNDLE:?}/clean.sql"
@@ -247,6 +257,13 @@ restore_database() {
         say '\echo restored'
     } | with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - | tail -n 1) || return 1
     [ "$told" = restored ]
+}
+
+# What is still connected as NetPoint's role is what a server left that lost its power, or its way to the database: it
+# would hold tables for as long as nobody tells it that its other end is gone.
+end_other_sessions() {
+    say "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user
+        AND pid <> pg_backend_pid() AND application_name NOT LIKE 'netpoint-remote %';"
 }
 
 # List what a restore makes anew, which is what clean.sql removes: what belongs to NetPoint's role. Extensions, schemas,
@@ -336,12 +353,46 @@ is_carried_out() {
     say "$1/bundle/main.sh" | grep -q -s -z -x -F --file=- /proc/[0-9]*/cmdline
 }
 
+# Tell whether another process group than ours carries a run out: its lock is free when somebody removed the file.
+is_carried_out_elsewhere() {
+    ours=$(group_of "$$")
+    for process in $(processes_with "$1/bundle/main.sh"); do
+        group=$(group_of "$process")
+        [ -z "$group" ] || [ "$group" = "$ours" ] || return 0
+    done
+    return 1
+}
+
+# Print the numbers of the processes that have a word in their command; they come and go, so its status tells nothing.
+processes_with() {
+    { grep -l -s -z -x -F -e "$1" /proc/[0-9]*/cmdline || :; } | cut -d / -f 3
+}
+
+group_of() {
+    sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 3
+}
+
+# Print the run that was carried out last. The note of it may be damaged or gone; what began has a list of its changes.
+last_run() {
+    last=$(head -c 100 -- "$STATE_DIR/current" 2>/dev/null | tr -d '\000' | head -n 1)
+    case $last in
+        '' | .* | *[!A-Za-z0-9_.-]*) last='' ;;
+        *) [ -d "$STATE_DIR/runs/$last" ] || last='' ;;
+    esac
+    for begun in "$STATE_DIR"/runs/*/changed; do
+        [ -n "$last" ] || [ ! -f "$begun" ] || newest=$(basename -- "$(dirname -- "$begun")")
+    done
+    printf '%s' "${last:-${newest-}}"
+}
+
 # Start a run's main.sh with nobody attached. systemd keeps it out of the session that started it, which may be
 # killed at logout; elsewhere setsid has to do. systemd takes ${...} in a command for a variable: the path goes by one.
+# Where it is killed in its window, the unit that is there for reboots settles it.
 launch() {
     if [ -d /run/systemd/system ] && have systemd-run; then
         # shellcheck disable=SC2016 # it expands in the shell that systemd starts
         systemd-run -q --collect --unit="netpoint-remote-$(basename -- "$1")" --property=KillMode=control-group \
+            --property=OnFailure=netpoint-remote-recover.service \
             --setenv=PATH="$PATH" --setenv=RUN="$1" -- sh -c 'exec sh "$RUN/bundle/main.sh" "$0"' "$2" </dev/null >>"$1/log" 2>&1
     else
         RUN=$1 setsid -f sh "$1/bundle/main.sh" "$2" </dev/null >>"$1/log" 2>&1

@@ -19,6 +19,7 @@ BUNDLE=$RUN/bundle
 umask 077
 # shellcheck source=locks.sh
 . "$BUNDLE/locks.sh"
+STEP=-
 
 # Run one verb of one step in a process group of its own, under its time limit (seconds).
 step_verb() {
@@ -48,7 +49,7 @@ pause_before() {
 
 # A stop is asked for by a file with the name of who asks (stop.sh). What users have already is not taken from them.
 stop_is_asked() {
-    [ -e "$RUN/stop" ] && [ "$phase" != after ]
+    [ -e "$RUN/stop" ] && [ "$phase" != after ] && ! [ -e "$RUN/opened" ]
 }
 
 stopped_by() {
@@ -90,7 +91,8 @@ run_step() {
         [ "$status" -ne 0 ] || break
         # 4: the step knows that trying again cannot help (give_up)
         if [ "$attempt" -ge "$tries" ] || [ "$status" -eq 4 ]; then
-            explain_failure "$status" "$limit"
+            explain "$status" "$limit"
+            journal step-failed "$(because)"
             return 1
         fi
         attempt=$((attempt + 1))
@@ -112,7 +114,8 @@ run_step() {
     return 1
 }
 
-explain_failure() {
+# Give the reason of a failure that told none.
+explain() {
     if [ "$1" -eq 137 ] && [ "$(($(uptime_seconds) - begun))" -lt "$2" ]; then
         say "it was killed; where memory is short, the kernel does that" >"$RUN/reason"
     elif [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
@@ -120,12 +123,6 @@ explain_failure() {
     elif ! [ -s "$RUN/reason" ]; then
         say "it ended with status $1: $(sed '/^== /d' "$RUN/log" | tail -n 2 | tr -s '\n' ' ')" >"$RUN/reason"
     fi
-    journal step-failed "$(because)"
-}
-
-# Seconds since the boot: clocks are turned.
-uptime_seconds() {
-    cut -d . -f 1 /proc/uptime
 }
 
 # Why it went wrong; on a full disk nobody could write that down.
@@ -150,16 +147,19 @@ undo_changed() {
         rm -f -- "$RUN/reason"
         journal undo ''
         say "== $STEP: undo" >>"$RUN/log"
-        status=0
-        step_verb undo "$(limit_of "$STEP")" || status=$?
+        status=0 begun=$(uptime_seconds) limit=$(limit_of "$STEP")
+        step_verb undo "$limit" || status=$?
         if [ "$status" -ne 0 ]; then
-            [ -s "$RUN/reason" ] || say "it ended with status $status" >"$RUN/reason"
+            explain "$status" "$limit"
             journal undo-failed "$(because)"
             return "$status"
         fi
         journal undo-done ''
+        # Undone once more after a power cut, a step may meet what users have written since.
+        settle_disks "$RUN" "${ROOT:-$RUN}"
         # On a full disk it stays written down, and is undone once more by who comes next: that is harmless.
         sed '$d' "$RUN/changed" | write_file "$RUN/changed" || rm -f -- "$RUN/changed.partial"
+        settle_disks "$RUN"
     done
 }
 
@@ -170,7 +170,7 @@ newest_first() {
 # What could not be undone stays written down, with what is needed for it: for the next run, which begins with it, and
 # for a person, who is told each command.
 leave_unsettled() {
-    : >"$RUN/unsettled" || :
+    ( : >"$RUN/unsettled") || :
     stuck=$STEP
     journal by-hand "RUN=$(quoted "$RUN") sh $(quoted "$BUNDLE/main.sh") recover   # once the cause is mended; or, in this order:"
     for STEP in $(newest_first); do
@@ -186,24 +186,44 @@ go_back() {
     status=0
     # It may be a full disk that ends the plan: what undo does not need makes room. Or the database, which may be back soon.
     rm -rf -- "$RUN/wheels" "$RUN/scratch"
-    wait_for_database || :
+    if wait_for_database && ! hold_database; then
+        case $answer in
+            held*)
+                leave_unsettled "$why. Nothing was undone, for another run works on this database: it is $answer"
+                return 0
+                ;;
+            *) ;;
+        esac
+    fi
     undo_changed || status=$?
     case $status in
         0) finish rolled-back "$why" ;;
-        3) finish failed "$why. It was not undone: $(because)" ;;
+        3)
+            why="$why. It was not undone: $(because)"
+            carry_on_after "$(tail -n 1 "$RUN/changed")"
+            finish failed "$why"
+            ;;
         *) leave_unsettled "$why. Going back failed at $STEP: $(because). What was done before $STEP is left as it is; the log is $RUN/log" ;;
     esac
+}
+
+# What users have stays with them, so the steps that follow are due all the same; what fails is in the log.
+carry_on_after() {
+    while read -r name phase limit tries <&7; do
+        if [ "$phase" = after ] && [ "$name" != "$1" ]; then run_step "$name" "$limit" "$tries" || :; fi
+    done 7<"$BUNDLE/plan"
 }
 
 finish() {
     rm -rf -- "$RUN/wheels" "$RUN/scratch"
     # What a step caught of others' output is in the log, without secrets.
     rm -f -- "$RUN/pip.log" "$RUN/beside.log" "$RUN/last_words" "$RUN/reason" || :
-    [ -e "$RUN/unsettled" ] || rm -f -- "$RUN/database.env" "$RUN/unit.env" "$BUNDLE/environment.sh" "$BUNDLE/netrc" "$RUN/secrets"
     if [ "$1" = upgraded ]; then rm -f -- "$STATE_DIR/rolled-back/$TREE_VERSION"; fi
     STEP=-
     journal finished "$1 $2"
+    # The result before what settling the run would need: cut off in between, it has nothing left to settle.
     say "$1 $2" | write_file "$RUN/result"
+    [ -e "$RUN/unsettled" ] || rm -f -- "$RUN/database.env" "$RUN/unit.env" "$BUNDLE/environment.sh" "$BUNDLE/netrc" "$RUN/secrets"
 }
 
 # Carry out the steps in order; with the name of one, from there on.
@@ -235,10 +255,10 @@ run_plan() {
 
 # A run that was interrupted, or that could not go back, is brought to its end before anything else starts.
 recover() {
-    [ -f "$STATE_DIR/current" ] || return 0
-    earlier=$STATE_DIR/runs/$(cat "$STATE_DIR/current")
+    earlier=$STATE_DIR/runs/$(last_run)
     [ -d "$earlier/bundle" ] && [ "$earlier" != "$RUN" ] || return 0
     if ! [ -f "$earlier/result" ] || [ -e "$earlier/unsettled" ]; then
+        if is_carried_out_elsewhere "$earlier"; then refuse "another run works on this host: $(basename -- "$earlier"), whose lock was removed"; fi
         RUN=$earlier sh "$earlier/bundle/main.sh" undo 9>&-
         [ -f "$earlier/result" ] && ! [ -e "$earlier/unsettled" ]
     fi
@@ -250,8 +270,12 @@ settle() {
     # The result first: a run without one is settled by whoever comes next, should this be cut off too.
     rm -f -- "$RUN/result"
     rm -f -- "$RUN/unsettled"
-    if wait_for_database && ! lock_database; then
+    reached=yes
+    wait_for_database || reached=
+    if [ -n "$reached" ] && ! lock_database; then
         leave_unsettled "it was interrupted, and what it did cannot be undone now: $answer"
+    elif [ -f "$RUN/opened" ] && [ -z "$reached" ] && [ -f "$RUN/database.env" ]; then
+        journal note "the database does not answer: the run stays interrupted until it does"
     elif [ -f "$RUN/opened" ]; then
         rm -f -- "$RUN/window"
         run_plan "$(tail -n 1 "$RUN/changed")"
@@ -263,11 +287,10 @@ settle() {
 # A runner that was killed leaves the step it had begun: that must not go on while it is undone.
 end_left_over() {
     for tries in 1 2 3 4 5 6 7 8 9 10; do
-        # Processes come and go, so its status tells nothing.
-        left=$(grep -l -s -z -x -F -e "$BUNDLE/step.sh" /proc/[0-9]*/cmdline || :)
+        left=$(processes_with "$BUNDLE/step.sh")
         [ -n "$left" ] || return 0
         for process in $left; do
-            group=$(sed 's/.*) //' "${process%cmdline}stat" 2>/dev/null | cut -d ' ' -f 3)
+            group=$(group_of "$process")
             [ -z "$group" ] || kill -KILL "-$group" 2>/dev/null || :
         done
         sleep 0.2
@@ -278,15 +301,21 @@ end_left_over() {
 # After a boot the database may come up later than we do, and it may be restarted at any time.
 wait_for_database() {
     [ -f "$RUN/database.env" ] || return 1
-    if sql 'SELECT 1' >/dev/null 2>&1; then return 0; fi
+    if database_answers; then return 0; fi
     journal note 'waiting for the database, at most 300 s'
     waited=0 begun=$(uptime_seconds)
-    until sql 'SELECT 1' >/dev/null 2>&1; do
+    until database_answers; do
         # A try may take its time, where packets vanish.
         [ "$waited" -lt 300 ] && [ "$(($(uptime_seconds) - begun))" -lt 300 ] || return 1
         waited=$((waited + 1))
         sleep 1
     done
+}
+
+# A host that vanished is silent, and no time limit of libpq ends that.
+database_answers() {
+    # shellcheck disable=SC2016 # it expands in the shell that has the limit
+    BUNDLE=$BUNDLE timeout -k 5 30 sh -c '. "$BUNDLE/lib.sh"; sql "SELECT 1"' >/dev/null 2>&1 5>&- 8>&- 9>&-
 }
 
 # Nothing was done and nothing is left behind.
@@ -310,8 +339,10 @@ case ${1:-run} in
         ;;
     recover)
         # Whoever holds the lock is at it already; only the one that gets it may write how it ended.
-        lock_host || exit 0
+        lock_host && ! is_carried_out_elsewhere "$RUN" || exit 0
         if ! [ -f "$RUN/result" ] || [ -e "$RUN/unsettled" ]; then settle; fi
+        # The unit that settles a run at boot tries it again.
+        [ -f "$RUN/result" ] && ! [ -e "$RUN/unsettled" ]
         ;;
     undo) settle ;;
     *) exit 64 ;;

@@ -136,8 +136,8 @@ probe_runs() {
         fact lock.held yes
         fact lock.owner "$(head -c 400 "$STATE_DIR/lock")"
     fi
-    if [ -f "$STATE_DIR/current" ]; then
-        run=$(cat "$STATE_DIR/current")
+    run=$(last_run)
+    if [ -n "$run" ]; then
         fact run.id "$run"
         if [ -f "$STATE_DIR/runs/$run/result" ]; then fact run.result "$(cat "$STATE_DIR/runs/$run/result")"; fi
         if [ -e "$STATE_DIR/runs/$run/unsettled" ]; then fact run.unsettled yes; fi

@@ -22,7 +22,7 @@ chosen_run() {
     elif [ -n "$owner" ] && is_name "${owner%% *}" && [ -d "$STATE_DIR/runs/${owner%% *}" ]; then
         printf '%s' "${owner%% *}"
     else
-        first_line "$STATE_DIR/current"
+        last_run
     fi
 }
 
@@ -30,7 +30,7 @@ chosen_run() {
 is_at_work() {
     is_locked || return 1
     owner=$(first_line "$STATE_DIR/lock")
-    if is_name "${owner%% *}"; then [ "${owner%% *}" = "$id" ]; else [ "$(first_line "$STATE_DIR/current")" = "$id" ]; fi
+    if is_name "${owner%% *}"; then [ "${owner%% *}" = "$id" ]; else [ "$(last_run)" = "$id" ]; fi
 }
 
 state() {
@@ -46,7 +46,7 @@ state() {
         say running
     elif is_carried_out "$run"; then # somebody removed the lock's file
         say running
-    elif [ "$(first_line "$STATE_DIR/current")" = "$id" ]; then
+    elif [ "$(last_run)" = "$id" ]; then
         say interrupted
     else
         say waiting # for the lock, where it is alive

@@ -243,6 +243,17 @@ def test_what_would_lose_rows_is_not_taken_back(planned: Server) -> None:
     )
 
 
+def test_what_users_keep_is_finished_as_far_as_it_can_be(planned: Server) -> None:
+    """The guard of the window is taken away, and so on: the next run finds the release in service and does nothing."""
+    give_plan(planned, *PLAN, ("five", "after"), ("six", "after"))
+    tell(planned, four_apply="fail 'no luck'", five_apply="fail 'nor this'", three_undo="exit 3")
+
+    result = run(planned)
+
+    assert result.startswith("failed four: no luck. It was not undone: it ended with status 3")
+    assert made(planned) == ["one", "six", "three", "two"]
+
+
 def test_a_step_that_brings_about_nothing_has_failed(planned: Server) -> None:
     tell(planned, two_apply="exit 0")
 
@@ -261,13 +272,16 @@ def test_a_failure_without_a_word_is_told_by_its_last_lines(planned: Server) -> 
     assert run(planned) == "rolled-back two: it ended with status 9: second third"
 
 
-@pytest.mark.parametrize("in_the_way", ["undo", "undo.partial"])
-def test_a_full_disk_does_not_hide_what_has_to_be_undone(planned: Server, in_the_way: str) -> None:
-    """Whatever can no longer be written on the way back."""
-    (planned.run / in_the_way).mkdir()
-    tell(planned, three_apply="fail 'no luck'")
+def test_a_full_disk_does_not_hide_what_has_to_be_undone(planned: Server) -> None:
+    """The list of what changed cannot be shortened on the way back, and an undo fails: the next run still has it all."""
+    full = 'ln -sfn /dev/full "$RUN/changed.partial"'
+    tell(planned, three_apply="fail 'no luck'", three_undo=full, two_undo=f"{full}; fail 'stuck'")
+    run(planned)
+    (planned.run / "changed.partial").unlink(missing_ok=True)
+    write_files(planned.run, {"database.env": "export PGDATABASE=n\n"})
+    tell(planned, three_undo="", two_undo="")
 
-    assert (run(planned), made(planned)) == ("rolled-back three: no luck", [])
+    assert (run(planned, "recover"), made(planned)) == ("rolled-back it was interrupted", [])
 
 
 @pytest.mark.parametrize("in_the_way", ["reason", "journal", "output"])
@@ -340,6 +354,13 @@ def test_a_step_that_hangs_ends_at_its_limit_with_all_it_started(planned: Server
     assert processes_of(planned) == []
 
 
+def test_an_undo_that_hangs_is_said_to_have_met_its_limit(planned: Server) -> None:
+    give_plan(planned, ("one", "stage"), limit=1)
+    tell(planned, one_apply="fail 'no luck'", one_undo="tail -f /dev/null")
+
+    assert "Going back failed at one: it took longer than its limit of 1 seconds" in run(planned)
+
+
 def test_a_configuration_that_hangs_is_not_waited_for(planned: Server) -> None:
     planned.replace("timeout", 'case "$*" in *prepare.sh*) exit 124 ;; esac; exec /usr/bin/timeout "$@"')
 
@@ -383,6 +404,16 @@ def test_a_stop_does_not_take_back_what_users_have_already(planned: Server) -> N
     assert run(planned) == "upgraded"
 
 
+def test_a_stop_that_came_too_late_is_not_heard_after_a_reboot_either(planned: Server) -> None:
+    tell(planned, three_apply=': >"$RUN/opened"; : >"$RUN/stop"; : >"$WORLD/reached"; tail -f /dev/null')
+    with running(planned) as process:
+        wait_for((planned.world / "reached").exists)
+        kill(process)
+        tell(planned, three_apply="")
+
+        assert run(planned, "recover") == "upgraded"
+
+
 # ---- one at a time
 
 
@@ -408,6 +439,20 @@ def test_the_lock_dies_with_its_holder_and_its_steps(planned: Server) -> None:
         assert run(next_run(planned)) == "upgraded"
 
 
+def test_a_lock_whose_file_was_removed_is_still_one(planned: Server) -> None:
+    """Somebody took it for stale: the run that goes on must not be settled as a dead one."""
+    tell(planned, two_apply=': >"$WORLD/reached"; until [ -f "$WORLD/go" ]; do :; done')
+    with running(planned) as first:
+        wait_for((planned.world / "reached").exists)
+        (planned.state / "lock").unlink()
+        result = run(next_run(planned))
+        (planned.world / "go").touch()
+        first.wait(DEADLINE)
+
+    assert result == "refused another run works on this host: r1, whose lock was removed"
+    assert (planned.state / "runs/r1/result").read_text() == "upgraded \n"
+
+
 # ---- interrupted
 
 
@@ -423,6 +468,19 @@ def cut_off(server: Server, name: str, when: str = "apply") -> None:
         (server.world / f"{name}.{when}").unlink()
         yield_to = next_run(server)
         assert run(yield_to) == "upgraded"
+
+
+@pytest.mark.parametrize("damage", ["", "no-such-run\n", "\0" * 30], ids=["empty", "another", "zeros"])
+def test_an_interrupted_run_is_found_whatever_became_of_its_note(planned: Server, damage: str) -> None:
+    tell(planned, two_apply=': >"$WORLD/reached"; tail -f /dev/null')
+    with running(planned) as process:
+        wait_for((planned.world / "reached").exists)
+        kill(process)
+    (planned.state / "current").write_text(damage)
+    tell(planned, two_apply="")
+
+    assert run(next_run(planned)) == "upgraded"
+    assert (planned.state / "runs/r1/result").read_text() == "rolled-back it was interrupted\n"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -510,6 +568,19 @@ def test_a_run_that_users_may_already_work_with_goes_on_where_it_was_cut_off(pla
     assert not (planned.run / "window").exists()
 
 
+def test_what_users_work_with_stays_though_the_database_is_not_back_yet(planned: Server) -> None:
+    tell(planned, three_apply=': >"$RUN/opened"; : >"$WORLD/reached"; tail -f /dev/null')
+    with running(planned) as process:
+        wait_for((planned.world / "reached").exists)
+        kill(process)
+    tell(planned, three_apply="")
+    (planned.world / "database.down").touch()
+    late = run(planned, "recover")
+    (planned.world / "database.down").unlink()
+
+    assert (late.partition(":")[0], run(planned, "recover"), made(planned)) == ("none", "upgraded", sorted(NAMES))
+
+
 def test_the_journal_of_a_recovered_run_reads_on(planned: Server) -> None:
     tell(planned, two_apply=': >"$WORLD/reached"; tail -f /dev/null')
     with running(planned) as process:
@@ -556,6 +627,29 @@ def test_a_lock_that_somebody_else_took_meanwhile_leaves_everything_as_it_is(pla
 
     assert result.startswith("failed before three the lock of the database was lost: it is held by netpoint-remote r7")
     assert (made(planned), (planned.run / "unsettled").exists()) == (["one", "two"], True)
+
+
+def test_a_run_that_was_cut_off_says_so_when_another_has_its_database(planned: Server) -> None:
+    tell(planned, two_apply=': >"$WORLD/reached"; tail -f /dev/null')
+    with running(planned) as process:
+        wait_for((planned.world / "reached").exists)
+        kill(process)
+    planned.tell(held="netpoint-remote r7 t np2\n")
+
+    result = run(planned, "recover")
+
+    assert result.startswith(
+        "failed it was interrupted, and what it did cannot be undone now: held by netpoint-remote r7"
+    )
+    assert (made(planned), (planned.run / "unsettled").exists()) == (["one"], True)
+
+
+def test_a_session_that_its_own_run_has_left_behind_is_waited_for_to_end(planned: Server) -> None:
+    """A power cut tells a database on another machine nothing: the lock of before is still held there."""
+    planned.tell(held="netpoint-remote r1 t np1 from 10.0.0.1\n")
+    planned.replace("sleep", 'if [ "$1" = 0.5 ]; then rm -f -- "$WORLD/held"; fi')
+
+    assert run(planned) == "upgraded"
 
 
 # ---- an undo that fails

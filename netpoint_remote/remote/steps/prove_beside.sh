@@ -37,8 +37,8 @@ prove_pages() {
         "$NEW/venv/bin/gunicorn" "$@" --bind "127.0.0.1:$port" --workers 1 "$PRODUCT.wsgi" >"$RUN/beside.log" 2>&1 &
     started=$!
     why=''
-    begun=$(date +%s)
-    while [ "$(($(date +%s) - begun))" -lt 60 ]; do
+    begun=$(uptime_seconds)
+    while [ "$(($(uptime_seconds) - begun))" -lt 60 ]; do
         sleep 0.3
         page_facts "$NEW" "http://127.0.0.1:$port" >"$RUN/page.beside" || :
         if why=$(page_is_well "$RUN/page.beside"); then break; fi

@@ -13,6 +13,8 @@ apply() {
         say "$rows" | write_file "$RUN/rows"
     fi
     systemctl daemon-reload
+    # What was carried on after a power cut must be all there: the release as well as the word that users have it.
+    settle_disks "$ROOT" "$RUN"
     # From here on users may write: a run that is cut off now is carried on, not undone.
     : >"$RUN/opened"
     sync -- "$RUN/opened" "$RUN"
@@ -33,14 +35,13 @@ undo() {
     systemctl stop $SERVICES
     if [ -f "$RUN/opened" ]; then
         sleep 1
-        rows=$(rows_written) || rows=0
-        written=$((rows - $(cat "$RUN/rows")))
+        if rows=$(rows_written); then written=$((rows - $(cat "$RUN/rows"))); else written=-1; fi
         if [ "$written" -ne 0 ]; then
             rm -f -- "$RUN/window"
             # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
             systemctl start $SERVICES || :
             if [ -f "$RUN/serving" ]; then journal window-closed ''; fi
-            # PostgreSQL counts anew after a crash.
+            # PostgreSQL counts anew after a crash, and may not answer.
             if [ "$written" -gt 0 ]; then written="$written rows"; else written="rows, nobody knows how many,"; fi
             say "going back would lose $written written since the new release was started" >"$RUN/reason"
             exit 3
