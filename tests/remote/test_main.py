@@ -273,7 +273,7 @@ def test_a_failure_without_a_word_is_told_by_its_last_lines(planned: Server) -> 
 
 
 def test_a_full_disk_does_not_hide_what_has_to_be_undone(planned: Server) -> None:
-    """The list of what changed cannot be shortened on the way back, and an undo fails: the next run still has it all."""
+    """The list of what changed cannot be shortened, and an undo fails: the next run still has all of it."""
     full = 'ln -sfn /dev/full "$RUN/changed.partial"'
     tell(planned, three_apply="fail 'no luck'", three_undo=full, two_undo=f"{full}; fail 'stuck'")
     run(planned)
