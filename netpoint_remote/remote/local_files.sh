@@ -32,7 +32,9 @@ holds_uploads() {
 
 is_local() {
     if [ "${METHOD-}" = git ]; then
-        [ -n "$(checkout ls-files --others --modified --exclude=__pycache__ -- ":(literal)$1" | head -n 1)" ]
+        # Where git cannot tell, nobody can: that ends `others`.
+        listed=$(checkout ls-files --others --modified --exclude=__pycache__ -- ":(literal)$1") || exit 1
+        [ -n "$listed" ]
     elif [ -L "$1" ]; then
         return 0
     elif [ -d "$1" ]; then
