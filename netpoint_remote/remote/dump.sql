@@ -6,7 +6,7 @@ SELECT pg_export_snapshot() AS snapshot \gset
 SELECT 'database_time=' || extract(epoch FROM now())::bigint;
 SELECT 'postgresql=' || current_setting('server_version_num');
 SELECT 'database_mb=' || pg_database_size(current_database()) / 1048576;
-SELECT 'migrations=' || count(*) || ' ' || md5(string_agg(app || '.' || name, ' ' ORDER BY app, name)) FROM django_migrations;
+SELECT 'migrations=' || count(*) || ' ' || md5(string_agg(app || '.' || name, ' ' ORDER BY app COLLATE "C", name COLLATE "C")) FROM django_migrations;
 SELECT format('SELECT %L || coalesce(max(id), 0) || '' '' || coalesce(replace(max(time)::text, '' '', ''T''), ''1970-01-01T00:00:00+00'') FROM %I.%I', 'changes.' || c.relname || '=', n.nspname, c.relname)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND c.relname IN ('extras_objectchange', 'core_objectchange') AND n.nspname = current_schema() \gexec

@@ -302,7 +302,7 @@ without_new_settings() {
 # Statements that fail where the database has not the migrations, or a large table not the rows, of a backup.
 whole_as_in() {
     sed -n -e "s/^rows\.\([A-Za-z0-9_]*\)\.\([A-Za-z0-9_]*\)=\([0-9]*\)$/SELECT CASE WHEN count(*) = \3 THEN 1 ELSE ('\1.\2 has other rows than were saved: ' || count(*))::int END FROM \"\1\".\"\2\";/p" \
-        -e "s/^migrations=\([0-9a-f ]*\)$/SELECT CASE WHEN $migrations_told = '\1' THEN 1 ELSE ('other migrations than were saved: ' || count(*))::int END FROM django_migrations;/p" "$1"
+        -e "s/^migrations=\([0-9a-f ]*\)$/SELECT CASE WHEN $(migrations_told) = '\1' THEN 1 ELSE ('other migrations than were saved: ' || count(*))::int END FROM django_migrations;/p" "$1"
 }
 
 # What a person would type for restore_database.
@@ -313,10 +313,13 @@ restore_by_hand() {
 
 # Tell whether the database has the migrations that it had when a backup was made.
 holds_migrations_of() {
-    [ "$(sql "SELECT $migrations_told FROM django_migrations")" = "$(fact_of migrations "$1/manifest")" ]
+    [ "$(sql "SELECT $(migrations_told) FROM django_migrations")" = "$(fact_of migrations "$1/manifest")" ]
 }
 
-migrations_told="count(*) || ' ' || md5(string_agg(app || '.' || name, ' ' ORDER BY app, name))"
+# As dump.sql tells the migrations. Their order must not hang on the locale of a database: a scratch copy has another.
+migrations_told() {
+    say "count(*) || ' ' || md5(string_agg(app || '.' || name, ' ' ORDER BY app COLLATE \"C\", name COLLATE \"C\"))"
+}
 
 # Run a program of PostgreSQL as NetPoint itself connects: as its user, whom a socket may trust by name, and with the
 # environment of libpq, so that secrets are in no argument.

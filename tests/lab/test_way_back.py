@@ -145,6 +145,27 @@ def test_a_backup_brings_rows_and_files_back(lab: Lab, installation: Installatio
     assert {oct(path.stat().st_mode & 0o777) for path in here.iterdir()} == {"0o600"}
 
 
+BESIDE_NETPOINT = """
+    CREATE EXTENSION file_fdw; CREATE SCHEMA words AUTHORIZATION netpoint; CREATE EXTENSION pg_trgm SCHEMA words;
+    SET ROLE netpoint; CREATE SCHEMA plugin; CREATE TABLE plugin.notes (note text);
+    CREATE INDEX ON plugin.notes USING gin (note words.gin_trgm_ops)
+"""
+
+
+@pytest.mark.parametrize("maker", ["superuser", "NetPoint's role"])
+def test_a_database_with_more_than_netpoints_own_is_verified_in_full(lab: Lab, maker: str) -> None:
+    """A role makes its schemas and what extensions it may; one that it may not make is nobody's hindrance."""
+    (memory,) = _boot(lab, np1=ARCHIVE)
+    memory.server.run(["psql", "-q", "-d", "netpoint", "-c", BESIDE_NETPOINT], user="postgres")
+    if maker != "superuser":
+        memory.server.run(["psql", "-q", "-c", "ALTER ROLE netpoint CREATEDB"], user="postgres")
+
+    run = fab(lab, "backup", "--verify", "full")
+
+    assert (run.exit_code, run.statuses) == (0, {"np1": "saved"}), run.reasons
+    assert "netpoint_remote" not in memory.server.run(["psql", "-l"], user="postgres").stdout
+
+
 def test_pruning_leaves_the_way_back_open(lab: Lab) -> None:
     """Two upgrades on, the first release and its backup go; the second is still one command away."""
     before = _boot(lab, np1=ARCHIVE, np2=GIT)

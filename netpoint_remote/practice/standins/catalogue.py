@@ -220,7 +220,8 @@ CATALOGUE: dict[str, tuple[str, Callable[[sqlite3.Connection, Place], Rows]]] = 
     "pg_stat_user_tables": ("relname, schemaname, n_tup_ins, n_tup_upd, n_tup_del", statistics),
     "pg_database": ("oid, datname, encoding, datcollate, datctype", databases),
     "pg_roles": ("rolname, rolsuper, rolcreatedb", lambda *_: [(OWNER, 0, 0), (SUPERUSER, 1, 1)]),
-    "pg_extension": ("extname", lambda *_: [("plpgsql",)]),
+    "pg_extension": ("oid, extname, extnamespace", lambda *_: [(14000, "plpgsql", 11)]),
+    "pg_depend": ("classid, objid, deptype", lambda *_: []),
     "pg_stat_activity": ("pid, datname, usename, application_name, client_addr, state, query", activity),
     "pg_locks": ("locktype, database, classid, objid, pid, mode, granted", advisory_locks),
     "pg_control_system": (

@@ -14,6 +14,7 @@ WORDS = tuple(
     for pattern, replacement in (
         (r'"?\b(?:public|pg_catalog)\b"?\.', ""),
         (r"::\s*[a-z_]+(?:\[\])?", ""),
+        (r'\s+COLLATE "C"', ""),  # as everything is ordered here
         (r"\b(pg_control_system|pg_stat_user_tables)\(\)", r"\1"),
         (r"\b(current_user|session_user|current_catalog)\b(?!\()", r"\1()"),
         (r"\bextract\(\s*epoch\s+FROM\s+", "extract_epoch("),

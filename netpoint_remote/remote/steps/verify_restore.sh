@@ -14,10 +14,10 @@ apply() {
     statement=$(sql "SELECT format('CREATE DATABASE $scratch OWNER %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L', current_user,
         pg_encoding_to_char(encoding), datcollate, datctype) FROM pg_database WHERE datname = current_database()")
     maker=$(who_may_create) || give_up "--verify full needs a scratch database, and NetPoint's role may not create one: ALTER ROLE ... CREATEDB, or leave --verify full out"
+    : >"$RUN/scratch.begun"
     say "$statement" | "as_$maker" || fail "the scratch database $scratch could not be created"
-    sql "SELECT format('CREATE EXTENSION IF NOT EXISTS %I;', extname) FROM pg_extension WHERE extname <> 'plpgsql'" >"$RUN/extensions"
-    "as_$maker" "$scratch" <"$RUN/extensions" || say "an extension is missing in the scratch database"
-    pg_restore -l "$making/database.dump" | without_surroundings >"$RUN/restore.list"
+    make_surroundings
+    pg_restore -l "$making/database.dump" | grep -v -E "$surroundings" >"$RUN/restore.list"
     pg_restore -L "$RUN/restore.list" -f - "$making/database.dump" | in_scratch >/dev/null ||
         fail "the dump could not be restored into a scratch database: $(last_line)"
     count_rows | in_scratch | sort >"$RUN/counted.scratch"
@@ -28,6 +28,20 @@ apply() {
     journal note "verified: restored into a scratch database, $(grep -c '^rows' "$RUN/counted") tables have the same rows"
     say full >"$RUN/verified"
 }
+
+# Make what tables and types of the dump lie in or are made of: schemas as NetPoint's role, which owns the scratch database,
+# extensions as who may. What cannot be made is in the log, and keeps nothing else from being made.
+make_surroundings() {
+    sql "SELECT format('CREATE SCHEMA IF NOT EXISTS %I;', nspname) FROM pg_namespace n WHERE nspname !~ '^pg_' AND nspname NOT IN ('public', 'information_schema')
+        AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = n.oid AND d.deptype = 'e')" >"$RUN/schemas"
+    sql "SELECT format('CREATE EXTENSION IF NOT EXISTS %I SCHEMA %I;', extname, nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+        WHERE extname <> 'plpgsql' ORDER BY e.oid" >"$RUN/extensions"
+    { say '\set ON_ERROR_STOP off' && cat "$RUN/schemas"; } | in_scratch
+    { say '\set ON_ERROR_STOP off' && cat "$RUN/extensions"; } | "as_$maker" "$scratch"
+}
+
+# Their entries in the list of a dump.
+surroundings='^[0-9]+; [0-9]+ [0-9]+ (EXTENSION|SCHEMA|COMMENT - (EXTENSION|SCHEMA)|ACL - (SCHEMA|EXTENSION))'
 
 # NetPoint's own role, where it may; else the superuser of this server, where the database is here.
 who_may_create() {
@@ -65,16 +79,22 @@ in_scratch() {
 
 count_rows() {
     sed -n 's/^rows\.\([A-Za-z0-9_]*\)\.\([A-Za-z0-9_]*\)=.*/SELECT '\''rows.\1.\2='\'' || count(*) FROM "\1"."\2";/p' "$RUN/counted"
-    say "SELECT 'migrations=' || count(*) || ' ' || md5(string_agg(app || '.' || name, ' ' ORDER BY app, name)) FROM django_migrations;"
+    # What NetPoint's configuration says of the search path is not said to a superuser, nor what the database does.
+    say "SET search_path = $(sql 'SHOW search_path' </dev/null);"
+    say "SELECT 'migrations=' || $(migrations_told) FROM django_migrations;"
 }
 
-without_surroundings() {
-    grep -v -E '^[0-9]+; [0-9]+ [0-9]+ (EXTENSION|SCHEMA|COMMENT - (EXTENSION|SCHEMA)|ACL - (SCHEMA|EXTENSION))'
-}
-
+# It is a copy of all data, so it is not left without a word.
 drop_scratch() {
-    say "DROP DATABASE IF EXISTS $scratch" >"$RUN/drop.sql"
-    as_role <"$RUN/drop.sql" >/dev/null 2>&1 || as_superuser <"$RUN/drop.sql" >/dev/null 2>&1 || :
+    [ -f "$RUN/scratch.begun" ] || return 0
+    force=
+    if [ "$(sql "SELECT current_setting('server_version_num')" || :)" -ge 130000 ] 2>/dev/null; then force=' WITH (FORCE)'; fi
+    say "DROP DATABASE IF EXISTS $scratch$force" >"$RUN/drop.sql"
+    if as_role <"$RUN/drop.sql" >/dev/null || as_superuser <"$RUN/drop.sql" >/dev/null; then
+        rm -f -- "$RUN/scratch.begun"
+    else
+        journal warning "the scratch database, a copy of all data, may be left; as a superuser of its server: psql -d postgres -c '$(cat "$RUN/drop.sql")'"
+    fi
 }
 
 undo() {

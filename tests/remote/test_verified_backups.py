@@ -1,0 +1,58 @@
+"""What makes a backup count: a manifest that says what it is of, and a scratch copy that nobody forgets."""
+
+from hashlib import md5
+
+import pytest
+
+from tests.remote.conftest import Make
+from tests.remote.server import Server
+
+STAYS = (
+    "warning verify_restore the scratch database, a copy of all data, may be left; as a superuser of its server: "
+    "psql -d postgres -c 'DROP DATABASE IF EXISTS netpoint_remote_r1{force}'"
+)
+
+
+@pytest.fixture
+def dumped(make_server: Make) -> Server:
+    server = make_server()
+    server.record()
+    server.apply("dump_database")
+    return server
+
+
+@pytest.mark.parametrize(("version", "force"), [("130004", " WITH (FORCE)"), ("120017", "")])
+def test_a_scratch_database_that_stays_is_told_with_the_command_that_drops_it(
+    dumped: Server, version: str, force: str
+) -> None:
+    (dumped.run / "scratch.begun").touch()
+    dumped.replace("psql", f"case $* in *server_version_num*) echo {version} ;; *) exit 3 ;; esac")
+    dumped.replace("runuser", "exit 1")
+
+    status = dumped.step("verify_restore", "undo").returncode
+
+    assert (status, dumped.journal[-1]) == (0, STAYS.format(force=force))
+
+
+def test_where_no_scratch_database_was_begun_none_is_looked_for(dumped: Server) -> None:
+    (dumped.world / "database.down").touch()
+    before = dumped.journal
+
+    assert (dumped.step("verify_restore", "undo").returncode, dumped.journal) == (0, before)
+
+
+@pytest.mark.parametrize("order", ["its own", "that of C"])
+def test_migrations_are_known_again_in_the_order_of_an_older_manifest(dumped: Server, order: str) -> None:
+    """Older manifests have them in the order of the database's own collation."""
+    told = {"its own": f"2 {md5(b'b a').hexdigest()}", "that of C": f"2 {md5(b'a b').hexdigest()}"}
+    dumped.replace("psql", f"printf '%s\\n' '{told['that of C']}' '{told['its own']}'")
+    manifest = dumped.run / "manifest"
+    manifest.write_text(f"migrations={told[order]}\n")
+    sourced = "".join(f'. "$RUN/bundle/{name}"; ' for name in ("vars.sh", "lib.sh"))
+
+    answers = []
+    for text in (f"migrations={told[order]}\n", f"migrations=2 {md5(b'c').hexdigest()}\n", ""):
+        manifest.write_text(text)
+        answers.append(dumped.sh(["-c", f'{sourced}holds_migrations_of "$RUN"']).returncode)
+
+    assert answers == [0, 1, 1]
