@@ -21,6 +21,20 @@ def dumped(make_server: Make) -> Server:
     return server
 
 
+@pytest.mark.parametrize("left_out", ["database_time", "migrations", "the end of migrations"])
+def test_a_manifest_that_does_not_say_what_it_is_of_is_none(dumped: Server, left_out: str) -> None:
+    """The disk of the run was full while psql wrote down what it had counted."""
+    counted = dumped.run / "counted"
+    lines = counted.read_text().splitlines()
+    name = left_out.rpartition(" ")[2]
+    kept = [line[:-5] for line in lines if line.startswith(name)] if left_out != name else []
+    counted.write_text("\n".join([*(line for line in lines if not line.startswith(name)), *kept]) + "\n")
+
+    assert dumped.step("seal_backup", "apply").returncode == 1
+    assert dumped.reason == f"what the dump holds was not written down whole ({name}): is a disk full?"
+    assert not dumped.dump.exists()
+
+
 @pytest.mark.parametrize(("version", "force"), [("130004", " WITH (FORCE)"), ("120017", "")])
 def test_a_scratch_database_that_stays_is_told_with_the_command_that_drops_it(
     dumped: Server, version: str, force: str

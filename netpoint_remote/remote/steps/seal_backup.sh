@@ -16,6 +16,10 @@ apply() {
         return 0
     fi
     manifest | write_file "$making/manifest"
+    # Not every psql tells that a full disk took nothing of what it wrote.
+    for line in 'database_time=[0-9]+' 'migrations=[0-9]+ [0-9a-f]{32}'; do
+        grep -q -x -E "$line" "$making/manifest" || fail "what the dump holds was not written down whole (${line%%=*}): is a disk full?"
+    done
     backup_is_whole "$making" || fail "the backup does not read back as it was written"
     sync -- "$making"/* "$making" 2>/dev/null || sync
     mv -T -- "$making" "$made"
