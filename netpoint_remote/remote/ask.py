@@ -64,6 +64,21 @@ LIBPQ = {
     "gssencmode": "PGGSSENCMODE",
     "requirepeer": "PGREQUIREPEER",
     "krbsrvname": "PGKRBSRVNAME",
+    "hostaddr": "PGHOSTADDR",
+    "sslcrldir": "PGSSLCRLDIR",
+    "sslsni": "PGSSLSNI",
+    "sslcertmode": "PGSSLCERTMODE",
+    "sslcompression": "PGSSLCOMPRESSION",
+    "sslnegotiation": "PGSSLNEGOTIATION",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
+    "require_auth": "PGREQUIREAUTH",
+    "gsslib": "PGGSSLIB",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "dbname": "PGDATABASE",
 }
 
 
@@ -84,10 +99,11 @@ def database_of(configuration):
 
 def libpq_environment(database):
     """Return the variables that make libpq connect as Django would; values may be secret."""
-    names = {"NAME": "PGDATABASE", "USER": "PGUSER", "PASSWORD": "PGPASSWORD", "HOST": "PGHOST", "PORT": "PGPORT"}
-    found = {names[key]: database[key] for key in names if database.get(key)}
+    names = {"USER": "PGUSER", "PASSWORD": "PGPASSWORD", "HOST": "PGHOST", "PORT": "PGPORT"}
     options = database.get("OPTIONS") or {}
-    found.update({LIBPQ[key]: options[key] for key in LIBPQ if options.get(key)})
+    found = {"PGDATABASE": database["NAME"]} if database.get("NAME") else {}
+    found.update({LIBPQ[key]: options[key] for key in LIBPQ if options.get(key) not in (None, "")})
+    found.update({names[key]: database[key] for key in names if database.get(key)})
     return {
         "PGCONNECT_TIMEOUT": str(TIMEOUT),
         "PGAPPNAME": "netpoint-remote",
@@ -483,7 +499,10 @@ def export(pairs):
 
 
 def database(root, product):
-    export(libpq_environment(database_of(read_configuration(root, product))).items())
+    configured = libpq_environment(database_of(read_configuration(root, product)))
+    # What the unit's environment tells libpq reaches NetPoint too, behind what the configuration says.
+    given = {name: value for name, value in os.environ.items() if name.startswith("PG")}
+    export(dict(given, **configured).items())
 
 
 def unit():

@@ -322,12 +322,16 @@ migrations_told() {
 }
 
 # Run a program of PostgreSQL as NetPoint itself connects: as its user, whom a socket may trust by name, and with the
-# environment of libpq, so that secrets are in no argument.
+# environment of libpq, so that secrets are in no argument. Our name is in one: the name in a service file would overrule
+# the environment's, and it is by its name that stop_services knows the session which holds the lock.
 with_database() (
     application=${PGAPPNAME-netpoint-remote}
     load "${RUN:?}/database.env"
     export PGAPPNAME="$application"
-    as_user "$@"
+    named=$(say "$application" | sed "s/['\\\\]/\\\\&/g")
+    program=$1
+    shift
+    as_user "$program" -d "application_name='$named'" "$@"
 )
 
 sql() {

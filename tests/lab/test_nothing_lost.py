@@ -135,6 +135,27 @@ def test_a_database_is_reached_as_netpoint_reaches_it(lab: Lab) -> None:
         assert (run.exit_code, run.statuses) == (0, {"np1": "saved"}), f"{way}: {run.reasons}"
 
 
+def test_a_database_that_the_units_environment_leads_to_is_upgraded(lab: Lab) -> None:
+    """The service file is named by the unit alone, and names the sessions too: our own is still told from others."""
+    server = lab.server("np1", ARCHIVE)
+    lab.boot()
+    lab.write_hosts_file()
+    server.run("mkdir /etc/np /etc/systemd/system/netpoint.service.d /etc/systemd/system/netpoint-rq.service.d")
+    password = f"password={ARCHIVE.database_password}\napplication_name=NetPoint\n"
+    server.run("cat >/etc/np/services && chmod 640 /etc/np/services && chgrp netpoint /etc/np/services",
+               text=SERVICE + password)  # fmt: skip
+    for unit in ("netpoint", "netpoint-rq"):
+        server.run(f"cat >/etc/systemd/system/{unit}.service.d/database.conf",
+                   text="[Service]\nEnvironment=PGSERVICEFILE=/etc/np/services\n")  # fmt: skip
+    server.run("systemctl daemon-reload")
+    _configure(server, '{"NAME": "netpoint", "OPTIONS": {"service": "of netpoint"}}')
+
+    run = upgrade(lab, "3.5.0")
+
+    assert run.statuses == {"np1": "upgraded"}, run.reasons
+    assert served_version(server) == "3.5.0"
+
+
 def test_a_database_on_another_machine_is_upgraded_and_comes_back(lab: Lab) -> None:
     """NetPoint's server has no PostgreSQL; in the migration the cable to it is pulled, then it is restarted."""
     server, elsewhere = lab.server("np1", ARCHIVE), lab.server("np2", ARCHIVE)

@@ -243,6 +243,53 @@ def test_the_options_of_a_database_become_those_of_libpq(tree: Path) -> None:
     }  # fmt: skip
 
 
+OPTIONS = {
+    "hostaddr": "10.0.0.7", "sslcrldir": "/crl", "sslsni": 0, "ssl_min_protocol_version": "TLSv1.3",
+    "ssl_max_protocol_version": "TLSv1.3", "sslcompression": 0, "sslnegotiation": "direct", "sslcertmode": "require",
+    "require_auth": "scram-sha-256", "gsslib": "gssapi", "client_encoding": "UTF8", "sslmode": "",
+}  # fmt: skip
+
+
+def test_every_option_that_libpq_takes_from_its_environment_reaches_it() -> None:
+    told = module.libpq_environment({"NAME": "np", "OPTIONS": OPTIONS})
+
+    assert told == {
+        "PGAPPNAME": "netpoint-remote", "PGCONNECT_TIMEOUT": "10", "PGDATABASE": "np", "PGHOSTADDR": "10.0.0.7",
+        "PGSSLCRLDIR": "/crl", "PGSSLSNI": "0", "PGSSLMINPROTOCOLVERSION": "TLSv1.3",
+        "PGSSLMAXPROTOCOLVERSION": "TLSv1.3", "PGSSLCOMPRESSION": "0", "PGSSLNEGOTIATION": "direct",
+        "PGSSLCERTMODE": "require", "PGREQUIREAUTH": "scram-sha-256", "PGGSSLIB": "gssapi",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("settings", "reached"),
+    [
+        ({"USER": "np", "PASSWORD": "a", "HOST": "db", "PORT": 1}, ("np", "a", "db", "1", "of options")),
+        ({"NAME": "np", "USER": "", "HOST": ""}, ("o", "p", "h", "5", "of options")),
+    ],
+)
+def test_options_name_the_account_where_nothing_else_does(settings: dict[str, object], reached: tuple[str]) -> None:
+    """As Django's backend for PostgreSQL: OPTIONS come behind USER, PASSWORD, HOST and PORT, and before NAME."""
+    options = {"user": "o", "password": "p", "host": "h", "port": 5, "dbname": "of options"}
+
+    told = module.libpq_environment({**settings, "OPTIONS": options})
+
+    assert tuple(told[name] for name in ("PGUSER", "PGPASSWORD", "PGHOST", "PGPORT", "PGDATABASE")) == reached
+
+
+def test_what_the_unit_gives_libpq_is_kept_behind_what_the_configuration_says(tree: Path) -> None:
+    """A service file, a password file or certificates named in the unit's environment reach NetPoint, and us."""
+    given = {"PGSERVICEFILE": "/etc/np/services", "PGUSER": "unit", "PGAPPNAME": "np", "OTHER": "x"}
+
+    done = ask("database", str(configure(tree, settings(DATABASE={"NAME": "n", "USER": "np"}))), "netpoint", **given)
+
+    exported = dict(word.split("=", 1) for word in shlex.split(done.stdout) if word != "export")
+    assert exported == {
+        "PGAPPNAME": "netpoint-remote", "PGCONNECT_TIMEOUT": "10", "PGDATABASE": "n", "PGUSER": "np",
+        "PGSERVICEFILE": "/etc/np/services",
+    }  # fmt: skip
+
+
 @pytest.fixture
 def psql(tmp_path: Path) -> Path:
     write_files(tmp_path, {"bin/psql": PSQL})

@@ -65,10 +65,11 @@ def connect(place: Place) -> sqlite3.Connection:
 
 
 def database_name(options: dict[str, list[str]], names: list[str]) -> str:
-    name = (options["d"] or names[:1] or [os.environ.get("PGDATABASE", OWNER)])[-1]
+    usual = os.environ.get("PGDATABASE", OWNER)
+    name = (options["d"] or names[:1] or [usual])[-1]
     if "=" not in name:
         return name
-    return dict(word.split("=", 1) for word in shlex.split(name) if "=" in word).get("dbname", OWNER)
+    return dict(word.split("=", 1) for word in shlex.split(name) if "=" in word).get("dbname", usual)
 
 
 def parse(
