@@ -107,8 +107,26 @@ fail() {
 }
 
 # Print the last that this step has printed, which is in the log only when it has ended.
-last_line() {
-    tail -n 1 -- "${RUN:?}/output" 2>/dev/null || :
+last_line() (
+    last=''
+    if [ -f "${RUN:?}/output" ]; then while IFS= read -r line || [ -n "$line" ]; do remember_last "$line"; done <"$RUN/output"; fi
+    say "$last" | without_rows
+)
+
+# Remember a line in `last` if it may say what went wrong. What PostgreSQL adds to an error quotes rows, over several lines
+# too, and in rows are hashes of passwords and tokens: until something else begins, nothing of it is for a report.
+remember_last() {
+    case $1 in
+        DETAIL:* | HINT:* | CONTEXT:* | QUERY:* | STATEMENT:* | 'LINE '[0-9]*:*) quotes=yes ;;
+        Traceback* | 'During handling'* | 'The above exception'* | CommandError:* | psql:* | pg_dump:* | pg_restore:* | '  Applying '* | [A-Z]*...) quotes='' last=$1 ;;
+        *[![:space:]]*) [ -n "${quotes-}" ] || last=$1 ;;
+        *) ;;
+    esac
+}
+
+# The same, where all is on one line.
+without_rows() {
+    sed -e 's/\(Failing row contains (\).*/\1...)/' -e 's/\(Key (.*)=(\).*/\1...)/'
 }
 
 # Read variables from a file that this program wrote, if it is there.

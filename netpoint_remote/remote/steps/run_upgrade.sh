@@ -40,7 +40,7 @@ read_progress() {
     last=''
     while IFS= read -r line || [ -n "$line" ]; do
         say "$line"
-        case $line in *[![:space:]]*) last=$line ;; *) ;; esac
+        remember_last "$line"
         case $line in
             'Upgrade complete'*) : >"$RUN/upgrade.complete" ;;
             'Applying database migrations'*) : >"$RUN/migrating"; next_part "$line" ;;
@@ -50,7 +50,7 @@ read_progress() {
         esac
     done
     # What a traceback, pip and git end with is what went wrong.
-    printf '%.300s\n' "$last" >"$RUN/last_words"
+    say "$last" | without_rows | head -c 300 >"$RUN/last_words"
 }
 
 next_part() {
