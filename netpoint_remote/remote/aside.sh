@@ -33,4 +33,5 @@ aside_by_hand() {
     for part in venv "$PRODUCT/static" "$docs"; do
         if [ -e "$1/$part" ]; then say "rm -rf -- $(quoted "$NEW/$part") && mv -T -- $(quoted "$1/$part") $(quoted "$NEW/$part")"; fi
     done
+    say "rm -rf -- $(quoted "$1"); rmdir --ignore-fail-on-non-empty -- $(quoted "$(dirname -- "$1")")"
 }

@@ -98,6 +98,6 @@ lift_guard() {
 
 guard_by_hand() {
     units=$(unit_folder)
-    drop_ins | while IFS= read -r file; do say "rm -f -- $(quoted "$file")"; done
+    drop_ins | while IFS= read -r file; do say "rm -f -- $(quoted "$file"); rmdir --ignore-fail-on-non-empty -- $(quoted "$(dirname -- "$file")")"; done
     say "systemctl disable $recovery; rm -f -- $(quoted "$units/$recovery"); systemctl daemon-reload"
 }

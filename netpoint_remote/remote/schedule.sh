@@ -22,3 +22,17 @@ take_schedule_back() {
         fi
     done <"$1/housekeeping"
 }
+
+# The same, as a person would type it.
+schedule_by_hand() {
+    [ -f "$1/housekeeping" ] || return 0
+    while IFS= read -r made; do
+        name=$(basename -- "$made")
+        case $name in *.timer) say "systemctl disable --now $(quoted "$name")" ;; *) ;; esac
+        say "rm -f -- $(quoted "$made")"
+        if [ -e "$1/kept.$name" ] || [ -L "$1/kept.$name" ]; then
+            say "cp -a -- $(quoted "$1/kept.$name") $(quoted "$made")"
+            case $name in *.timer) say "systemctl daemon-reload && systemctl enable --now $(quoted "$name")" ;; *) ;; esac
+        fi
+    done <"$1/housekeeping"
+}

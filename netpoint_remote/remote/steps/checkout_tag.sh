@@ -5,6 +5,11 @@
 begun=$RUN/checkout.begun
 owners=$RUN/checkout.owners
 added=$RUN/checkout.added
+# For the shell that xargs starts, or a person.
+# shellcheck disable=SC2016 # it expands there
+give='chown -h -- "$1" "$3" && chmod -- "$2" "$3"'
+# shellcheck disable=SC2016 # as above
+remove='rm -f -- "$@"; for path in "$@"; do rmdir -p -- "$(dirname -- "$path")" 2>/dev/null || :; done'
 
 clean() {
     [ -z "$(checkout status --porcelain --untracked-files=no)" ]
@@ -50,8 +55,7 @@ remember_owners() {
 
 give_back() {
     if ! [ -f "$owners" ]; then return 0; fi
-    # shellcheck disable=SC2016 # it expands in the shell that xargs starts
-    (cd -- "$ROOT" && xargs -0 -r -n 3 sh -c 'chown -h -- "$1" "$3" && chmod -- "$2" "$3"' sh <"$owners")
+    (cd -- "$ROOT" && xargs -0 -r -n 3 sh -c "$give" sh <"$owners")
 }
 
 # What the release adds, each name ended by a NUL: cut off in its middle, git does not know which of them it has written.
@@ -64,8 +68,7 @@ remember_added() {
 
 remove_added() {
     if ! [ -f "$added" ]; then return 0; fi
-    # shellcheck disable=SC2016 # it expands in the shell that xargs starts
-    (cd -- "$ROOT" && xargs -0 -r sh -c 'rm -f -- "$@"; for path in "$@"; do rmdir -p -- "$(dirname -- "$path")" 2>/dev/null || :; done' sh <"$added")
+    (cd -- "$ROOT" && xargs -0 -r sh -c "$remove" sh <"$added")
 }
 
 # The tree was clean, so what differs is the release's. On a full disk what it added makes room for what it replaced,
@@ -83,5 +86,11 @@ undo() {
 }
 
 by_hand() {
-    say "git -c safe.directory=$(quoted "$ROOT") -C $(quoted "$ROOT") checkout -f $(quoted "$(cat "$RUN/before/ref")") --"
+    if [ -f "$begun" ] || [ "$(checkout rev-parse HEAD)" = "$COMMIT" ]; then
+        say "rm -f -- $(quoted "$ROOT/.git/index.lock")"
+        if [ -f "$added" ]; then say "(cd -- $(quoted "$ROOT") && xargs -0 -r sh -c $(quoted "$remove") sh <$(quoted "$added"))"; fi
+        say "git -c safe.directory=$(quoted "$ROOT") -C $(quoted "$ROOT") checkout -f $(quoted "$(cat "$RUN/before/ref")") --"
+    fi
+    if [ -f "$owners" ]; then say "(cd -- $(quoted "$ROOT") && xargs -0 -r -n 3 sh -c $(quoted "$give") sh <$(quoted "$owners"))"; fi
+    say "rm -f -- $(quoted "$begun") $(quoted "$owners") $(quoted "$added")"
 }

@@ -18,3 +18,7 @@ apply() {
 undo() {
     if grep -q -s -F -e "$RUN_ID" "$mark"; then rm -f -- "$mark"; fi
 }
+
+by_hand() {
+    if grep -q -s -F -e "$RUN_ID" "$mark"; then say "rm -f -- $(quoted "$mark")"; fi
+}

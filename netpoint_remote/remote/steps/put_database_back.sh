@@ -28,5 +28,8 @@ undo() {
 }
 
 by_hand() {
-    restore_by_hand "$made/database.dump"
+    if [ -f "$RUN/putting" ]; then
+        restore_by_hand "$made/database.dump"
+        say "rm -f -- $(quoted "$RUN/putting") $(quoted "$RUN/put_back")   # only once it is back: else the next run puts it back"
+    fi
 }

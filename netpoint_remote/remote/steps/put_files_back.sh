@@ -38,5 +38,10 @@ undo() {
 }
 
 by_hand() {
-    if [ -f "$RUN/before/absent" ]; then say "tar -C / -xpf $(quoted "$made/replaced.tar")"; fi
+    if [ -f "$RUN/before/absent" ]; then
+        # shellcheck disable=SC2016 # it expands in the shell of who types it
+        printf 'sort -r %s | while IFS= read -r name; do if [ -d "/$name" ] && ! [ -L "/$name" ]; then rmdir --ignore-fail-on-non-empty -- "/$name"; else rm -f -- "/$name"; fi; done\n' "$(quoted "$RUN/before/absent")"
+        say "tar -C / -xpf $(quoted "$made/replaced.tar")"
+        say "rm -f -- $(quoted "$RUN/before/absent") $(quoted "$RUN/files.back")"
+    fi
 }

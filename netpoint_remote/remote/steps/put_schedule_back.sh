@@ -19,3 +19,8 @@ undo() {
     take_schedule_back "$RUN/before"
     rm -f -- "$RUN/schedule.back"
 }
+
+by_hand() {
+    schedule_by_hand "$RUN/before"
+    say "rm -f -- $(quoted "$RUN/schedule.back")"
+}

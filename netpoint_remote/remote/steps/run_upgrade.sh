@@ -60,10 +60,14 @@ next_part() {
     journal part "$part"
 }
 
+came_to_the_database() {
+    [ -f "$RUN/migrating" ] || [ "$(applied_migrations)" != "$(cat "$RUN/before/migrations")" ]
+}
+
 # The dump is put back unless upgrade.sh certainly did not come to the database.
 undo() {
     rm -f -- "$RUN/upgrade.status"
-    if [ -f "$RUN/migrating" ] || [ "$(applied_migrations)" != "$(cat "$RUN/before/migrations")" ]; then
+    if came_to_the_database; then
         [ -f "$dump" ] || fail "there is no dump to put back"
         # After a reboot in the window systemd may have started them.
         # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
@@ -77,5 +81,8 @@ undo() {
 }
 
 by_hand() {
-    if [ -f "$RUN/migrating" ]; then restore_by_hand "$dump"; fi
+    if came_to_the_database; then
+        restore_by_hand "$dump"
+        say "rm -f -- $(quoted "$RUN/migrating")   # only once it is back: else the next run puts it back"
+    fi
 }

@@ -51,7 +51,5 @@ undo() {
 }
 
 by_hand() {
-    if [ -f "$RUN/before/housekeeping" ]; then
-        while IFS= read -r made; do say "rm -f -- $(quoted "$made")"; done <"$RUN/before/housekeeping"
-    fi
+    schedule_by_hand "$RUN/before"
 }

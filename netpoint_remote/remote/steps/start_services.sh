@@ -52,4 +52,5 @@ undo() {
 
 by_hand() {
     say "systemctl stop ${SERVICES:?}"
+    say "rm -f -- $(quoted "$RUN/opened") $(quoted "$RUN/serving") $(quoted "$RUN/rows")   # else the next run goes on from here"
 }

@@ -56,5 +56,5 @@ undo() {
 
 by_hand() {
     say "rm -f -- $(quoted "$RUN/window")   # NetPoint may start again"
-    say "systemctl start $(tr '\n' ' ' <"$RUN/before/active")"
+    if [ -s "$RUN/before/active" ]; then say "systemctl start $(tr '\n' ' ' <"$RUN/before/active")"; fi
 }

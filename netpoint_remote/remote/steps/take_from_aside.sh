@@ -24,7 +24,11 @@ undo() {
 }
 
 by_hand() {
+    [ -f "$RUN/taking" ] || return 0
+    say "mkdir -p -- $(quoted "$ASIDE_BACK/$PRODUCT/project-static")"
+    if ! [ -e "$ASIDE_BACK/$docs" ]; then say "cp -a -- $(quoted "$NEW/$docs") $(quoted "$ASIDE_BACK/$docs")"; fi
     for part in venv "$PRODUCT/static"; do
-        say "mkdir -p -- $(quoted "$ASIDE_BACK/$PRODUCT") && mv -T -- $(quoted "$NEW/$part") $(quoted "$ASIDE_BACK/$part")"
+        if ! [ -e "$ASIDE_BACK/$part" ]; then say "mv -T -- $(quoted "$NEW/$part") $(quoted "$ASIDE_BACK/$part")"; fi
     done
+    say "echo $RUN_ID >$(quoted "$ASIDE_BACK/complete"); rm -f -- $(quoted "$RUN/taking") $(quoted "$RUN/taken")"
 }
