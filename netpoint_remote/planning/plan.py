@@ -214,12 +214,19 @@ def make_rollback_plan(case: Case, backup: Backup, *, accept_loss: bool) -> Plan
         "TREE_VERSION": backup.version,
         "FROM": backup.id,
         "ACCEPT_LOSS": "yes" if accept_loss else "",
+        "ASIDE": aside_folder(case, _left(case, backup)),
         "ASIDE_BACK": aside_folder(case, backup.version) if other else "",
         "TAG": backup.ref or backup.commit,
         "COMMIT": backup.commit,
     }
     steps = tuple(step for step in ROLLBACK_STEPS if step not in left_out)
     return Plan(steps=steps, variables=tuple(variables.items()))
+
+
+def _left(case: Case, backup: Backup) -> str:
+    """Name what a way back leaves, so that of the same version it does not take the place of what is wanted."""
+    version = case.facts.disk_version
+    return f"{version}.left" if version == backup.version else version
 
 
 def leads_elsewhere(case: Case, backup: Backup) -> bool:

@@ -99,6 +99,18 @@ def test_a_checkout_whose_old_environment_was_pruned_cannot_go_back() -> None:
     assert go_back(there) == []
 
 
+def test_a_way_back_to_another_commit_of_its_version_leaves_that_environment_alone() -> None:
+    backup = replace(UP_34, method="git", tree="/opt/netpoint", commit="f" * 40)
+    aside = Kept(path="/opt/netpoint/.git/netpoint-remote/3.4.9", version="3.4.9")
+    seen = facts("3.4.9", git=True, backups=(backup,), asides=(aside,))
+
+    plan = decide(GoBack(to=backup.id), host(), seen, {}).plan
+
+    assert plan is not None
+    told = dict(plan.variables)
+    assert (told["ASIDE_BACK"], told["ASIDE"]) == (aside.path, f"{aside.path}.left")
+
+
 def test_an_ill_netpoint_may_go_back() -> None:
     ill = upgraded(page=facts("3.5.0").page, units=())
 

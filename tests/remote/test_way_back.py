@@ -128,6 +128,18 @@ def test_an_old_release_that_does_not_run_any_more_is_seen_while_netpoint_serves
     assert "window-open stop_services " not in server.journal
 
 
+@pytest.mark.parametrize("git", [True], ids=["git"])
+def test_an_environment_of_another_commit_is_seen_while_netpoint_serves(upgraded: Server, *, git: bool) -> None:  # noqa: ARG001
+    """Several commits of a checkout may have one version, and what is set aside lies there by that."""
+    (upgraded.root / ".git/netpoint-remote/3.4.9/commit").write_text(f"{'a' * 40}\n")
+
+    result = go_back(upgraded, "r2")
+
+    assert result.startswith("rolled-back check_backup: the virtual environment in ")
+    assert "3.4.9 is of another commit than " in result
+    assert "window-open stop_services " not in upgraded.journal
+
+
 def test_a_release_that_was_rolled_back_is_kept_and_unpacked_anew(make_server: Make) -> None:
     """Users may have left files there that nobody else has."""
     server = make_server()

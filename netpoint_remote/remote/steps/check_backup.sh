@@ -13,12 +13,18 @@ apply() {
     read_dump -f /dev/null "$BACKUP_DIR/$FROM/database.dump" || give_up "the dump in $BACKUP_DIR/$FROM cannot be read to its end"
     if [ "$METHOD" = git ]; then
         checkout cat-file -e "$COMMIT^{tree}" || give_up "the checkout has no commit $COMMIT any more"
-        [ "$(checkout rev-parse HEAD)" = "$COMMIT" ] || runs "$ASIDE_BACK"
+        [ "$(checkout rev-parse HEAD)" = "$COMMIT" ] || { is_of_the_commit && runs "$ASIDE_BACK"; }
     else
         [ "$(tree_version "$NEW")" = "$TREE_VERSION" ] || give_up "$NEW is not the release $TREE_VERSION any more"
         runs "$NEW"
     fi
     : >"$RUN/backup.checked"
+}
+
+# It lies there by its version, which several commits may share.
+is_of_the_commit() {
+    [ "$(cat "$ASIDE_BACK/commit" 2>/dev/null || say "$COMMIT")" = "$COMMIT" ] ||
+        give_up "the virtual environment in $ASIDE_BACK is of another commit than $COMMIT"
 }
 
 # A virtual environment that was moved cannot run, but its Python can.

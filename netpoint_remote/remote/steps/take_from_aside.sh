@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Put the environment and static files of the release we go back to in their place again (the upgrade document, step 3, option B).
-: "${NEW:?}" "${ASIDE_BACK:?}" "${RUN:?}" "${RUN_ID:?}" "${BUNDLE:?}"
+: "${NEW:?}" "${ASIDE_BACK:?}" "${RUN:?}" "${RUN_ID:?}" "${BUNDLE:?}" "${COMMIT:?}"
 # shellcheck source=../aside.sh
 . "$BUNDLE/aside.sh"
 
@@ -18,6 +18,7 @@ apply() {
 undo() {
     if [ -f "$RUN/taking" ]; then
         move_aside "$ASIDE_BACK"
+        say "$COMMIT" >"$ASIDE_BACK/commit"
         say "$RUN_ID" >"$ASIDE_BACK/complete"
         rm -f -- "$RUN/taking" "$RUN/taken"
     fi
@@ -26,9 +27,10 @@ undo() {
 by_hand() {
     [ -f "$RUN/taking" ] || return 0
     say "mkdir -p -- $(quoted "$ASIDE_BACK/$PRODUCT/project-static")"
-    if ! [ -e "$ASIDE_BACK/$docs" ]; then say "cp -a -- $(quoted "$NEW/$docs") $(quoted "$ASIDE_BACK/$docs")"; fi
+    if [ -d "$NEW/$docs" ] && ! [ -e "$ASIDE_BACK/$docs" ]; then say "cp -a -- $(quoted "$NEW/$docs") $(quoted "$ASIDE_BACK/$docs")"; fi
     for part in venv "$PRODUCT/static"; do
-        if ! [ -e "$ASIDE_BACK/$part" ]; then say "mv -T -- $(quoted "$NEW/$part") $(quoted "$ASIDE_BACK/$part")"; fi
+        if [ -e "$NEW/$part" ] && ! [ -e "$ASIDE_BACK/$part" ]; then say "mv -T -- $(quoted "$NEW/$part") $(quoted "$ASIDE_BACK/$part")"; fi
     done
-    say "echo $RUN_ID >$(quoted "$ASIDE_BACK/complete"); rm -f -- $(quoted "$RUN/taking") $(quoted "$RUN/taken")"
+    say "printf '%s\\n' $COMMIT >$(quoted "$ASIDE_BACK/commit")"
+    say "printf '%s\\n' $RUN_ID >$(quoted "$ASIDE_BACK/complete"); rm -f -- $(quoted "$RUN/taking") $(quoted "$RUN/taken")"
 }
