@@ -143,7 +143,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """One server as the probe saw it; names follow the probe's."""
+    """One server as the probe saw it; names follow the probe's.
+
+    `sizes_mb` are those of the environment and the folders of uploads; of what is in `unmeasured` they are a part.
+    `linked` are folders of uploads behind links, which stay where they are.
+    """
 
     complete: bool = False
     user: str = ""
@@ -181,6 +185,8 @@ class Facts:
     weak: tuple[str, ...] = ()
     exposed: tuple[str, ...] = ()
     sizes_mb: tuple[tuple[str, int], ...] = ()
+    unmeasured: tuple[str, ...] = ()
+    linked: tuple[str, ...] = ()
     lock_held: bool = False
     run_id: str = ""
     run_result: str = ""
@@ -284,6 +290,8 @@ def parse_facts(text: str) -> Facts:
         weak=lines.texts("weak"),
         exposed=lines.texts("exposed"),
         sizes_mb=tuple(_sizes(lines.texts("size"))),
+        unmeasured=lines.texts("unmeasured"),
+        linked=lines.texts("linked"),
         lock_held=lines.yes("lock.held"),
         run_id=lines.text("run.id"),
         run_result=lines.text("run.result"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from netpoint_remote.planning.case import Case, is_as_asked
 from netpoint_remote.planning.checks import find_problems
+from netpoint_remote.planning.checks.server import way_back_has_room
 from netpoint_remote.planning.facts import Backup, Facts
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.plan import Plan, make_backup_plan, make_plan, make_rollback_plan
@@ -95,6 +96,7 @@ def _go_back(goal: GoBack, case: Case) -> Decision:
         backup = backup or case.facts.backups[0]
     else:
         problems += tuple(way_back_problems(case, goal.to, accept_loss=goal.accept_loss))
+    problems += tuple(way_back_has_room(case, backup))
     problems = tuple(sorted(problems, key=lambda problem: not problem.blocks))
     blocked = backup is None or any(problem.blocks for problem in problems)
     return Decision(

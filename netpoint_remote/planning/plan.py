@@ -320,6 +320,17 @@ def folders_to_copy(case: Case) -> tuple[str, ...]:
     return tuple(folder for folder in found if folder)
 
 
+def uploads_to_copy(case: Case) -> tuple[str, ...]:
+    """Return the names of the folders of uploaded files that an upgrade copies: inside the old tree, behind no link."""
+    product = case.host.product.name
+    return tuple(
+        name
+        for key, name in UPLOAD_SETTINGS
+        if name not in case.facts.linked
+        and _inside(case, str(case.facts.configuration.get(key) or f"{case.host.root}/{product}/{name}"))
+    )
+
+
 def _inside(case: Case, configured: str) -> str | None:
     path = PurePosixPath(posixpath.normpath(case.host.root / configured))
     for tree in (case.host.root, PurePosixPath(case.facts.real)):

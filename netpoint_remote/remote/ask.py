@@ -26,11 +26,13 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import traceback
 import urllib.parse
 
 TIMEOUT = 10  # seconds for every single question
 LONGEST = 65536  # characters of one fact
+MEASURING = 30  # seconds for the sizes of all folders
 SHOWN = (
     "ALLOWED_HOSTS",
     "BASE_PATH",
@@ -47,6 +49,7 @@ SHOWN = (
     "MAINTENANCE_MODE",
     "CENSUS_REPORTING_ENABLED",
 )
+UPLOADS = (("scripts", "SCRIPTS_ROOT"), ("reports", "REPORTS_ROOT"), ("media", "MEDIA_ROOT"))
 REQUIRED = ("ALLOWED_HOSTS", "DATABASE", "REDIS", "SECRET_KEY")
 # DATABASE.OPTIONS -> the environment variable libpq reads it from
 LIBPQ = {
@@ -126,6 +129,44 @@ def configuration_facts(configuration):
     yield "database.host", database.get("HOST") or ""
     yield "database.port", database.get("PORT") or ""
     yield "database.name", database.get("NAME") or ""
+
+
+def size_facts(root, product, configuration):
+    """Tell how large the environment and the folders of uploads are, in MB; the one that is mostly largest comes last.
+
+    What was not measured to its end is told too. A folder behind a link stays where it is in an upgrade.
+    """
+    deadline = time.monotonic() + MEASURING
+    places = [(name, getattr(configuration, key, None) or os.path.join(product, name)) for name, key in UPLOADS]
+    for name, configured in [("venv", "venv")] + places:
+        folder = os.path.join(root, str(configured))
+        if not os.path.isdir(folder):
+            continue
+        size, whole = measure(folder, deadline)
+        yield "size", "{} {}".format(-(-size // 2**20), name)
+        if not whole:
+            yield "unmeasured", name
+        if os.path.islink(os.path.normpath(folder)):
+            yield "linked", name
+
+
+def measure(folder, deadline):
+    """Return how many bytes a folder takes, on the disk or in an archive, and whether that is all of it."""
+    size, pending, seen = 0, [folder], set()
+    while pending:
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if time.monotonic() > deadline:
+                    return size, False
+                with contextlib.suppress(OSError):  # it went away meanwhile
+                    known = entry.stat(follow_symlinks=False)
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    if known.st_nlink == 1 or (known.st_dev, known.st_ino) not in seen:
+                        size += max(known.st_blocks * 512, known.st_size)
+                    if known.st_nlink > 1:
+                        seen.add((known.st_dev, known.st_ino))
+    return size, True
 
 
 def fingerprint(secret):
@@ -482,6 +523,7 @@ def facts(root, product, sql, url):
         say("configuration.error=" + trouble(error))
         return
     print_facts("configuration.error", configuration_facts(configuration))
+    print_facts("size.error", size_facts(root, product, configuration))
     print_facts("redis.configuration", redis_facts(configuration))
     print_facts("db.error", database_facts(root, product, configuration, sql))
     print_facts("page.error", page_facts(root, product, configuration, url))

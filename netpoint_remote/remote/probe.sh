@@ -99,11 +99,6 @@ probe_space() {
         if ! [ -w "$existing" ]; then fact unwritable "$existing"; fi
         fact disk "$(df -Pm -- "$existing" | awk 'NR == 2 { print $1, $4 }') $place"
     done
-    for part in venv "$PRODUCT/media" "$PRODUCT/scripts" "$PRODUCT/reports"; do
-        if [ -d "$ROOT/$part" ]; then
-            fact size "$(timeout 5 du -sm -- "$ROOT/$part/" 2>/dev/null | awk '{ print $1 }') $(basename -- "$part")"
-        fi
-    done
 }
 
 # Where others could put something in the way of what we write as root; and what we run as root that others may write.

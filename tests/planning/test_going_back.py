@@ -175,6 +175,22 @@ def test_a_backup_needs_room() -> None:
     assert [problem.code for problem in decide(BackUp(), host(), seen, {}).blocked] == ["disk"]
 
 
+def test_files_that_could_not_be_measured_in_time_are_no_small_files() -> None:
+    seen = upgraded(sizes_mb=(("media", 300),), unmeasured=("media", "venv"))
+
+    assert [(problem.code, problem.message) for problem in decide(BackUp(), host(), seen, {}).problems] == [
+        ("disk", "media could not be measured in time: whether there is room enough is not known")
+    ]
+
+
+@pytest.mark.parametrize(("free_mb", "refused"), [(449, ["disk"]), (450, [])])
+def test_a_way_back_needs_room_for_the_files_that_it_replaces(free_mb: int, refused: list[str]) -> None:
+    disks = (disk("/var/backups/netpoint-remote", free_mb=free_mb),)
+    seen = upgraded(disks=disks, backups=(replace(SAVED, files_size=300 * 2**20),))
+
+    assert [problem.code for problem in decide(GoBack(to=SAVED.id), host(), seen, {}).blocked] == refused
+
+
 # ---- pruning
 
 

@@ -218,6 +218,38 @@ def test_one_key_has_one_print_and_another_key_another() -> None:
     assert (prints[0] == prints[1], prints[0] == prints[2], len(prints[0]), prints[3]) == (True, False, 16, "")
 
 
+# ---- sizes
+
+
+def sizes_of(tree: Path, **changes: object) -> "list[tuple[str, str]]":
+    return list(module.size_facts(str(tree), "netpoint", SimpleNamespace(**changes)))
+
+
+def test_folders_are_measured_where_they_are_configured_to_be(tree: Path, tmp_path: Path) -> None:
+    """Holes count too: what is saved of a file is all of it."""
+    write_files(tmp_path, {"srv/media/deep/er/a": "x" * 10, "srv/reports/r": "x", "netpoint/media/old": "x"})
+    with (tmp_path / "srv/media/deep/b").open("wb") as sparse:
+        sparse.truncate(5 * 2**20)
+    (tmp_path / "srv/media/deep/again").hardlink_to(tmp_path / "srv/media/deep/b")
+    shutil.rmtree(tree / "netpoint/scripts")
+    (tree / "netpoint/scripts").symlink_to(tmp_path / "srv/reports")
+    shutil.rmtree(tree / "netpoint/reports")
+
+    told = sizes_of(tree, MEDIA_ROOT=str(tmp_path / "srv/media"), REPORTS_ROOT="not/there")
+
+    assert told == [("size", "1 scripts"), ("linked", "scripts"), ("size", "6 media")]
+
+
+def test_what_takes_too_long_to_measure_is_told_with_what_is_known(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files(tree, {"netpoint/media/a": "x"})
+    monkeypatch.setattr(module, "MEASURING", 0)
+
+    told = sizes_of(tree)
+
+    assert ("unmeasured", "media") in told
+    assert "media" in {value.partition(" ")[2] for name, value in told if name == "size"}
+
+
 # ---- the database
 
 

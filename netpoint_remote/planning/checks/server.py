@@ -2,8 +2,9 @@
 
 from netpoint_remote.planning.case import Case, ailments, is_repair, new_folder
 from netpoint_remote.planning.checks.finding import DOCUMENT, Problems, error, warning
-from netpoint_remote.planning.facts import Disk, Unit
+from netpoint_remote.planning.facts import MEBI, Backup, Disk, Unit
 from netpoint_remote.planning.method import Method
+from netpoint_remote.planning.plan import UPLOAD_SETTINGS, uploads_to_copy
 
 
 def tools_are_there(case: Case) -> Problems:
@@ -109,6 +110,21 @@ def disk_is_large_enough(case: Case) -> Problems:
                 f"{disk.free_mb} MB are free where {disk.path} lies ({device}), and about {needed} MB are needed",
                 "make room: `prune` removes old releases and backups; or set `backup_dir` elsewhere",
             )
+    yield from _sizes_are_known(case, ("venv", *_copied(case)))
+
+
+def _copied(case: Case) -> tuple[str, ...]:
+    return uploads_to_copy(case) if case.method is Method.ARCHIVE and not is_repair(case) else ()
+
+
+def _sizes_are_known(case: Case, names: tuple[str, ...]) -> Problems:
+    unknown = [name for name in names if name in case.facts.unmeasured]
+    if unknown:
+        yield warning(
+            "disk",
+            f"{', '.join(unknown)} could not be measured in time: whether there is room enough is not known",
+            "compare `du -sh` of the folder with `df -h` before you go on",
+        )
 
 
 WHEELS_MB = 150
@@ -119,7 +135,7 @@ def _space_needed(case: Case) -> dict[str, tuple[Disk, int]]:
     sizes = dict(case.facts.sizes_mb)
     target = case.target
     assert target is not None  # noqa: S101  the caller asked
-    copies = sum(sizes.get(name, 0) for name in ("media", "scripts", "reports")) if case.method is Method.ARCHIVE else 0
+    copies = sum(sizes.get(name, 0) for name in _copied(case))
     wanted = (
         target.unpacked_mb + max(sizes.get("venv", 0), WHEELS_MB) + copies + SLACK_MB,
         target.archive_mb + WHEELS_MB,
@@ -135,12 +151,16 @@ def _space_needed(case: Case) -> dict[str, tuple[Disk, int]]:
 def backup_has_room(case: Case) -> Problems:
     """Count the dump as large as the database, and the files as they are."""
     sizes = dict(case.facts.sizes_mb)
-    files = sum(sizes.get(name, 0) for name in ("media", "scripts", "reports"))
+    names = tuple(name for _, name in UPLOAD_SETTINGS)
+    files = sum(sizes.get(name, 0) for name in names)
     yield from _backups_have_room(case, case.facts.database.size_mb + files + SLACK_MB)
+    yield from _sizes_are_known(case, names)
 
 
-def dump_has_room(case: Case) -> Problems:
-    yield from _backups_have_room(case, case.facts.database.size_mb + SLACK_MB)
+def way_back_has_room(case: Case, backup: Backup | None) -> Problems:
+    """Count the dump of what is left as large as the database, and what is replaced as large as the files put back."""
+    files = backup.files_size // MEBI if backup else 0
+    yield from _backups_have_room(case, case.facts.database.size_mb + files + SLACK_MB)
 
 
 def _backups_have_room(case: Case, needed: int) -> Problems:
