@@ -3,7 +3,10 @@
 from dataclasses import dataclass, replace
 
 from netpoint_remote.planning.case import Case
+from netpoint_remote.planning.checks import installation, server
+from netpoint_remote.planning.checks.finding import Problems
 from netpoint_remote.planning.facts import Backup, Facts, Kept
+from netpoint_remote.planning.problem import Severity
 from netpoint_remote.planning.way_back import choose_backup
 
 
@@ -24,6 +27,17 @@ class Removal:
 
     def __bool__(self) -> bool:
         return bool(self.backups or self.trees or self.runs or self.archives_mb)
+
+
+def prune_problems(case: Case) -> Problems:
+    """Say what stands in the way of a prune.
+
+    What the current release is has to be known, and a run that is not over may need whatever lies there:
+    what is a warning to others, who settle such a run first, is an error here.
+    """
+    for check in (installation.places_are_safe, installation.installation_is_known, server.nobody_else_is_at_it):
+        for problem in check(case):
+            yield replace(problem, severity=Severity.ERROR)
 
 
 def what_to_remove(case: Case, keep: int) -> Removal:

@@ -7,7 +7,9 @@ weak=$(weak_spot "$BACKUP_DIR")
 [ -z "$weak" ] || { say "error: $BACKUP_DIR is not safe to write to: $weak"; exit 1; }
 exec 9>>"$STATE_DIR/lock"
 flock -w 10 9 || { say locked; exit 0; }
-real=$(readlink -f -- "$ROOT")
+# Where the link leads nowhere nobody can tell which of the releases beside it is the current one.
+real=$(readlink -f -- "$ROOT" || :)
+[ -n "$real" ] && [ -f "$real/$PRODUCT/manage.py" ] || { say "error: there is no $PRODUCT at $ROOT; nothing was removed"; exit 1; }
 
 # It loses its name first, so that half of it is never taken for the whole.
 remove() {

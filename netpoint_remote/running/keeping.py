@@ -16,7 +16,8 @@ from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.facts import Backup, Facts
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import method_of
-from netpoint_remote.planning.pruning import Removal, what_to_remove
+from netpoint_remote.planning.problem import Problem
+from netpoint_remote.planning.pruning import Removal, prune_problems, what_to_remove
 from netpoint_remote.planning.way_back import made
 from netpoint_remote.reporting.event import Kind, Observer
 from netpoint_remote.reporting.report import BackupReport, FleetReport, HostReport, Status
@@ -96,13 +97,15 @@ class Keeping(FleetRun):
             RequestError: when it was not confirmed; nothing was removed then.
         """
         with self._connected() as connector:
-            seen = self._see_all(connector)
-            going = {host: Pruning(host=host.name, removal=self._removal(host, seen[host], keep)) for host in seen}
-            for host in going:
-                self.reports[host.name] = replace(
-                    self.reports[host.name], status=Status.UNCHANGED, reason="there is nothing to remove"
-                )
-            going = {host: each for host, each in going.items() if each.removal}
+            going: dict[Host, Pruning] = {}
+            for host, facts in self._see_all(connector).items():
+                case = Case(host=host, facts=facts, target=None, last_minors={})
+                removal = what_to_remove(case, keep)
+                problems = tuple(prune_problems(case))
+                if not problems and removal:
+                    going[host] = Pruning(host=host.name, removal=removal)
+                else:
+                    self.reports[host.name] = _not_pruned(self.reports[host.name], problems)
             self._prune_all(going, confirm, connector)
         return self._report()
 
@@ -119,11 +122,6 @@ class Keeping(FleetRun):
             raise RequestError(NOT_CONFIRMED)
         for host, report in self._in_parallel(tuple(going), lambda host: self._prune(host, going[host], connector)):
             self.reports[host.name] = report
-
-    def _removal(self, host: Host, facts: Facts, keep: int) -> Removal:
-        if facts.lock_held or facts.interrupted:
-            return Removal()
-        return what_to_remove(Case(host=host, facts=facts, target=None, last_minors={}), keep)
 
     def _see_all(self, connector: Connector) -> dict[Host, Facts]:
         seen: dict[Host, Facts] = {}
@@ -171,6 +169,12 @@ class Keeping(FleetRun):
         known = self.reports[host.name]
         with Line(connector, host, self.observer.on_event) as line:
             return accounted(host, fetch)
+
+
+def _not_pruned(known: HostReport, problems: tuple[Problem, ...]) -> HostReport:
+    if problems:
+        return replace(known, status=Status.REFUSED, reason=problems[0].message, problems=problems)
+    return replace(known, status=Status.UNCHANGED, reason="there is nothing to remove")
 
 
 def _without(known: HostReport, removed: list[str]) -> tuple[BackupReport, ...]:

@@ -1,7 +1,9 @@
 """Backups and the way back as they are typed, over real SSH, on practice servers of both methods."""
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -237,6 +239,27 @@ def test_what_makes_no_sense_is_refused_with_its_reason(
 
     assert (told["status"], reason in told["reason"]) == ("refused", True)
     assert not Path(practice.hosts["old"]["backup_dir"]).exists()
+
+
+def test_a_prune_is_refused_while_a_run_is_at_work_or_the_link_is_broken(
+    practice: Practice, somewhere: Workstation
+) -> None:
+    operator, state = Operator(somewhere, "old"), Path(practice.hosts["old"]["state_dir"])
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        at_work = operator.report("prune", "--keep", "1", "--yes", code=3)["old"]
+    link = Path(practice.hosts["old"]["root"])
+    led = os.readlink(link)  # noqa: PTH115  a Path would lose the slash at its end
+    link.unlink()
+    link.symlink_to("nowhere/")
+    broken = operator.report("prune", "--keep", "1", "--yes", code=3)["old"]
+    link.unlink()
+    link.symlink_to(led)
+
+    assert (at_work["status"], "another run works on this host" in at_work["reason"]) == ("refused", True)
+    assert (broken["status"], broken["problems"][0]["code"]) == ("refused", "install-method")
+    assert operator.ends("prune", "--keep", "1", "--yes") == {"unchanged"}
 
 
 def test_who_works_on_the_database_is_named(practice: Practice, somewhere: Workstation) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from netpoint_remote.planning.facts import Backup, Facts, Kept, parse_facts
 from netpoint_remote.planning.goal import BackUp, GoBack, decide
 from netpoint_remote.planning.problem import Severity
-from netpoint_remote.planning.pruning import kept_backups, what_to_remove
+from netpoint_remote.planning.pruning import kept_backups, prune_problems, what_to_remove
 from netpoint_remote.planning.way_back import choose_backup
 from tests.builders import COMMITS, case, disk, facts, host
 
@@ -223,6 +223,28 @@ def test_logs_of_runs_older_than_every_kept_backup_go() -> None:
     runs = ("20200101T000000Z-old", UP_34.id, "20300301T000000Z-new")
 
     assert what_to_remove(case(upgraded(runs=runs, run_id=runs[2]), to=None), 1).runs == runs[:1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"lock_held": True, "run_id": "r9"}, "lock"),
+        ({"run_id": "r9", "run_result": ""}, "interrupted"),
+        ({"run_id": "r9", "run_result": "failed stuck", "unsettled": True}, "unsettled"),
+        ({"link": "netpoint-9.9.9/", "real": "", "tree": False, "folder": False}, "install-method"),
+        ({"weak": ("everybody may write to /var/backups",)}, "unsafe-place"),
+    ],
+)
+def test_a_prune_is_refused_while_it_is_not_known_what_is_needed(changes: dict[str, object], code: str) -> None:
+    problems = list(prune_problems(case(upgraded(**changes), to=None)))
+
+    assert [(problem.code, problem.blocks, bool(problem.remedy)) for problem in problems] == [(code, True, True)]
+
+
+def test_nothing_stands_in_the_way_of_a_prune_of_a_server_at_rest() -> None:
+    ill = upgraded(run_id="r9", run_result="upgraded ", units=(), page=facts().page)
+
+    assert list(prune_problems(case(ill, to=None))) == []
 
 
 backups = st.builds(
