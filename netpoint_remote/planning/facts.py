@@ -71,7 +71,6 @@ class Backup:
     made: int = 0
     operator: str = ""
     method: str = ""
-    root: str = ""
     tree: str = ""
     version: str = ""
     leads_to: str = ""
@@ -189,6 +188,7 @@ class Facts:
     linked: tuple[str, ...] = ()
     lock_held: bool = False
     run_id: str = ""
+    run_root: str = ""
     run_result: str = ""
     run_about: str = ""
     configuration_error: str = ""
@@ -294,6 +294,7 @@ def parse_facts(text: str) -> Facts:
         linked=lines.texts("linked"),
         lock_held=lines.yes("lock.held"),
         run_id=lines.text("run.id"),
+        run_root=lines.text("run.root"),
         run_result=lines.text("run.result"),
         run_about=lines.text("run.about"),
         configuration_error=lines.text("configuration.error"),
@@ -335,7 +336,7 @@ def _backups(lines: _Lines) -> Iterator[Backup]:
 
 def _backup(identity: str, values: Mapping[str, str], changes: str) -> Backup:
     count, _, changers = changes.partition(" ")
-    texts = ("purpose", "operator", "method", "root", "tree", "version", "leads_to", "commit", "ref", "verified")
+    texts = ("purpose", "operator", "method", "tree", "version", "leads_to", "commit", "ref", "verified")
     return Backup(
         id=identity,
         made=_number(values.get("made", "")),

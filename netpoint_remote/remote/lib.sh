@@ -166,6 +166,57 @@ yaml_value() {
     sed -n "s/^$1: *[\"']\{0,1\}\([^\"' ]*\).*/\1/p" "$2" | head -n 1
 }
 
+# Another installation on this server may have the same state_dir and backup_dir. A note about a release (it was unpacked, it
+# was rolled back) says whose it is; one of an earlier version of this program does not, and is about any.
+is_own_note() {
+    [ -f "$1" ] && { grep -q -x -F -e "root=${ROOT:?}" -- "$1" || ! grep -q -e '^root=' -- "$1"; }
+}
+
+# Tell whether a release was unpacked for this installation. A note that does not say whose it is proves that only where no
+# other installation has a backup.
+is_unpacked_here() {
+    note=${STATE_DIR:?}/releases/$(basename -- "$1")
+    is_own_note "$note" && { grep -q -e '^root=' -- "$note" || ! roots_of_backups | grep -q -v -x -F -e "$ROOT"; }
+}
+
+# Tell whether a release is one that this program unpacked or upgraded from, for this installation and for nobody else.
+is_own_release() {
+    known=
+    if is_unpacked_here "$1"; then known=yes; fi
+    for manifest in "${BACKUP_DIR:?}"/*/manifest; do
+        if grep -q -s -x -F -e "tree=$1" -- "$manifest"; then
+            [ "$(fact_of root "$manifest")" = "$ROOT" ] || return 1
+            known=yes
+        fi
+    done
+    [ -n "$known" ] && ! is_in_use "$1"
+}
+
+# Tell whether a link beside a release leads into it, or an installation that has backups here.
+is_in_use() {
+    inside=$(readlink -f -- "$1")/
+    { for beside in "$(dirname -- "$1")"/*; do if [ -L "$beside" ]; then say "$beside"; fi; done && roots_of_backups; } |
+        while IFS= read -r way; do
+            case $(readlink -f -- "$way")/ in "$inside"*) say "$way" ;; *) ;; esac
+        done | grep -q .
+}
+
+roots_of_backups() {
+    sed -n 's/^root=//p' "${BACKUP_DIR:?}"/*/manifest 2>/dev/null || :
+}
+
+# The manifest of a backup of this installation.
+is_own_manifest() {
+    [ -f "$1" ] && ! [ -L "$1" ] && [ "$(fact_of root "$1")" = "${ROOT:?}" ]
+}
+
+# Which installation a run was of; nothing where its variables are not there.
+root_of_run() (
+    grep -q -s -e '^ROOT=' -- "$1/bundle/vars.sh" || exit 0
+    load "$1/bundle/vars.sh"
+    say "$ROOT"
+)
+
 # Git refuses a checkout of another owner unless told that it is expected (lae/ansible-role-netbox#164). A look at the
 # checkout is a look: git would note down what it saw, as root.
 checkout() {

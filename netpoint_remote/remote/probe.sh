@@ -32,7 +32,7 @@ probe_install() {
     # Releases beside the running one; which of them matters is for the planning to say.
     for tree in "$(dirname -- "$(readlink -f -- "$ROOT" || printf '%s' "$ROOT")")"/*"$VERSION"*; do
         if [ -n "$VERSION" ] && [ -e "$tree" ]; then
-            if [ -f "$STATE_DIR/releases/$(basename -- "$tree")" ]; then ours=ours; else ours=foreign; fi
+            if is_unpacked_here "$tree" && ! is_in_use "$tree"; then ours=ours; else ours=foreign; fi
             version=$(tree_version "$tree" || :)
             fact beside "$ours ${version:--} $tree"
         fi
@@ -134,6 +134,7 @@ probe_runs() {
     run=$(last_run)
     if [ -n "$run" ]; then
         fact run.id "$run"
+        fact run.root "$(root_of_run "$STATE_DIR/runs/$run")"
         if [ -f "$STATE_DIR/runs/$run/result" ]; then fact run.result "$(cat "$STATE_DIR/runs/$run/result")"; fi
         if [ -e "$STATE_DIR/runs/$run/unsettled" ]; then fact run.unsettled yes; fi
         if [ -f "$STATE_DIR/runs/$run/about" ]; then fact run.about "$(cat "$STATE_DIR/runs/$run/about")"; fi
@@ -143,27 +144,26 @@ probe_runs() {
 # What was saved here, as the manifests say, and what lies about for a way back; asked for only where it is wanted.
 probe_backups() {
     for mark in "$STATE_DIR/rolled-back"/*; do
-        if [ -f "$mark" ]; then fact rolled_back "$(basename -- "$mark") $(head -c 300 "$mark")"; fi
+        if is_own_note "$mark"; then fact rolled_back "$(basename -- "$mark") $(head -n 1 -- "$mark" | head -c 300)"; fi
     done
     if [ -z "$BACKUPS" ]; then return 0; fi
     for manifest in "$BACKUP_DIR"/*/manifest; do
         id=$(basename -- "$(dirname -- "$manifest")")
         case $id in *[!A-Za-z0-9-]*) continue ;; *) ;; esac
-        if [ -f "$manifest" ] && ! [ -L "$manifest" ]; then
-            head -c 20000 "$manifest" | sed -n "s/^\(purpose\|made\|operator\|method\|root\|tree\|version\|leads_to\|commit\|ref\|verified\|size\.[a-z.]*\)=/backup.$id.\1=/p"
+        if is_own_manifest "$manifest"; then
+            head -c 20000 "$manifest" | sed -n "s/^\(purpose\|made\|operator\|method\|tree\|version\|leads_to\|commit\|ref\|verified\|size\.[a-z.]*\)=/backup.$id.\1=/p"
         fi
     done
     for tree in "$(dirname -- "$(readlink -f -- "$ROOT" || printf '%s' "$ROOT")")"/*; do
         if [ -f "$tree/$PRODUCT/manage.py" ] && ! [ -L "$tree" ]; then
-            known=foreign
-            if [ -f "$STATE_DIR/releases/$(basename -- "$tree")" ] || grep -q -s -x -F -e "tree=$tree" "$BACKUP_DIR"/*/manifest; then known=ours; fi
+            if is_own_release "$tree"; then known=ours; else known=foreign; fi
             fact release "$known $(size_mb "$tree") $(tree_version "$tree" || :) $tree"
         fi
     done
     for aside in "$ROOT/.git/netpoint-remote"/*; do
         if [ -d "$aside" ]; then fact aside "$(size_mb "$aside") $(basename -- "$aside") $aside"; fi
     done
-    for run in "$STATE_DIR/runs"/*; do if [ -d "$run" ]; then fact run.kept "$(basename -- "$run")"; fi; done
+    for run in "$STATE_DIR/runs"/*; do if [ "$(root_of_run "$run")" = "$ROOT" ]; then fact run.kept "$(basename -- "$run")"; fi; done
     if [ -d "$STATE_DIR/archives" ]; then fact archives "$(size_mb "$STATE_DIR/archives")"; fi
 }
 
@@ -178,7 +178,7 @@ backup_questions() {
         id=$(basename -- "$(dirname -- "$manifest")")
         told=$(sed -n 's/^changes\.[a-z_]*=\([0-9]* [0-9T:.+-]*\)$/\1/p' "$manifest" 2>/dev/null | tail -n 1)
         case $id in *[!A-Za-z0-9-]*) told='' ;; *) ;; esac
-        if [ -n "$told" ]; then
+        if [ -n "$told" ] && is_own_manifest "$manifest"; then
             for table in extras_objectchange core_objectchange; do
                 printf "SELECT 'db.changes.%s=' || count(*) || ' ' || coalesce(string_agg(DISTINCT to_jsonb(t)->>'user_name', ', '), '') FROM %s t WHERE id > %s OR time > '%s';\n" \
                     "$id" "$table" "${told%% *}" "${told#* }"

@@ -28,22 +28,23 @@ is_release() {
     case $1 in *//* | */. | */.. | */./* | */../*) return 1 ;; *) ;; esac
     case $1 in
         "$real/.git/netpoint-remote/"*) [ -d "$1" ] ;;
-        *) [ "$(dirname -- "$1")" = "$(dirname -- "$real")" ] && [ "$1" != "$real" ] && [ -f "$1/$PRODUCT/manage.py" ] ;;
+        *) [ "$(dirname -- "$1")" = "$(dirname -- "$real")" ] && [ "$1" != "$real" ] && [ -f "$1/$PRODUCT/manage.py" ] && is_own_release "$1" ;;
     esac && ! [ -L "$1" ]
 }
 
-say "$BACKUPS" | while IFS= read -r id; do
-    if plain_name "$id" && [ -f "$BACKUP_DIR/$id/manifest" ] && ! [ -L "$BACKUP_DIR/$id" ]; then remove "$BACKUP_DIR/$id"; fi
-done
+# Before the backups: their manifests tell which releases are ours.
 say "$TREES" | while IFS= read -r tree; do
     if [ -n "$tree" ] && is_release "$tree"; then
-        rm -f -- "$STATE_DIR/releases/$(basename -- "$tree")"
+        if is_unpacked_here "$tree"; then rm -f -- "$STATE_DIR/releases/$(basename -- "$tree")"; fi
         remove "$tree"
     fi
 done
+say "$BACKUPS" | while IFS= read -r id; do
+    if plain_name "$id" && is_own_manifest "$BACKUP_DIR/$id/manifest" && ! [ -L "$BACKUP_DIR/$id" ]; then remove "$BACKUP_DIR/$id"; fi
+done
 current=$(cat "$STATE_DIR/current" 2>/dev/null || :)
 say "$RUNS" | while IFS= read -r id; do
-    if plain_name "$id" && [ "$id" != "$current" ] && [ -d "$STATE_DIR/runs/$id" ]; then remove "$STATE_DIR/runs/$id"; fi
+    if plain_name "$id" && [ "$id" != "$current" ] && [ "$(root_of_run "$STATE_DIR/runs/$id")" = "$ROOT" ]; then remove "$STATE_DIR/runs/$id"; fi
 done
 if [ -n "$ARCHIVES" ] && [ -d "$STATE_DIR/archives" ]; then remove "$STATE_DIR/archives"; fi
 say pruned

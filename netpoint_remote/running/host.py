@@ -133,7 +133,8 @@ def _carry_out(order: Order, line: Line, record: Record) -> HostReport:
     if order.case.facts.interrupted:
         order, settled = _recovered(order, line)
         here = order.case.facts.disk_version
-        if settled is Status.RESTORED and isinstance(order.goal, GoBack) and order.goal.to in {None, here}:
+        was_here = order.case.facts.run_root in {"", str(order.case.host.root)}
+        if was_here and settled is Status.RESTORED and isinstance(order.goal, GoBack) and order.goal.to in {None, here}:
             order = replace(order, decision=replace(order.decision, problems=(), to_version=here))
             return _report(order, record, settled, "the interrupted way back was carried to its end")
         if order.decision.blocked:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netpoint_remote.running.bundle import visit_script
+from netpoint_remote.running.bundle import assignments, visit_script
 from tests.remote.server import Server, differences, look, release, write_files
 
 if TYPE_CHECKING:
@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 @pytest.fixture
 def server(server: Server) -> Server:
     """Return a server with a release, a backup and a run that a prune may take."""
-    write_files(server.folder / "opt/netpoint-3.3.0", release("3.3.0"))
-    write_files(server.folder / "var/backups/b1", {"manifest": f"root={server.root}\n", "database.dump": "PGDMP\n"})
-    write_files(server.state, {"runs/r0/result": "upgraded \n", "archives/a.tar.gz": "x", "current": "r1\n"})
+    tree = server.folder / "opt/netpoint-3.3.0"
+    write_files(tree, release("3.3.0"))
+    manifest = f"root={server.root}\ntree={tree}\n"
+    write_files(server.folder / "var/backups/b1", {"manifest": manifest, "database.dump": "PGDMP\n"})
+    write_files(server.state, {
+        "runs/r0/bundle/vars.sh": assignments([("ROOT", str(server.root))]), "archives/a.tar.gz": "x", "current": "r1\n"
+    })  # fmt: skip
     return server
 
 

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Remember that the release which was left was left, so that nobody takes it again without being told.
-: "${STATE_DIR:?}" "${OLD_VERSION:?}" "${TREE_VERSION:?}" "${OLD:?}" "${RUN_ID:?}" "${OPERATOR:?}" "${METHOD:?}"
+: "${STATE_DIR:?}" "${OLD_VERSION:?}" "${TREE_VERSION:?}" "${OLD:?}" "${ROOT:?}" "${BACKUP_DIR:?}" "${RUN_ID:?}" "${OPERATOR:?}" "${METHOD:?}"
 mark=$STATE_DIR/rolled-back/$OLD_VERSION
 
 check() {
@@ -9,10 +9,12 @@ check() {
 
 apply() {
     mkdir -p -- "$STATE_DIR/rolled-back" "$STATE_DIR/releases"
-    say "$RUN_ID by $OPERATOR on $(date -u '+%Y-%m-%d %H:%M UTC')" | write_file "$mark"
+    { say "$RUN_ID by $OPERATOR on $(date -u '+%Y-%m-%d %H:%M UTC')" && say "root=$ROOT"; } | write_file "$mark"
     # Its folder is ours to set aside, should it be upgraded to again.
-    if [ "$METHOD" != git ] && ! [ -f "$STATE_DIR/releases/$(basename -- "$OLD")" ]; then say "$RUN_ID" >"$STATE_DIR/releases/$(basename -- "$OLD")"; fi
-    rm -f -- "$STATE_DIR/rolled-back/$TREE_VERSION"
+    if [ "$METHOD" != git ] && ! is_unpacked_here "$OLD"; then
+        { say "$RUN_ID" && say "root=$ROOT"; } | write_file "$STATE_DIR/releases/$(basename -- "$OLD")"
+    fi
+    if is_own_note "$STATE_DIR/rolled-back/$TREE_VERSION"; then rm -f -- "$STATE_DIR/rolled-back/$TREE_VERSION"; fi
 }
 
 undo() {

@@ -1,25 +1,25 @@
 # shellcheck shell=sh
 # Unpack the release beside the running one, whole or not at all (the upgrade document, step 3, option A).
-: "${STATE_DIR:?}" "${ARCHIVE_SHA256:?}" "${NEW:?}" "${ROOT:?}" "${TREE_VERSION:?}"
+: "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${ARCHIVE_SHA256:?}" "${NEW:?}" "${ROOT:?}" "${TREE_VERSION:?}"
 record=$STATE_DIR/releases/$(basename -- "$NEW")
 mark=$STATE_DIR/rolled-back/$TREE_VERSION
 kept=$NEW.rolled-back-${RUN_ID:?}
 partial=$(dirname -- "$NEW")/.$(basename -- "$NEW").partial
 
 check() {
-    ! was_rolled_back && [ -d "$NEW" ] && [ "$(cat "$record" 2>/dev/null)" = "$ARCHIVE_SHA256" ] && [ "$(tree_version "$NEW")" = "$TREE_VERSION" ]
+    ! was_rolled_back && [ -d "$NEW" ] && is_unpacked_here "$NEW" && [ "$(head -n 1 -- "$record")" = "$ARCHIVE_SHA256" ] && [ "$(tree_version "$NEW")" = "$TREE_VERSION" ]
 }
 
 apply() {
     set_rolled_back_aside
-    [ ! -e "$NEW" ] || [ -f "$record" ] || fail "$NEW is in the way and was not made by this program; move it aside"
+    [ ! -e "$NEW" ] || is_unpacked_here "$NEW" || fail "$NEW is in the way and was not made by this program; move it aside"
     [ "$(readlink -f -- "$ROOT")" != "$NEW" ] || fail "$NEW is the running release"
     rm -rf -- "$partial" "$NEW"
     mkdir -- "$partial"
     tar -xzf "$STATE_DIR/archives/$ARCHIVE_SHA256.tar.gz" -C "$partial" --strip-components=1 --no-same-owner
     chmod 755 -- "$partial"
     mkdir -p -- "$STATE_DIR/releases"
-    say "$ARCHIVE_SHA256" | write_file "$record"
+    { say "$ARCHIVE_SHA256" && say "root=$ROOT"; } | write_file "$record"
     mv -T -- "$partial" "$NEW"
 }
 
@@ -33,12 +33,12 @@ set_rolled_back_aside() {
 }
 
 was_rolled_back() {
-    [ -d "$NEW" ] && [ -f "$mark" ] && ! [ -e "$kept" ]
+    [ -d "$NEW" ] && is_own_note "$mark" && is_unpacked_here "$NEW" && ! [ -e "$kept" ]
 }
 
 undo() {
     rm -rf -- "$partial"
-    if [ -f "$record" ] && [ "$(readlink -f -- "$ROOT")" != "$NEW" ] && ! was_rolled_back; then
+    if is_unpacked_here "$NEW" && [ "$(readlink -f -- "$ROOT")" != "$NEW" ] && ! was_rolled_back; then
         rm -rf -- "$NEW"
         rm -f -- "$record"
     fi
