@@ -167,9 +167,10 @@ yaml_value() {
 }
 
 # Another installation on this server may have the same state_dir and backup_dir. A note about a release (it was unpacked, it
-# was rolled back) says whose it is; one of an earlier version of this program does not, and is about any.
+# was rolled back) says whose it is; one of an earlier version of this program does not, and is about any. What somebody else
+# may have put there is not read.
 is_own_note() {
-    [ -f "$1" ] && { grep -q -x -F -e "root=${ROOT:?}" -- "$1" || ! grep -q -e '^root=' -- "$1"; }
+    [ -f "$1" ] && [ -z "$(weak_spot "$1")" ] && { grep -q -x -F -e "root=${ROOT:?}" -- "$1" || ! grep -q -e '^root=' -- "$1"; }
 }
 
 # Tell whether a release was unpacked for this installation. A note that does not say whose it is proves that only where no
@@ -181,19 +182,16 @@ is_unpacked_here() {
 
 # Tell whether a release is one that this program unpacked or upgraded from, for this installation and for nobody else.
 is_own_release() {
-    known=
-    if is_unpacked_here "$1"; then known=yes; fi
-    for manifest in "${BACKUP_DIR:?}"/*/manifest; do
-        if grep -q -s -x -F -e "tree=$1" -- "$manifest"; then
-            [ "$(fact_of root "$manifest")" = "$ROOT" ] || return 1
-            known=yes
-        fi
-    done
-    [ -n "$known" ] && ! is_in_use "$1"
+    find_manifests
+    told=$(say "$manifests" | while IFS= read -r manifest; do
+        if grep -q -s -x -F -e "tree=$1" -- "$manifest"; then fact_of root "$manifest"; fi
+    done)
+    ! say "$told" | grep -v -q -x -F -e "$ROOT" -e '' && { [ -n "$told" ] || is_unpacked_here "$1"; } && ! is_in_use "$1"
 }
 
 # Tell whether a link beside a release leads into it, or an installation that has backups here.
 is_in_use() {
+    find_manifests
     inside=$(readlink -f -- "$1")/
     { for beside in "$(dirname -- "$1")"/*; do if [ -L "$beside" ]; then say "$beside"; fi; done && roots_of_backups; } |
         while IFS= read -r way; do
@@ -202,12 +200,21 @@ is_in_use() {
 }
 
 roots_of_backups() {
-    sed -n 's/^root=//p' "${BACKUP_DIR:?}"/*/manifest 2>/dev/null || :
+    find_manifests
+    say "$manifests" | while IFS= read -r manifest; do fact_of root "$manifest"; done
 }
 
-# The manifest of a backup of this installation.
+# Find the manifests of all backups, once; those that somebody else may have changed are not read.
+find_manifests() {
+    [ -z "${manifests+found}" ] || return 0
+    manifests=$(for manifest in "${BACKUP_DIR:?}"/*/manifest; do
+        if [ -f "$manifest" ] && [ -z "$(weak_spot "$manifest")" ]; then say "$manifest"; fi
+    done)
+}
+
 is_own_manifest() {
-    [ -f "$1" ] && ! [ -L "$1" ] && [ "$(fact_of root "$1")" = "${ROOT:?}" ]
+    find_manifests
+    say "$manifests" | grep -q -x -F -e "$1" && [ "$(fact_of root "$1")" = "${ROOT:?}" ]
 }
 
 # Which installation a run was of; nothing where its variables are not there.

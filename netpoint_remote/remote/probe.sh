@@ -146,13 +146,11 @@ probe_backups() {
     for mark in "$STATE_DIR/rolled-back"/*; do
         if is_own_note "$mark"; then fact rolled_back "$(basename -- "$mark") $(head -n 1 -- "$mark" | head -c 300)"; fi
     done
-    if [ -z "$BACKUPS" ]; then return 0; fi
-    for manifest in "$BACKUP_DIR"/*/manifest; do
-        id=$(basename -- "$(dirname -- "$manifest")")
-        case $id in *[!A-Za-z0-9-]*) continue ;; *) ;; esac
-        if is_own_manifest "$manifest"; then
-            head -c 20000 "$manifest" | sed -n "s/^\(purpose\|made\|operator\|method\|tree\|version\|leads_to\|commit\|ref\|verified\|size\.[a-z.]*\)=/backup.$id.\1=/p"
-        fi
+    # As for the runs: what somebody else may have put there is not read.
+    if [ -z "$BACKUPS" ] || [ -z "$safe" ]; then return 0; fi
+    find_manifests
+    own_backups | while IFS= read -r id; do
+        head -c 20000 "$BACKUP_DIR/$id/manifest" | sed -n "s/^\(purpose\|made\|operator\|method\|tree\|version\|leads_to\|commit\|ref\|verified\|size\.[a-z.]*\)=/backup.$id.\1=/p"
     done
     for tree in "$(dirname -- "$(readlink -f -- "$ROOT" || printf '%s' "$ROOT")")"/*; do
         if [ -f "$tree/$PRODUCT/manage.py" ] && ! [ -L "$tree" ]; then
@@ -171,14 +169,20 @@ size_mb() {
     timeout 20 du -sm -- "$1" 2>/dev/null | awk '{ print $1; said = 1 } END { if (!said) print 0 }'
 }
 
+# The ids of the backups of this installation.
+own_backups() {
+    for folder in "$BACKUP_DIR"/*; do
+        case ${folder##*/} in *[!A-Za-z0-9-]*) continue ;; *) ;; esac
+        if is_own_manifest "$folder/manifest"; then say "${folder##*/}"; fi
+    done
+}
+
 # What the database is asked about each backup: the changes that the change log has since.
 backup_questions() {
     if [ -z "$BACKUPS" ]; then return 0; fi
-    for manifest in "$BACKUP_DIR"/*/manifest; do
-        id=$(basename -- "$(dirname -- "$manifest")")
-        told=$(sed -n 's/^changes\.[a-z_]*=\([0-9]* [0-9T:.+-]*\)$/\1/p' "$manifest" 2>/dev/null | tail -n 1)
-        case $id in *[!A-Za-z0-9-]*) told='' ;; *) ;; esac
-        if [ -n "$told" ] && is_own_manifest "$manifest"; then
+    own_backups | while IFS= read -r id; do
+        told=$(sed -n 's/^changes\.[a-z_]*=\([0-9]* [0-9T:.+-]*\)$/\1/p' "$BACKUP_DIR/$id/manifest" | tail -n 1)
+        if [ -n "$told" ]; then
             for table in extras_objectchange core_objectchange; do
                 printf "SELECT 'db.changes.%s=' || count(*) || ' ' || coalesce(string_agg(DISTINCT to_jsonb(t)->>'user_name', ', '), '') FROM %s t WHERE id > %s OR time > '%s';\n" \
                     "$id" "$table" "${told%% *}" "${told#* }"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from netpoint_remote.errors import LineLost, RemoteFailed, RequestError
 from netpoint_remote.planning.case import Case
+from netpoint_remote.planning.checks.installation import places_are_safe
 from netpoint_remote.planning.facts import Backup, Facts
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import method_of
@@ -85,7 +86,8 @@ class Keeping(FleetRun):
         """Bring one backup of each host here (the newest unless named), its checksums verified."""
         with self._connected() as connector:
             seen = self._see_all(connector)
-            work = self._in_parallel(tuple(seen), lambda host: self._fetch(host, seen[host], backup, folder, connector))
+            trusted = tuple(host for host in seen if self.reports[host.name].status is Status.DONE)
+            work = self._in_parallel(trusted, lambda host: self._fetch(host, seen[host], backup, folder, connector))
             for host, report in work:
                 self.reports[host.name] = report
         return self._report()
@@ -182,10 +184,13 @@ def _without(known: HostReport, removed: list[str]) -> tuple[BackupReport, ...]:
 
 
 def _listed(host: Host, facts: Facts) -> HostReport:
+    problems = tuple(places_are_safe(Case(host=host, facts=facts, target=None, last_minors={})))
+    none = "" if facts.backups else "there is no backup"
     return HostReport(
         name=host.name,
-        status=Status.DONE,
-        reason="" if facts.backups else "there is no backup",
+        status=Status.REFUSED if problems else Status.DONE,
+        reason=problems[0].message if problems else none,
+        problems=problems,
         from_version=facts.disk_version or None,
         method=method_of(facts).value,
         backups=tuple(_told(backup) for backup in facts.backups),

@@ -241,6 +241,20 @@ def test_what_makes_no_sense_is_refused_with_its_reason(
     assert not Path(practice.hosts["old"]["backup_dir"]).exists()
 
 
+@pytest.mark.parametrize("typed", [["backups"], ["fetch-backup"], ["prune", "--keep", "1", "--yes"]])
+def test_backups_that_others_may_have_changed_are_not_looked_at(
+    practice: Practice, somewhere: Workstation, typed: list[str]
+) -> None:
+    folder = Path(practice.hosts["old"]["backup_dir"])
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    told = Operator(somewhere, "old").report(*typed, code=3)["old"]
+    folder.rmdir()
+
+    assert (told["status"], told["problems"][0]["code"]) == ("refused", "unsafe-place")
+    assert "everybody may write to" in told["reason"]
+
+
 def test_a_prune_is_refused_while_a_run_is_at_work_or_the_link_is_broken(
     practice: Practice, somewhere: Workstation
 ) -> None:

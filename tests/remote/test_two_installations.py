@@ -1,13 +1,16 @@
 """Two installations on one server, with the same state_dir and backup_dir: neither takes the other's for its own."""
 
+import base64
+import os
 from pathlib import Path
 
 import pytest
 
 from netpoint_remote.planning.facts import Facts, parse_facts
-from netpoint_remote.running.bundle import assignments, probe_script
+from netpoint_remote.running.bundle import assignments, probe_script, visit_script
 from tests.remote.conftest import Make
 from tests.remote.server import Server, release, write_files
+from tests.remote.test_places import STRANGER, needs_root
 from tests.remote.test_probe import host_of, hush
 from tests.remote.test_prune import prune
 
@@ -65,6 +68,32 @@ def test_a_note_that_does_not_say_whose_it_is_counts_only_where_nobody_else_is(s
 
     (server.folder / "var/backups/b2/manifest").unlink()
     assert "netpoint-3.4.1" in ours(server)
+
+
+@needs_root
+@pytest.mark.parametrize("given_away", ["var/state", "var/backups", "var/backups/b1", "var/backups/b1/manifest"])
+def test_what_somebody_else_may_have_written_is_not_read(server: Server, given_away: str) -> None:
+    note(server, "rolled-back/3.5.0", "r1 by ann\n")
+    os.chown(server.folder / given_away, STRANGER, STRANGER)
+
+    told = seen(server)
+
+    state_is_safe = given_away != "var/state"
+    assert (told.backups, told.rolled_back != (), told.runs != ()) == ((), state_is_safe, state_is_safe)
+    assert [release.ours for release in told.releases] == [False] * len(told.releases)
+
+
+@needs_root
+@pytest.mark.parametrize("given_away", ["var/backups", "var/backups/b1", "var/backups/b1/manifest"])
+def test_what_somebody_else_may_have_written_is_not_sent(server: Server, given_away: str) -> None:
+    variables = {"BACKUP_DIR": str(server.folder / "var/backups"), "FROM": "b1", "FILE": "manifest", "OFFSET": "0"}
+    script = visit_script("send_backup.sh", variables.items())
+    assert base64.b64decode(server.sh(["-c", script]).stdout).startswith(b"purpose=upgrade\n")
+    os.chown(server.folder / given_away, STRANGER, STRANGER)
+
+    done = server.sh(["-c", script])
+
+    assert (done.returncode, "belongs to nobody" in done.stdout) == (1, True)
 
 
 @pytest.mark.parametrize("target", ["netpoint-3.3.9", "netpoint-3.3.9/netpoint/media"])
