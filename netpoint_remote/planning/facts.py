@@ -64,6 +64,7 @@ class Backup:
 
     `made` is in seconds since the epoch, by the server's clock. `changes` counts what the change log has
     since (None: nobody can tell), `changers` names who. A backup of an upgrade `leads_to` its new release.
+    `damage` says what is missing of it, as far as sizes tell.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Backup:
     verified: str = ""
     dump_size: int = 0
     files_size: int = 0
+    damage: str = ""
     changes: int | None = None
     changers: str = ""
 
@@ -336,7 +338,7 @@ def _backups(lines: _Lines) -> Iterator[Backup]:
 
 def _backup(identity: str, values: Mapping[str, str], changes: str) -> Backup:
     count, _, changers = changes.partition(" ")
-    texts = ("purpose", "operator", "method", "tree", "version", "leads_to", "commit", "ref", "verified")
+    texts = ("purpose", "operator", "method", "tree", "version", "leads_to", "commit", "ref", "verified", "damage")
     return Backup(
         id=identity,
         made=_number(values.get("made", "")),

@@ -1,6 +1,7 @@
 """What may be removed from a server without closing a way back."""
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.checks import installation, server
@@ -64,7 +65,18 @@ def what_to_remove(case: Case, keep: int) -> Removal:
 
 
 def kept_backups(facts: Facts, keep: int) -> tuple[Backup, ...]:
-    """Return the newest so many backups, and those that a way back from the current release needs."""
-    unmarked = replace(facts, rolled_back=())
-    needed = {backup for backup in (choose_backup(facts, None), choose_backup(unmarked, None)) if backup}
-    return tuple(backup for number, backup in enumerate(facts.backups) if number < keep or backup in needed)
+    """Return the newest so many backups, and those that a way back from the current release needs.
+
+    A damaged one takes nobody's place: it is kept as long as whole ones of its age are.
+    """
+    whole = replace(facts, backups=tuple(backup for backup in facts.backups if not backup.damage))
+    ways = (
+        choose_backup(replace(seen, rolled_back=marks), None)
+        for seen in (facts, whole)
+        for marks in (facts.rolled_back, ())
+    )
+    needed = {backup for backup in ways if backup}
+    newer = accumulate((not backup.damage for backup in facts.backups), initial=0)
+    return tuple(
+        backup for backup, before in zip(facts.backups, newer, strict=False) if before < keep or backup in needed
+    )

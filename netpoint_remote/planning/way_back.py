@@ -14,7 +14,8 @@ def choose_backup(facts: Facts, to: str | None) -> Backup | None:
     """Return the backup that `to` (its id, a version, or None: what was before the last upgrade) means.
 
     A version means the newest backup of it from which an upgrade started, or any other if there is
-    none; a release that was rolled back is not gone to unless it is named.
+    none; a release that was rolled back is not gone to unless it is named. A damaged backup is chosen
+    like any other, so that whoever relies on it hears of it: an older one may lose more.
     """
     if to is None:
         shunned = {version for version, _ in facts.rolled_back} | {facts.disk_version}
@@ -43,6 +44,12 @@ def way_back_problems(case: Case, to: str | None, *, accept_loss: bool) -> Probl
     if backup is None:
         yield _nothing_to_go_back_to(facts, to)
         return
+    if backup.damage:
+        yield error(
+            "way-back",
+            f"the backup {backup.id} of {backup.version} ({made(backup)}) is damaged: {backup.damage}",
+            "name another backup with --to (`backups` lists them)",
+        )
     yield from _release_is_there(case, backup)
     yield from _losses(backup, accept_loss=accept_loss)
 

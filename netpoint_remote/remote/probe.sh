@@ -150,7 +150,9 @@ probe_backups() {
     if [ -z "$BACKUPS" ] || [ -z "$safe" ]; then return 0; fi
     find_manifests
     own_backups | while IFS= read -r id; do
-        head -c 20000 "$BACKUP_DIR/$id/manifest" | sed -n "s/^\(purpose\|made\|operator\|method\|tree\|version\|leads_to\|commit\|ref\|verified\|size\.[a-z.]*\)=/backup.$id.\1=/p"
+        # With an end to its last line, for a manifest that was cut off.
+        { head -c 20000 "$BACKUP_DIR/$id/manifest" && say; } | sed -n "s/^\(purpose\|made\|operator\|method\|tree\|version\|leads_to\|commit\|ref\|verified\|size\.[a-z.]*\)=/backup.$id.\1=/p"
+        fact "backup.$id.damage" "$(damage_of "$BACKUP_DIR/$id")"
     done
     for tree in "$(dirname -- "$(readlink -f -- "$ROOT" || printf '%s' "$ROOT")")"/*; do
         if [ -f "$tree/$PRODUCT/manage.py" ] && ! [ -L "$tree" ]; then
@@ -175,6 +177,17 @@ own_backups() {
         case ${folder##*/} in *[!A-Za-z0-9-]*) continue ;; *) ;; esac
         if is_own_manifest "$folder/manifest"; then say "${folder##*/}"; fi
     done
+}
+
+# What its sizes show to be wrong with a backup: checksums take long, and are compared before it is gone back to.
+damage_of() {
+    {
+        grep -q -e '^size\.database\.dump=' -- "$1/manifest" || say "its manifest names no dump"
+        sed -n 's/^size\.\([a-z.]*\)=\([0-9]*\)$/\1 \2/p' "$1/manifest" | while IFS=' ' read -r file size; do
+            found=$(stat -L -c %s -- "$1/$file" 2>/dev/null) || { say "$file is missing"; continue; }
+            [ "$found" = "$size" ] || say "$file has $found bytes, not $size"
+        done
+    } | head -n 1
 }
 
 # What the database is asked about each backup: the changes that the change log has since.

@@ -98,6 +98,7 @@ def _clean_backup(backup: BackupReport) -> BackupReport:
         leads_to=clean(backup.leads_to, limit=WORD),
         operator=clean(backup.operator, limit=NAME),
         verified=clean(backup.verified, limit=WORD),
+        damage=clean(backup.damage, limit=NAME),
     )
 
 

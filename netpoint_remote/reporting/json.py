@@ -148,6 +148,7 @@ def _backup_to_json(backup: BackupReport) -> Json:
         "verified": backup.verified,
         "size": backup.size,
         "changes": backup.changes,
+        "damage": backup.damage,
     }
 
 
@@ -246,6 +247,7 @@ def _backup_from_json(loaded: Json) -> BackupReport:
         verified=loaded["verified"],
         size=loaded["size"],
         changes=loaded["changes"],
+        damage=loaded["damage"],
     )
 
 

@@ -88,7 +88,7 @@ class BackupReport:
     `made` is in seconds since the epoch, by the server's clock. `purpose` is backup, upgrade or
     rollback: who made it; one of an upgrade `leads_to` its new release. `verified` is `full` where it
     was restored into a scratch database, else `read`. `changes` counts what the change log has since,
-    None where nobody can tell.
+    None where nobody can tell. `damage` says what is missing of it, as far as sizes tell.
     """
 
     id: str
@@ -100,6 +100,7 @@ class BackupReport:
     verified: str
     size: int
     changes: int | None
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,7 +98,10 @@ def _backup(backup: BackupReport) -> str:
     count = "unknown" if backup.changes is None else str(backup.changes)
     changes = f"{count} {'change' if backup.changes == 1 else 'changes'} since"
     parts = [backup.id, f"{made:%Y-%m-%d %H:%M} UTC", f"{backup.purpose} {release}", f"{backup.size / 2**20:.1f} MB"]
-    parts += [changes, "restored on trial"] if backup.verified == "full" else [changes]
+    if backup.damage:
+        parts.append(f"damaged: {backup.damage}")
+    else:
+        parts += [changes, "restored on trial"] if backup.verified == "full" else [changes]
     return " · ".join(parts)
 
 

@@ -164,6 +164,9 @@ class Keeping(FleetRun):
             if backup is None:
                 reason = f"there is no backup {wanted}" if wanted else "there is no backup"
                 return replace(known, status=Status.REFUSED, reason=f"{reason}; `backups` lists what there is")
+            if backup.damage:
+                reason = f"the backup {backup.id} is damaged: {backup.damage}; name another with --backup"
+                return replace(known, status=Status.REFUSED, reason=reason)
             place = folder / file_name(host.name) / backup.id
             size = fetch_backup(line, backup, place)
             return replace(known, status=Status.DONE, reason=f"{place} ({size // 2**20} MB), checksums verified")
@@ -208,6 +211,7 @@ def _told(backup: Backup) -> BackupReport:
         verified=backup.verified,
         size=backup.dump_size + backup.files_size,
         changes=backup.changes,
+        damage=backup.damage,
     )
 
 

@@ -82,6 +82,14 @@ def test_a_way_back_that_makes_no_sense_is_refused_with_its_reason(seen: Facts, 
     assert go_back(seen, to) == [said]
 
 
+def test_a_damaged_backup_is_refused_and_no_older_one_taken_in_its_place() -> None:
+    older = replace(UP_34, id="20290101T000000Z-cccccc", made=1)
+    seen = upgraded(backups=(replace(UP_34, damage="database.dump is missing"), older))
+    said = f"the backup {UP_34.id} of 3.4.9 (2030-03-17 17:46 UTC) is damaged: database.dump is missing"
+
+    assert (go_back(seen), go_back(seen, "3.4.9"), go_back(seen, older.id)) == ([said], [said], [])
+
+
 def test_what_would_be_lost_is_lost_at_the_operators_word() -> None:
     decision = decide(GoBack(accept_loss=True), host(), upgraded(backups=(replace(UP_34, changes=3),)), {})
 
@@ -200,6 +208,14 @@ def test_the_way_back_from_the_current_release_is_never_pruned() -> None:
 
     assert [backup.id for backup in removal.backups] == [newer[0].id, SAVED.id]
     assert removal.trees == ()
+
+
+def test_a_damaged_backup_takes_no_whole_ones_place() -> None:
+    broken = replace(SAVED, id="20300301T000000Z-ffffff", made=SAVED.made + 1, damage="database.dump is missing")
+    wrecked = replace(UP_34, made=UP_34.made + 1, id="20300101T100000Z-ffffff", damage="database.dump is missing")
+    backups = (broken, SAVED, wrecked, UP_34, replace(broken, id="20200301T000000Z-ffffff", made=1))
+
+    assert kept_backups(upgraded(backups=backups), 1) == backups[:4]
 
 
 def test_releases_that_no_backup_leads_back_to_go_but_for_the_current_one_and_strangers() -> None:

@@ -262,7 +262,10 @@ BACKUPS = replace(
             status=Status.DONE,
             from_version="3.4.9",
             method="git",
-            backups=(replace(BACKUP, changes=None, verified="read"),),
+            backups=(
+                replace(BACKUP, changes=None, verified="read"),
+                replace(BACKUP, id="20291231T220000Z-7a11ed", made=1893448800.0, damage="database.dump is missing"),
+            ),
         ),
         HostReport(name="np3", status=Status.DONE, reason="there is no backup", from_version="3.4.9", method="git"),
         HostReport(name="np4", status=Status.UNREACHABLE, reason="cannot be reached"),

@@ -50,6 +50,7 @@ backups = st.builds(
     verified=hostile,
     size=st.integers(0, 2**60),
     changes=st.none() | st.integers(0, 2**40),
+    damage=hostile,
 )
 runs = st.builds(
     RunReport,
