@@ -1,11 +1,12 @@
 """Which backup a way back leads to, and what keeps it from being gone."""
 
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.checks.finding import Problems, error, warning
 from netpoint_remote.planning.facts import Backup, Facts
-from netpoint_remote.planning.method import Method
+from netpoint_remote.planning.method import Method, method_of
 from netpoint_remote.planning.plan import aside_folder, leads_elsewhere
 from netpoint_remote.planning.problem import Problem
 
@@ -14,20 +15,24 @@ def choose_backup(facts: Facts, to: str | None) -> Backup | None:
     """Return the backup that `to` (its id, a version, or None: what was before the last upgrade) means.
 
     A version means the newest backup of it from which an upgrade started, or any other if there is
-    none; a release that was rolled back is not gone to unless it is named. A damaged backup is chosen
-    like any other, so that whoever relies on it hears of it: an older one may lose more.
+    none; a release that was rolled back is not gone to unless it is named. One of another method, which
+    cannot be gone to, is chosen only where there is no other. A damaged backup is chosen like any
+    other, so that whoever relies on it hears of it: an older one may lose more.
     """
+    method = method_of(facts).value
+    # Both sorts are stable: of each kind still the newest first.
+    fitting = sorted(facts.backups, key=lambda backup: backup.method != method)
     if to is None:
         shunned = {version for version, _ in facts.rolled_back} | {facts.disk_version}
         wanted = [
             backup
-            for backup in facts.backups
+            for backup in fitting
             if backup.purpose == "upgrade" and backup.leads_to == facts.disk_version and backup.version not in shunned
         ]
         return next(iter(wanted), None)
     by_id = [backup for backup in facts.backups if backup.id == to]
-    of_version = [backup for backup in facts.backups if backup.version == to]
-    of_version.sort(key=lambda backup: backup.purpose != "upgrade")  # stable: still the newest of each kind first
+    of_version = [backup for backup in fitting if backup.version == to]
+    of_version.sort(key=lambda backup: (backup.method != method, backup.purpose != "upgrade"))
     return next(iter(by_id + of_version), None)
 
 
@@ -58,9 +63,20 @@ def _nothing_to_go_back_to(facts: Facts, to: str | None) -> Problem:
     if to is not None:
         known = ", ".join(dict.fromkeys(backup.version for backup in facts.backups)) or "none"
         message = f"there is no backup {to} here, nor one of a release {to} (releases with backups: {known})"
+    elif marked := choose_backup(replace(facts, rolled_back=()), None):
+        return _was_rolled_back(facts, marked)
     else:
         message = f"no upgrade to {facts.disk_version} has left a backup here"
     return error("way-back", message, "`backups` lists what there is; name one with --to")
+
+
+def _was_rolled_back(facts: Facts, backup: Backup) -> Problem:
+    about = dict(facts.rolled_back).get(backup.version, "")
+    return error(
+        "way-back",
+        f"{backup.version}, from which {facts.disk_version} was upgraded, was rolled back here before ({about})",
+        f"if it shall be gone back to all the same, name it: --to {backup.version}",
+    )
 
 
 def _release_is_there(case: Case, backup: Backup) -> Problems:

@@ -52,6 +52,17 @@ def test_a_version_means_the_newest_backup_from_which_an_upgrade_started() -> No
     assert choose_backup(upgraded(backups=(other, SAVED, UP_34, older)), "3.4.9") == UP_34
 
 
+def test_a_newer_backup_of_another_method_hides_none_that_fits() -> None:
+    """The server was a checkout for a while."""
+    strange = replace(UP_34, id="20300103T000000Z-dddddd", made=UP_34.made + 9, method="git", tree="/opt/netpoint")
+    saved = replace(UP_34, id="20290103T000000Z-dddddd", made=1, purpose="backup")
+    seen = upgraded(backups=(strange, UP_34))
+
+    assert (choose_backup(seen, None), choose_backup(seen, "3.4.9")) == (UP_34, UP_34)
+    assert choose_backup(upgraded(backups=(strange, saved)), "3.4.9") == saved
+    assert choose_backup(seen, strange.id) == strange
+
+
 def test_a_backup_is_named_by_its_id() -> None:
     assert choose_backup(upgraded(), SAVED.id) == SAVED
 
@@ -64,6 +75,8 @@ def test_a_backup_is_named_by_its_id() -> None:
     [
         (upgraded(), "3.5.0", "3.5.0 is installed already"),
         (upgraded(backups=()), None, "no upgrade to 3.5.0 has left a backup here"),
+        (upgraded(rolled_back=(("3.4.9", "r3 by ann"),)), None,
+         "3.4.9, from which 3.5.0 was upgraded, was rolled back here before (r3 by ann)"),
         (upgraded(), "3.3.0", ("there is no backup 3.3.0 here, nor one of a release 3.3.0 "
          "(releases with backups: 3.5.0, 3.4.9)")),
         (upgraded(releases=RELEASES[1:]), None, "the release 3.4.9 is no longer at /opt/netpoint-3.4.9: it was pruned"),
@@ -80,6 +93,14 @@ def test_a_backup_is_named_by_its_id() -> None:
 )  # fmt: skip
 def test_a_way_back_that_makes_no_sense_is_refused_with_its_reason(seen: Facts, to: str | None, said: str) -> None:
     assert go_back(seen, to) == [said]
+
+
+def test_a_release_that_was_rolled_back_is_refused_with_the_word_that_leads_to_it() -> None:
+    seen = upgraded(rolled_back=(("3.4.9", "r3 by ann"),))
+
+    remedies = [problem.remedy for problem in decide(GoBack(), host(), seen, {}).blocked]
+
+    assert remedies == ["if it shall be gone back to all the same, name it: --to 3.4.9"]
 
 
 def test_a_damaged_backup_is_refused_and_no_older_one_taken_in_its_place() -> None:
