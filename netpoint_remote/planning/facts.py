@@ -209,6 +209,7 @@ class Facts:
     asides: tuple[Kept, ...] = ()
     runs: tuple[str, ...] = ()
     archives_mb: int = 0
+    leftovers: tuple[tuple[str, int], ...] = ()
 
     def unit(self, service: str) -> Unit | None:
         """Return the unit of a service, with or without its ending."""
@@ -315,6 +316,7 @@ def parse_facts(text: str) -> Facts:
         asides=tuple(_asides(lines.texts("aside"))),
         runs=tuple(filter(ID.fullmatch, lines.texts("run.kept"))),
         archives_mb=lines.number("archives"),
+        leftovers=tuple(_sizes(lines.texts("leftover"))),
     )
 
 

@@ -13,21 +13,26 @@ from netpoint_remote.planning.way_back import choose_backup
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """What a prune removes; `runs` are ids of runs whose logs go, `archives_mb` the size of kept release archives."""
+    """What a prune removes; `runs` are ids of runs whose logs go, `archives_mb` the size of kept release archives.
+
+    `leftovers` are folders of what was cut off, with their size in MB.
+    """
 
     backups: tuple[Backup, ...] = ()
     trees: tuple[Kept, ...] = ()
     runs: tuple[str, ...] = ()
     archives_mb: int = 0
+    leftovers: tuple[tuple[str, int], ...] = ()
 
     @property
     def size_mb(self) -> int:
         """Return about how much room it makes."""
         dumps = sum(backup.dump_size + backup.files_size for backup in self.backups) // 2**20
-        return dumps + sum(tree.size_mb for tree in self.trees) + self.archives_mb
+        left = sum(size for _, size in self.leftovers)
+        return dumps + sum(tree.size_mb for tree in self.trees) + self.archives_mb + left
 
     def __bool__(self) -> bool:
-        return bool(self.backups or self.trees or self.runs or self.archives_mb)
+        return bool(self.backups or self.trees or self.runs or self.archives_mb or self.leftovers)
 
 
 def prune_problems(case: Case) -> Problems:
@@ -61,6 +66,7 @@ def what_to_remove(case: Case, keep: int) -> Removal:
         ),
         runs=tuple(run for run in facts.runs if run not in names and run < oldest),
         archives_mb=facts.archives_mb,
+        leftovers=facts.leftovers,
     )
 
 

@@ -217,6 +217,22 @@ is_own_manifest() {
     say "$manifests" | grep -q -x -F -e "$1" && [ "$(fact_of root "$1")" = "${ROOT:?}" ]
 }
 
+# Print what is left of a prune that was cut off and of runs that are over, a folder a line: names of our making only, and no
+# links. A folder beside the releases is ours by the note about it. A run that is being received gets its name within an hour.
+leftovers() (
+    find "${STATE_DIR:?}/" "$STATE_DIR/runs/" "${ROOT:?}/.git/netpoint-remote/" -mindepth 1 -maxdepth 1 -type d -name '.?*.removed' || :
+    find "${BACKUP_DIR:?}/" -mindepth 1 -maxdepth 1 -type d -name '.????????T??????Z-*.removed' || :
+    find "$STATE_DIR/runs/" -mindepth 1 -maxdepth 1 -type d -name '*.partial' -mmin +60 || :
+    find "$BACKUP_DIR/" -mindepth 1 -maxdepth 1 -type d -name '*.partial' | while IFS= read -r partial; do
+        run=$STATE_DIR/runs/$(basename -- "$partial" .partial)
+        if [ -f "$run/result" ] && ! [ -e "$run/unsettled" ]; then say "$partial"; fi
+    done
+    find "$(dirname -- "$(readlink -f -- "$ROOT")")/" -mindepth 1 -maxdepth 1 -type d -name '.?*.removed' | while IFS= read -r gone; do
+        name=$(basename -- "$gone" .removed)
+        if is_own_note "$STATE_DIR/releases/${name#.}"; then say "$gone"; fi
+    done
+) 2>/dev/null
+
 # Which installation a run was of; nothing where its variables are not there.
 root_of_run() (
     grep -q -s -e '^ROOT=' -- "$1/bundle/vars.sh" || exit 0

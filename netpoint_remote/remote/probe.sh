@@ -164,6 +164,7 @@ probe_backups() {
         if [ -d "$aside" ]; then fact aside "$(size_mb "$aside") $(basename -- "$aside") $aside"; fi
     done
     for run in "$STATE_DIR/runs"/*; do if [ "$(root_of_run "$run")" = "$ROOT" ]; then fact run.kept "$(basename -- "$run")"; fi; done
+    leftovers | while IFS= read -r left; do fact leftover "$(size_mb "$left") $left"; done
     if [ -d "$STATE_DIR/archives" ]; then fact archives "$(size_mb "$STATE_DIR/archives")"; fi
 }
 

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Remove backups, releases and logs that were shown to the operator; each is looked at once more before it goes.
-: "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${ROOT:?}" "${PRODUCT:?}" "${BACKUPS?}" "${TREES?}" "${RUNS?}" "${ARCHIVES?}"
+: "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${ROOT:?}" "${PRODUCT:?}" "${BACKUPS?}" "${TREES?}" "${RUNS?}" "${ARCHIVES?}" "${LEFTOVERS?}"
 umask 077
 make_private "$STATE_DIR"
 weak=$(weak_spot "$BACKUP_DIR")
@@ -20,6 +20,15 @@ remove() {
     say "removed $1"
 }
 
+# The note about it tells whose it is, should this be cut off when it has no name any more.
+remove_release() {
+    note=$STATE_DIR/releases/$(basename -- "$1")
+    mkdir -p -- "$STATE_DIR/releases"
+    [ -e "$note" ] || { say pruned && say "root=$ROOT"; } | write_file "$note"
+    remove "$1"
+    if is_unpacked_here "$1"; then rm -f -- "$note"; fi
+}
+
 plain_name() {
     case $1 in '' | .* | *[!A-Za-z0-9-]*) return 1 ;; *) ;; esac
 }
@@ -32,11 +41,16 @@ is_release() {
     esac && ! [ -L "$1" ]
 }
 
+leftovers | while IFS= read -r left; do
+    if say "$LEFTOVERS" | grep -q -x -F -e "$left"; then
+        rm -rf -- "$left"
+        say "removed $left"
+    fi
+done
 # Before the backups: their manifests tell which releases are ours.
 say "$TREES" | while IFS= read -r tree; do
     if [ -n "$tree" ] && is_release "$tree"; then
-        if is_unpacked_here "$tree"; then rm -f -- "$STATE_DIR/releases/$(basename -- "$tree")"; fi
-        remove "$tree"
+        case $tree in "$real"/*) remove "$tree" ;; *) remove_release "$tree" ;; esac
     fi
 done
 say "$BACKUPS" | while IFS= read -r id; do

@@ -50,6 +50,7 @@ class Pruning:
             *(f"release {tree.version or '?'} in {tree.path} ({tree.size_mb} MB)" for tree in gone.trees),
             *([f"logs of {len(gone.runs)} older {'run' if len(gone.runs) == 1 else 'runs'}"] if gone.runs else []),
             *([f"release archives that can be fetched again ({gone.archives_mb} MB)"] if gone.archives_mb else []),
+            *(f"what was cut off has left {path} ({size} MB)" for path, size in gone.leftovers),
         )
 
 
@@ -147,6 +148,7 @@ class Keeping(FleetRun):
                 ("PRODUCT", host.product.name), ("BACKUPS", "\n".join(backup.id for backup in gone.backups)),
                 ("TREES", "\n".join(tree.path for tree in gone.trees)), ("RUNS", "\n".join(gone.runs)),
                 ("ARCHIVES", "yes" if gone.archives_mb else ""),
+                ("LEFTOVERS", "\n".join(path for path, _ in gone.leftovers)),
             ))  # fmt: skip
             if answer.endswith("locked"):
                 return replace(known, status=Status.REFUSED, reason="a run has begun meanwhile; nothing was removed")

@@ -262,6 +262,12 @@ def test_logs_of_runs_older_than_every_kept_backup_go() -> None:
     assert what_to_remove(case(upgraded(runs=runs, run_id=runs[2]), to=None), 1).runs == runs[:1]
 
 
+def test_what_was_cut_off_is_worth_a_prune_by_itself() -> None:
+    removal = what_to_remove(case(upgraded(leftovers=(("/opt/.netpoint-3.3.0.removed", 7),)), to=None), 9)
+
+    assert (bool(removal), removal.size_mb) == (True, 7)
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -322,7 +328,7 @@ def test_backups_are_read_newest_first_with_what_changed_since() -> None:
         "backup.r2.made=20\nbackup.r2.size.files.tar=7\nbackup.../x.made=30\ndb.changes.r1=3 alice, bob\n"
         "release=ours 12 3.4.9 /opt/net point\nrelease=foreign 1 - /opt/x\n"
         "aside=4 3.4.9 /opt/np/.git/netpoint-remote/3.4.9\n"
-        "rolled_back=3.5.0 r1 by alice\nrun.kept=r1\nrun.kept=../x\narchives=6\n"
+        "rolled_back=3.5.0 r1 by alice\nrun.kept=r1\nrun.kept=../x\narchives=6\nleftover=3 /opt/.net point.removed\n"
     )
 
     assert told.backups == (
@@ -333,6 +339,7 @@ def test_backups_are_read_newest_first_with_what_changed_since() -> None:
         Kept(path="/opt/net point", version="3.4.9", size_mb=12),
         Kept(path="/opt/x", version="-", size_mb=1, ours=False),
     )
+    assert told.leftovers == (("/opt/.net point.removed", 3),)
     assert (told.asides[0].version, told.rolled_back, told.runs, told.archives_mb) == (
         "3.4.9",
         (("3.5.0", "r1 by alice"),),

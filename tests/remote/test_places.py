@@ -158,7 +158,7 @@ def test_nothing_is_written_where_somebody_else_has_been(base: Path, plant: Plan
     done = lib(
         (REMOTE / script).read_text(), STATE_DIR=str(base / "state"), RUN_ID="r1", ARCHIVE_NAME="a", ARCHIVE_SHA256="b",
         BACKUP_DIR=str(base / "backups"), ROOT="/opt/netpoint", PRODUCT="netpoint", BACKUPS="", TREES="", RUNS="",
-        ARCHIVES="",
+        ARCHIVES="", LEFTOVERS="",
     )  # fmt: skip
 
     assert done.returncode != 0
