@@ -198,7 +198,12 @@ class Conversation:
 
     def _read(self) -> bytes:
         self._channel.settimeout(max(min(self._silence, self._end - time.monotonic()), self.TURN))
-        data = self._channel.recv(READ)
+        try:
+            data = self._channel.recv(READ)
+        except TimeoutError:
+            raise
+        except (OSError, EOFError):  # as it is read the other side is told of the room, which a dead line does not take
+            return b""
         self._heard = time.monotonic()
         return data
 

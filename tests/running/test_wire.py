@@ -75,3 +75,16 @@ def test_a_server_that_talks_for_ever_is_not_listened_to_for_ever() -> None:
     conversation = Conversation(Chatterbox(), iter((b"script",)), Output(NONCE, limit=LIMIT), silence=60, seconds=0.05)
 
     assert conversation.hold() == "did not come to an end within 0 s"
+
+
+class Cut(Chatterbox):
+    """A channel that can make no room for more: as it reads it tells the other side of it, over a line that is gone."""
+
+    def recv(self, nbytes: int) -> bytes:  # noqa: ARG002  as above
+        raise EOFError
+
+
+def test_a_line_that_is_cut_as_it_is_read_has_hung_up() -> None:
+    conversation = Conversation(Cut(), iter((b"script",)), Output(NONCE, limit=LIMIT), silence=60, seconds=60)
+
+    assert conversation.hold() == "hung up"
