@@ -1,7 +1,6 @@
 """Backups that lie on servers: list them, bring one here, remove what nobody needs any more."""
 
 import base64
-import binascii
 import hashlib
 import re
 import shutil
@@ -32,7 +31,8 @@ from netpoint_remote.running.ssh import Connector
 Passphrase = Callable[[str], str | None]
 FETCH_SILENCE = 120.0  # seconds
 LONGEST_MANIFEST = 65536  # bytes
-TRIES = 5  # connections for one file; each goes on where the one before was lost
+TRIES = 5  # connections without a byte more of a file, one after the other; each goes on where the one before was lost
+MOST_LOSSES = 1000  # of a file in one command, whatever came meanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,26 +220,26 @@ def _told(backup: Backup) -> BackupReport:
 def fetch_backup(line: Line, backup: Backup, place: Path) -> int:
     """Bring a backup into a folder and verify it by its manifest; return its size in bytes.
 
+    What an earlier command has left there of the same backup is gone on with.
+
     Raises:
         RemoteFailed: when it is not what its manifest says, or there is no room for it here.
         LineLost: when the line is lost again and again.
     """
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    manifest = _receive(line, backup.id, "manifest", place, LONGEST_MANIFEST)
-    text = manifest.read_text(encoding="utf-8", errors="replace")
+    manifest = place / "manifest"
+    _partial(manifest).unlink(missing_ok=True)
+    text = _receive(line, backup.id, manifest, LONGEST_MANIFEST).replace(manifest).read_text("utf-8", errors="replace")
     wanted = dict(re.findall(r"^sha256\.(database\.dump|files\.tar)=([0-9a-f]{64})$", text, re.MULTILINE))
     sizes = {name: int(size) for name, size in re.findall(r"^size\.([a-z.]+)=([0-9]{1,18})$", text, re.MULTILINE)}
     total = sum(sizes.get(name, 0) for name in wanted)
     if "database.dump" not in wanted:
         raise RemoteFailed(f"the manifest of {backup.id} names no dump")
-    if shutil.disk_usage(place).free < total:
+    missing = {name: digest for name, digest in wanted.items() if not _is_here(place / name, digest)}
+    if shutil.disk_usage(place).free < sum(sizes.get(name, 0) - _size(_partial(place / name)) for name in missing):
         raise RemoteFailed(f"{place} has not room for {total // 2**20} MB; name another folder with --dir")
-    for name, digest in wanted.items():
-        if not _is_here(place / name, digest):
-            file = _receive(line, backup.id, name, place, sizes.get(name, 0))
-            if _sha256(file) != digest:
-                file.unlink()
-                raise RemoteFailed(f"what arrived as {name} is not what the manifest of {backup.id} says")
+    for name, digest in missing.items():
+        _bring(line, backup.id, place / name, sizes.get(name, 0), digest)
     return total
 
 
@@ -247,32 +247,61 @@ def _is_here(path: Path, digest: str) -> bool:
     return path.is_file() and _sha256(path) == digest
 
 
-def _receive(line: Line, backup: str, name: str, place: Path, most: int) -> Path:
-    """Receive one file beside its name, over as many connections as it takes, and give it its name when it is whole."""
-    partial = place / f"{name}.partial"
-    partial.unlink(missing_ok=True)
+def _bring(line: Line, backup: str, path: Path, size: int, digest: str) -> None:
+    """Receive a file and give it its name when it is what it should be; anew, if what was left of it was of no use."""
+    partial = _partial(path)
+    if _size(partial) > size:
+        partial.unlink()
+    for was_left in (_size(partial) > 0, False):
+        if _sha256(_receive(line, backup, path, size)) == digest:
+            partial.replace(path)
+            return
+        partial.unlink()
+        if not was_left:
+            raise RemoteFailed(f"what arrived as {path.name} is not what the manifest of {backup} says")
+        line.tell(Kind.NOTE, f"what was left here of {path.name} was of no use: it is fetched anew")
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.name}.partial")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _receive(line: Line, backup: str, path: Path, most: int) -> Path:
+    """Receive what is missing of a file beside its name, over as many connections as get on with it."""
+    partial = _partial(path)
     partial.touch(mode=0o600)
-    line.tell(Kind.NOTE, f"fetching {name} of {backup}")
-    for tries in range(TRIES, 0, -1):
-        with partial.open("ab") as file:
-            writer = _Writer(file.write, partial.stat().st_size, most)
-            variables = (
-                ("BACKUP_DIR", str(line.host.backup_dir)), ("FROM", backup), ("FILE", name),
-                ("OFFSET", str(partial.stat().st_size)),
-            )  # fmt: skip
-            try:
-                done = line.session().visit(
-                    visit_script("send_backup.sh", variables), on_line=writer.on_line, silence=FETCH_SILENCE
-                )
-                break
-            except LineLost as error:
-                line.lose()
-                line.tell(Kind.LINE_LOST, str(error))
-                if tries == 1:
-                    raise
+    begun = f" from {_size(partial) // 2**20} MB on" if _size(partial) else ""
+    line.tell(Kind.NOTE, f"fetching {path.name} of {backup}{begun}")
+    useless = 0
+    for losses in range(1, MOST_LOSSES + 1):
+        size = _size(partial)
+        try:
+            _receive_more(line, backup, path.name, partial, most)
+            break
+        except LineLost as error:
+            line.lose()
+            line.tell(Kind.LINE_LOST, str(error))
+            useless = useless + 1 if _size(partial) == size else 0
+            if useless == TRIES or losses == MOST_LOSSES:
+                raise
+    return partial
+
+
+def _receive_more(line: Line, backup: str, name: str, partial: Path, most: int) -> None:
+    size = _size(partial)
+    with partial.open("ab") as file:
+        writer = _Writer(file.write, size, most)
+        variables = (
+            ("BACKUP_DIR", str(line.host.backup_dir)), ("FROM", backup), ("FILE", name), ("OFFSET", str(size)),
+        )  # fmt: skip
+        script = visit_script("send_backup.sh", variables)
+        done = line.session().visit(script, on_line=writer.on_line, silence=FETCH_SILENCE)
     if done.status != 0 or writer.trouble:
         raise RemoteFailed(f"{name} of {backup} could not be fetched: {writer.trouble or done.output[-200:]}")
-    return partial.replace(place / name)
 
 
 class _Writer:
@@ -289,7 +318,7 @@ class _Writer:
             raise RemoteFailed(f"it could not be fetched: {self.trouble}")
         try:
             piece = base64.b64decode(text, validate=True)
-        except binascii.Error:
+        except ValueError:  # which binascii.Error is, and what other letters than ASCII's raise
             self.trouble = text[:200] or "what came cannot be read"
             return
         self._size += len(piece)
