@@ -463,6 +463,13 @@ class Server:
         """The journal without its times."""
         return [line.partition(" ")[2] for line in (self.run / "journal").read_text().splitlines()]
 
+    def fill_disks(self, blocks: int = 0) -> None:
+        """Let no script write more than so many 512-byte blocks to any file, as on a disk without room for more."""
+        self.shell = ("dash", "-c", f'trap \'\' XFSZ; ulimit -f {blocks}; exec dash "$0" "$@"')
+
+    def free_disks(self) -> None:
+        self.shell = ("dash",)
+
     def arm_trip(self) -> None:
         """Put a trip before every command that changes something."""
         folder = self.world / "trips"

@@ -264,6 +264,7 @@ def test_a_checkout_that_was_cut_off_is_undone(checkout: Server) -> None:
     checkout.arm_trip()
     trips = iter(range(1, 100))
     while not (checkout.run / "checkout.begun").exists():
+        checkout.step("checkout_tag", "undo")
         assert checkout.trip("checkout_tag", next(trips))
     (checkout.old / ".git/index.lock").touch()
     (checkout.old / "README.md").write_text("NetPoint 3.5.0\n")
@@ -273,6 +274,32 @@ def test_a_checkout_that_was_cut_off_is_undone(checkout: Server) -> None:
     done = checkout.step("checkout_tag", "undo")
 
     assert (done.returncode, differences(untouched, checkout.look())) == (0, []), done.stdout
+
+
+@pytest.mark.parametrize("cut", ["kill -KILL 0", "exit 1"], ids=["killed", "no room"])
+def test_owners_that_were_not_all_written_down_keep_nothing_from_being_undone(checkout: Server, cut: str) -> None:
+    """Owner, mode and name of each file: what is cut in its middle cannot be read by whoever gives them back."""
+    (checkout.old / "README.md").chmod(0o640)
+    checkout.record()
+    checkout.apply("fetch_tag")
+    untouched = checkout.look()
+    checkout.replace("find", rf"printf '0:0\000640\000'; {cut}")
+
+    applied = checkout.step("checkout_tag", "apply").returncode
+    undone = checkout.step("checkout_tag", "undo")
+
+    assert (applied != 0, undone.returncode, differences(untouched, checkout.look())) == (True, 0, []), undone.stdout
+
+
+def test_a_checkout_that_git_cannot_look_at_is_not_taken_for_clean(checkout: Server) -> None:
+    checkout.record()
+    checkout.apply("fetch_tag")
+    (checkout.old / "README.md").write_text("ours\n")
+    checkout.replace("git", 'case " $* " in *" status "*) exit 128 ;; esac; exec /usr/bin/git "$@"')
+
+    statuses = [checkout.step("checkout_tag", verb).returncode for verb in ("check", "apply", "undo")]
+
+    assert (statuses, (checkout.old / "README.md").read_text()) == ([1, 4, 0], "ours\n")
 
 
 def test_what_lay_in_the_way_of_a_release_is_somebodys_and_stays(checkout: Server) -> None:

@@ -10,9 +10,10 @@ added=$RUN/checkout.added
 give='chown -h -- "$1" "$3" && chmod -- "$2" "$3"'
 # shellcheck disable=SC2016 # as above
 remove='rm -f -- "$@"; for path in "$@"; do rmdir -p -- "$(dirname -- "$path")" 2>/dev/null || :; done'
+names=$RUN/checkout.names
 
 clean() {
-    [ -z "$(checkout status --porcelain --untracked-files=no)" ]
+    dirty=$(checkout status --porcelain --untracked-files=no) && [ -z "$dirty" ]
 }
 
 check() {
@@ -21,7 +22,10 @@ check() {
 
 apply() {
     clean || give_up "the checkout has local changes that it had not when it was looked at"
-    [ -f "$owners" ] || remember_owners >"$owners"
+    if ! [ -f "$owners" ]; then
+        remember_owners >"$owners.partial"
+        mv -- "$owners.partial" "$owners"
+    fi
     if ! [ -f "$added" ]; then
         remember_added >"$added.partial"
         mv -- "$added.partial" "$added"
@@ -47,8 +51,9 @@ check_out() {
 # Git writes files anew as its caller's: what belongs to somebody else or is hidden from somebody is written down, as
 # owner, mode and name, each ended by a NUL.
 remember_owners() {
+    list_names ls-files -z
     # shellcheck disable=SC2016 # it expands in the shell that xargs starts
-    checkout ls-files -z | sed -z 's|^|./|' | (
+    sed -z 's|^|./|' "$names" | (
         cd -- "$ROOT" && xargs -0 -r sh -c 'find "$@" -maxdepth 0 -type f ! \( -uid 0 -gid 0 \( -perm 644 -o -perm 755 \) \) -printf "%U:%G\0%m\0%p\0"' sh
     )
 }
@@ -60,10 +65,14 @@ give_back() {
 
 # What the release adds, each name ended by a NUL: cut off in its middle, git does not know which of them it has written.
 remember_added() {
+    list_names diff -z --name-only --no-renames --diff-filter=A HEAD "$COMMIT"
     # shellcheck disable=SC2016 # it expands in the shell that xargs starts
-    checkout diff -z --name-only --no-renames --diff-filter=A HEAD "$COMMIT" | (
-        cd -- "$ROOT" && xargs -0 -r sh -c 'for path in "$@"; do [ -e "$path" ] || [ -L "$path" ] || printf "%s\0" "$path"; done' sh
-    )
+    (cd -- "$ROOT" && xargs -0 -r sh -c 'for path in "$@"; do [ -e "$path" ] || [ -L "$path" ] || printf "%s\0" "$path" || exit 1; done' sh <"$names")
+}
+
+# Have names from git in a file, so that a list which git did not come to the end of is none.
+list_names() {
+    checkout "$@" >"$names"
 }
 
 remove_added() {
@@ -82,7 +91,7 @@ undo() {
         check_out -f "$old" || check_out -f "$old" || { [ "$(checkout rev-parse HEAD)" = "$(checkout rev-parse "$old^{commit}")" ] && clean; }
     fi
     give_back
-    rm -f -- "$begun" "$owners" "$added"
+    rm -f -- "$begun" "$owners" "$owners.partial" "$added" "$added.partial" "$names"
 }
 
 by_hand() {
