@@ -418,6 +418,7 @@ class Server:
             "before/migrations": "".join(f"{line}\n" for line in self.migrations),
             "before/link": "" if self.git else f"{self.link}\n",
             "before/ref": "master\n",
+            "before/page": "page.login=200\n",
             "before/complete": "",
         })  # fmt: skip
         (self.run / "before/units").mkdir(exist_ok=True)

@@ -56,6 +56,7 @@ def test_what_undo_needs_is_written_down(server: Server) -> None:
         "complete": "",
         "link": "netpoint-3.4.9/\n",
         "migrations": "dcim|0001_initial\n",
+        "page": "page.login=200\npage.static=200\n",
         "user": f"{Path.home().owner()}\n",
     }
 
@@ -171,6 +172,38 @@ def test_an_old_release_that_does_not_answer_is_told(stopped: Server) -> None:
 
     assert stopped.step("stop_services", "undo").returncode == 1
     assert stopped.reason == "the old release was started and does not answer"
+
+
+def test_a_run_that_did_not_write_down_whether_the_page_answered_is_judged_as_if_it_had(stopped: Server) -> None:
+    (stopped.run / "before/page").unlink()
+    stopped.tell(page="page.error=connection refused\n", pace="20\n")
+
+    assert stopped.step("stop_services", "undo").returncode == 1
+
+
+@pytest.mark.parametrize("page", ["page.error=connection refused\n", "page.login=404\n", ""], ids=str.strip)
+def test_a_page_that_did_not_answer_before_need_not_answer_after(server: Server, page: str) -> None:
+    """A health_url that is wrong, or an installation that is repaired: no undo would ever come to its end."""
+    server.tell(page=page or "page.trouble=nothing\n", pace="20\n")
+    server.prepare()
+    server.apply("record_before", "stop_services")
+
+    done = server.step("stop_services", "undo")
+
+    assert (done.returncode, server.active) == (0, ["netpoint", "netpoint-rq"]), done.stdout
+    told = "the login page does not answer, as it did not before this run"
+    assert server.journal[-2:] == [f"warning stop_services {told}", "window-closed stop_services "]
+
+
+def test_a_service_that_cannot_be_started_is_a_warning_where_no_page_answered_before(server: Server) -> None:
+    """systemd calls `activating` what it starts again and again, so a broken installation counts as one that runs."""
+    server.tell(page="page.error=connection refused\n", pace="20\n")
+    server.prepare()
+    server.apply("record_before", "stop_services")
+    (server.world / "units/netpoint.service.dies").touch()
+
+    assert server.step("stop_services", "undo").returncode == 0
+    assert "warning stop_services netpoint was started again and is inactive: journalctl -u netpoint" in server.journal
 
 
 # ---- prove beside

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# Write down all that undo needs, before the first change: units, link or branch, what the database has.
-: "${RUN:?}" "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${METHOD:?}"
+# Write down all that undo needs, before the first change: units, link or branch, what the database has, whether a page answers.
+: "${RUN:?}" "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${METHOD:?}" "${HEALTH_URL?}"
 
 check() {
     [ -f "$RUN/before/complete" ]
@@ -10,11 +10,13 @@ apply() {
     umask 077
     mkdir -p -- "$RUN/before/units"
     record_active
-    readlink -- "$ROOT" >"$RUN/before/link" || :
+    { [ ! -L "$ROOT" ] || readlink -- "$ROOT"; } >"$RUN/before/link"
     if [ "$METHOD" = git ]; then
         checkout symbolic-ref -q --short HEAD >"$RUN/before/ref" || checkout rev-parse HEAD >"$RUN/before/ref"
     fi
     applied_migrations >"$RUN/before/migrations"
+    # Whatever it answers, an error too: that is how it was.
+    page_facts "$ROOT" "$HEALTH_URL" >"$RUN/before/page" || :
     : >"$RUN/before/complete"
     sync
 }

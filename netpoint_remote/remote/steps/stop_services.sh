@@ -36,7 +36,8 @@ session_names() {
     sql "SELECT coalesce(client_addr::text, 'this server') || ' (' || application_name || ')' FROM pg_stat_activity WHERE $others" | tr '\n' ' '
 }
 
-# Start what ran before, and give it time to answer.
+# Start what ran before, and give it time to answer. What did not answer before (health_url is wrong, or a broken
+# installation was to be repaired) need not answer now: no undo would ever come to its end.
 undo() {
     opened=
     [ ! -f "$RUN/window" ] || opened=yes
@@ -44,14 +45,23 @@ undo() {
     failed=
     # shellcheck disable=SC2013 # names of units: one word a line
     for unit in $(cat "$RUN/before/active"); do systemctl start "$unit" || failed="$failed $unit"; done
-    [ -z "$failed" ] || fail "systemctl could not start$failed"
-    if grep -q -v timer "$RUN/before/active"; then wait_for_login "$OLD" 90 || fail "the old release was started and does not answer"; fi
+    if answered_before; then
+        [ -z "$failed" ] || fail "systemctl could not start$failed"
+        if grep -q -v timer "$RUN/before/active"; then wait_for_login "$OLD" 90 || fail "the old release was started and does not answer"; fi
+    elif grep -q -v timer "$RUN/before/active" && ! wait_for_login "$OLD" 10; then
+        journal warning "the login page does not answer, as it did not before this run"
+    fi
     if [ -n "$opened" ]; then journal window-closed ''; fi
     # shellcheck disable=SC2013 # as above
     for unit in $(cat "$RUN/before/active"); do
         state=$(systemctl is-active "$unit" || :)
         [ "$state" = active ] || journal warning "$unit was started again and is $state: journalctl -u $unit"
     done
+}
+
+# A run of before this was written down is judged as if it had.
+answered_before() {
+    ! [ -s "$RUN/before/page" ] || [ "$(fact_of page.login "$RUN/before/page")" = 200 ]
 }
 
 by_hand() {
