@@ -3,7 +3,7 @@
 : "${NEW:?}" "${PRODUCT:?}"
 docs=$PRODUCT/project-static/docs
 
-# Keep it in a folder. What is there already was moved by an earlier attempt.
+# Keep it in a folder. What is there already was moved by an earlier attempt of this run.
 move_aside() {
     mkdir -p -- "$1/$PRODUCT/project-static"
     # The folder of the documentation holds a file that git tracks, so it is copied and not moved.
@@ -25,8 +25,21 @@ take_from() {
             mv -T -- "$1/$part" "$NEW/$part"
         fi
     done
-    rm -rf -- "$1"
+    remove_aside "$1"
+}
+
+# Remove it under another name: what is half removed is not to be taken for whole.
+remove_aside() {
+    going=$(beside "$1" going)
+    rm -rf -- "$going"
+    if [ -e "$1" ]; then mv -T -- "$1" "$going"; fi
+    rm -rf -- "$going"
     rmdir -- "$(dirname -- "$1")" 2>/dev/null || :
+}
+
+# A name beside a folder that nobody takes for a release set aside: those have no dot before them.
+beside() {
+    printf '%s/.%s.%s' "$(dirname -- "$1")" "$(basename -- "$1")" "$2"
 }
 
 aside_by_hand() {

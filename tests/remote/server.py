@@ -478,8 +478,8 @@ class Server:
         for name in MUTATING:
             (folder / name).symlink_to(BIN / "trip")
 
-    def trip(self, name: str, at: int) -> bool:
+    def trip(self, name: str, at: int, *, verb: str = "apply") -> bool:
         """Carry out a step that is killed at its n-th change; tell whether there was one."""
         self.tell(trip_count="0\n")
-        done = self.step(name, "apply", PATH=f"{self.world}/trips:{self.environment['PATH']}", TRIP_AT=str(at))
+        done = self.step(name, verb, PATH=f"{self.world}/trips:{self.environment['PATH']}", TRIP_AT=str(at))
         return done.returncode == -signal.SIGKILL

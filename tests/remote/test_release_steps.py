@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.server import ENVIRONMENT, Server, differences, run_git
+from tests.remote.server import ENVIRONMENT, Server, differences, look, run_git, write_files
 from tests.support.locked_web import LockedWeb
 
 SECRET = "hunter2"
@@ -375,6 +375,75 @@ def test_an_environment_from_an_earlier_upgrade_is_not_kept(checkout: Server) ->
 
     kept = Path(checkout.variables["ASIDE"])
     assert ((kept / "complete").read_text(), list((kept / "venv").iterdir())) == ("r2\n", [])
+
+
+def leave_aside(checkout: Server) -> Path:
+    """Let an earlier run have set an environment aside where the next one will, as upgrade, rollback, upgrade do."""
+    kept = Path(checkout.variables["ASIDE"])
+    write_files(kept, {"venv/bin/stale": "", "netpoint/static/stale": "", "complete": "r0\n"})
+    return kept
+
+
+def test_what_an_earlier_run_set_aside_is_never_taken_for_what_serves(checkout: Server) -> None:
+    """The step is killed before its first change, before its second, and so on, and undone each time."""
+    kept = leave_aside(checkout)
+    before = look(checkout.old, "venv", "netpoint/static")
+    checkout.arm_trip()
+
+    left, at = [], 1
+    while checkout.trip("set_aside", at):
+        assert checkout.step("set_aside", "undo").returncode == 0
+        left += [f"{at}: {line}" for line in differences(before, look(checkout.old, "venv", "netpoint/static"))]
+        leave_aside(checkout)
+        at += 1
+
+    assert (left, at > 1, (kept / "complete").read_text()) == ([], True, "r1\n")
+    assert sorted(path.name for path in kept.parent.iterdir()) == [kept.name]
+
+
+def test_an_undo_leaves_alone_what_an_earlier_run_half_removed(checkout: Server) -> None:
+    kept = leave_aside(checkout)
+    (kept / "complete").unlink()
+    before = look(checkout.old, "venv", "netpoint/static")
+
+    undone = checkout.step("set_aside", "undo")
+
+    assert (undone.returncode, differences(before, look(checkout.old, "venv", "netpoint/static"))) == (0, [])
+
+
+def test_an_undo_that_was_cut_off_anywhere_is_finished_by_the_next(checkout: Server) -> None:
+    before = look(checkout.old, "venv", "netpoint/static", "netpoint/project-static")
+    checkout.arm_trip()
+    left, at = [], 1
+    while True:
+        checkout.apply("set_aside")
+        if not checkout.trip("set_aside", at, verb="undo"):
+            break
+        assert checkout.step("set_aside", "undo").returncode == 0
+        left += differences(before, look(checkout.old, "venv", "netpoint/static", "netpoint/project-static"))
+        left += [str(path) for path in (checkout.old / ".git").glob("netpoint-remote/*")]
+        at += 1
+
+    assert (left, at > 1) == ([], True)
+
+
+@pytest.mark.parametrize("verbs", [("apply",), ("apply", "undo")], ids=["on the way", "on the way back"])
+def test_taking_an_environment_back_is_undone_wherever_it_was_cut_off(checkout: Server, verbs: tuple[str, ...]) -> None:
+    checkout.apply("set_aside")
+    kept = checkout.variables["ASIDE"]
+    checkout.bundle(ASIDE_BACK=kept)
+    before = look(Path(kept), ".")
+    checkout.arm_trip()
+
+    left, at = [], 1
+    while checkout.trip("take_from_aside", at, verb=verbs[-1]):
+        assert checkout.step("take_from_aside", "undo").returncode == 0
+        left += [f"{at}: {line}" for line in differences(before, look(Path(kept), "."))]
+        left += [str(path) for path in Path(kept).parent.iterdir() if path != Path(kept)]
+        checkout.apply(*("take_from_aside" for verb in verbs if verb != verbs[-1]))
+        at += 1
+
+    assert left == []
 
 
 # ---- packages

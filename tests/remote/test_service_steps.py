@@ -196,7 +196,7 @@ def test_a_page_that_did_not_answer_before_need_not_answer_after(server: Server,
 
 
 def test_a_service_that_cannot_be_started_is_a_warning_where_no_page_answered_before(server: Server) -> None:
-    """systemd calls `activating` what it starts again and again, so a broken installation counts as one that runs."""
+    """Systemd calls `activating` what it starts again and again, so a broken installation counts as one that runs."""
     server.tell(page="page.error=connection refused\n", pace="20\n")
     server.prepare()
     server.apply("record_before", "stop_services")

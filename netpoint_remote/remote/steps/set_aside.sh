@@ -3,23 +3,46 @@
 : "${NEW:?}" "${ASIDE:?}" "${RUN_ID:?}" "${BUNDLE:?}" "${METHOD:?}"
 # shellcheck source=../aside.sh
 . "$BUNDLE/aside.sh"
+# What this run moves has its number in the name until all of it is there, and within from then on: nothing else is put
+# back, for earlier runs leave folders of the same name.
+partial=$(beside "$ASIDE" "$RUN_ID")
+earlier=$(beside "$ASIDE" earlier)
 
 check() {
-    [ "$(cat "$ASIDE/complete" 2>/dev/null)" = "$RUN_ID" ] && [ ! -e "$NEW/venv" ]
+    is_ours && [ ! -e "$NEW/venv" ]
+}
+
+is_ours() {
+    [ "$(cat "$ASIDE/complete" 2>/dev/null)" = "$RUN_ID" ]
 }
 
 apply() {
+    if is_ours; then return 0; fi
+    move_aside "$partial"
+    if [ "$METHOD" = git ]; then checkout rev-parse HEAD >"$partial/commit"; fi
+    say "$RUN_ID" >"$partial/complete"
     # What an earlier upgrade left here belongs to a release that is no longer the one before.
-    [ ! -f "$ASIDE/complete" ] || [ "$(cat "$ASIDE/complete")" = "$RUN_ID" ] || rm -rf -- "$ASIDE"
-    move_aside "$ASIDE"
-    if [ "$METHOD" = git ]; then checkout rev-parse HEAD >"$ASIDE/commit"; fi
-    say "$RUN_ID" >"$ASIDE/complete"
+    rm -rf -- "$earlier"
+    if [ -e "$ASIDE" ]; then mv -T -- "$ASIDE" "$earlier"; fi
+    mv -T -- "$partial" "$ASIDE"
+    rm -rf -- "$earlier"
 }
 
 undo() {
-    take_from "$ASIDE"
+    if [ -e "$partial" ]; then
+        if [ -e "$earlier" ] && ! [ -e "$ASIDE" ]; then mv -T -- "$earlier" "$ASIDE"; fi
+        take_from "$partial"
+    elif is_ours; then
+        take_from "$ASIDE"
+    fi
+    rm -rf -- "$earlier" "$(beside "$partial" going)" "$(beside "$ASIDE" going)"
+    rmdir -- "$(dirname -- "$ASIDE")" 2>/dev/null || :
 }
 
 by_hand() {
-    aside_by_hand "$ASIDE"
+    if [ -e "$partial" ]; then
+        aside_by_hand "$partial"
+    elif is_ours; then
+        aside_by_hand "$ASIDE"
+    fi
 }

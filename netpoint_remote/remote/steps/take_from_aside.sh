@@ -10,6 +10,7 @@ check() {
 
 apply() {
     : >"$RUN/taking"
+    sync -- "$RUN/taking" 2>/dev/null || sync
     take_from "$ASIDE_BACK"
     : >"$RUN/taken"
 }
@@ -20,6 +21,7 @@ undo() {
         move_aside "$ASIDE_BACK"
         say "$COMMIT" >"$ASIDE_BACK/commit"
         say "$RUN_ID" >"$ASIDE_BACK/complete"
+        rm -rf -- "$(beside "$ASIDE_BACK" going)"
         rm -f -- "$RUN/taking" "$RUN/taken"
     fi
 }
