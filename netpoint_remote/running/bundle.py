@@ -31,6 +31,7 @@ BUNDLED = (
     "folders.sh",
     "local_files.sh",
     "aside.sh",
+    "git_locks.sh",
     "backup.sh",
     "losses.sh",
     "dump.sql",

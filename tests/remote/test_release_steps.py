@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import threading
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -215,6 +217,49 @@ def test_an_old_tag_of_that_name_is_replaced(checkout: Server) -> None:
     assert run_git(checkout.old, "rev-parse", "v3.5.0") == checkout.changed["COMMIT"]
 
 
+def make_shallow(checkout: Server) -> None:
+    """Let the checkout have one commit, as `git clone --depth 1` leaves it, and know nothing of the next release."""
+    for line in ("update-ref -d refs/remotes/origin/next", "reflog expire --expire=now --all", "gc -q --prune=now"):
+        checkout.run_git(*line.split())
+    (checkout.old / ".git/shallow").write_text(f"{checkout.run_git('rev-parse', 'HEAD')}\n")
+
+
+def kill_in_fetch(checkout: Server) -> int:
+    """Let the step be killed when git has locked the list of shallow commits; return its status."""
+    hook = checkout.world / "bin/hook"
+    lock = checkout.old / ".git/shallow.lock"
+    checkout.replace("hook", f"until [ -e {quote(str(lock))} ]; do :; done; kill -KILL 0")
+    (checkout.base / ".gitconfig").write_text(f'[uploadpack]\n\tpackObjectsHook = "{hook}"\n')
+    status = checkout.step("fetch_tag", "apply").returncode
+    (checkout.base / ".gitconfig").unlink()
+    assert lock.exists()
+    return status
+
+
+@pytest.mark.parametrize("then", ["it is undone", "it is tried again"])
+def test_a_fetch_that_was_killed_keeps_no_later_one_from_its_work(checkout: Server, then: str) -> None:
+    """Git says to that: Unable to create shallow.lock: File exists."""
+    make_shallow(checkout)
+    assert kill_in_fetch(checkout) == -signal.SIGKILL
+
+    if then == "it is undone":
+        assert checkout.step("fetch_tag", "undo").returncode == 0
+        assert not (checkout.old / ".git/shallow.lock").exists()
+    done = checkout.step("fetch_tag", "apply")
+
+    assert (done.returncode, checkout.step("fetch_tag", "check").returncode) == (0, 0), done.stdout
+
+
+@pytest.mark.parametrize("lock", ["shallow.lock", "refs/tags/v3.5.0.lock", "packed-refs.lock"])
+def test_a_lock_that_somebody_has_open_is_left_to_them(checkout: Server, lock: str) -> None:
+    with (checkout.old / ".git" / lock).open("w"):
+        checkout.step("fetch_tag", "undo")
+        held = (checkout.old / ".git" / lock).exists()
+    checkout.step("fetch_tag", "undo")
+
+    assert (held, (checkout.old / ".git" / lock).exists()) == (True, False)
+
+
 def test_a_tag_comes_from_the_bundle_that_was_pushed(checkout: Server) -> None:
     origin, commit = run_git(checkout.old, "config", "remote.origin.url"), checkout.changed["COMMIT"]
     pushed = checkout.state / "archives" / f"{commit}.bundle"
@@ -266,7 +311,8 @@ def test_a_checkout_that_was_cut_off_is_undone(checkout: Server) -> None:
     while not (checkout.run / "checkout.begun").exists():
         checkout.step("checkout_tag", "undo")
         assert checkout.trip("checkout_tag", next(trips))
-    (checkout.old / ".git/index.lock").touch()
+    for lock in ("index.lock", "HEAD.lock"):
+        (checkout.old / ".git" / lock).touch()
     (checkout.old / "README.md").write_text("NetPoint 3.5.0\n")
     (checkout.old / "docs/3.4.9.md").unlink()
     (checkout.old / "docs/3.5.0.md").write_text("notes\n")
@@ -300,6 +346,19 @@ def test_a_checkout_that_git_cannot_look_at_is_not_taken_for_clean(checkout: Ser
     statuses = [checkout.step("checkout_tag", verb).returncode for verb in ("check", "apply", "undo")]
 
     assert (statuses, (checkout.old / "README.md").read_text()) == ([1, 4, 0], "ours\n")
+
+
+@pytest.mark.parametrize("lock", ["index.lock", "HEAD.lock"])
+def test_a_lock_of_a_checkout_that_was_cut_off_late_is_removed(checkout: Server, lock: str) -> None:
+    checkout.record()
+    checkout.apply("fetch_tag")
+    untouched = checkout.look()
+    checkout.apply("checkout_tag")
+    (checkout.old / ".git" / lock).touch()
+
+    done = checkout.step("checkout_tag", "undo")
+
+    assert (done.returncode, differences(untouched, checkout.look())) == (0, []), done.stdout
 
 
 def test_what_lay_in_the_way_of_a_release_is_somebodys_and_stays(checkout: Server) -> None:

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # Check the release out in place (the upgrade document, step 3, option B, "checking out an older release").
-: "${ROOT:?}" "${TAG:?}" "${COMMIT:?}" "${RUN:?}"
+: "${ROOT:?}" "${TAG:?}" "${COMMIT:?}" "${RUN:?}" "${BUNDLE:?}"
+# shellcheck source=../git_locks.sh
+. "$BUNDLE/git_locks.sh"
 
 begun=$RUN/checkout.begun
 owners=$RUN/checkout.owners
@@ -85,7 +87,7 @@ remove_added() {
 undo() {
     if [ -f "$begun" ] || [ "$(checkout rev-parse HEAD)" = "$COMMIT" ]; then
         : >"$begun"
-        rm -f -- "$ROOT/.git/index.lock"
+        remove_locks_left index.lock HEAD.lock
         remove_added
         old=$(cat "$RUN/before/ref")
         check_out -f "$old" || check_out -f "$old" || { [ "$(checkout rev-parse HEAD)" = "$(checkout rev-parse "$old^{commit}")" ] && clean; }

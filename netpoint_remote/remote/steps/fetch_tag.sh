@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # Have the release's tag in the checkout, and it alone (the upgrade document, step 3, option B; netbox-community/netbox#18384).
-: "${ROOT:?}" "${TAG:?}" "${COMMIT:?}" "${STATE_DIR:?}"
+: "${ROOT:?}" "${TAG:?}" "${COMMIT:?}" "${STATE_DIR:?}" "${BUNDLE:?}"
+# shellcheck source=../git_locks.sh
+. "$BUNDLE/git_locks.sh"
 
 check() {
     [ "$(checkout rev-parse -q --verify "refs/tags/$TAG^{commit}")" = "$COMMIT" ] && checkout cat-file -e "$COMMIT^{tree}"
@@ -10,6 +12,7 @@ apply() (
     load "$BUNDLE/environment.sh"
     export GIT_TERMINAL_PROMPT=0
     source=${GIT_REMOTE:-origin}
+    release_locks
     if [ -f "$STATE_DIR/archives/$COMMIT.bundle" ]; then
         source=$STATE_DIR/archives/$COMMIT.bundle
     elif [ "$(checkout rev-parse --is-shallow-repository)" = true ]; then
@@ -48,6 +51,11 @@ unquoted() {
     "$(tree_python "$ROOT")" -c 'import sys, urllib.parse; sys.stdout.write(urllib.parse.unquote(sys.stdin.read()))'
 }
 
+# The locks that a fetch of one tag takes.
+release_locks() {
+    remove_locks_left shallow.lock "refs/tags/$TAG.lock" packed-refs.lock
+}
+
 undo() {
-    :
+    release_locks
 }
