@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.remote.conftest import Make
-from tests.remote.server import BIRTHDAY, FOLDERS, Server, look, write_files
+from tests.remote.server import BIRTHDAY, FOLDERS, Server, differences, look, write_files
 
 AWKWARD_NAMES = (
     "two\nlines",
@@ -243,6 +243,44 @@ def test_what_was_added_changed_and_removed_meanwhile_is_brought(unpacked: Serve
     unpacked.apply("sync_files")
 
     assert look(media, ".") == look(unpacked.new / "netpoint/media", ".")
+
+
+def test_what_a_full_disk_had_no_room_to_list_is_not_taken_for_alike(unpacked: Server) -> None:
+    unpacked.apply("copy_files", "sync_files")
+    write_files(unpacked.old, {"netpoint/media/late.png": "PNG"})
+
+    unpacked.fill_disks()
+    status = unpacked.step("sync_files", "check").returncode
+
+    assert status == 1
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 2, 8])
+def test_nothing_is_removed_by_a_list_that_a_full_disk_has_cut_short(unpacked: Server, blocks: int) -> None:
+    unpacked.apply("copy_files")
+    write_files(unpacked.old, {f"netpoint/scripts/added {'a' * 100} {number}.py": "" for number in range(50)})
+    before = look(unpacked.new, ".")
+
+    unpacked.fill_disks(blocks)
+    status = unpacked.step("sync_files", "apply").returncode
+
+    assert (status != 0, [line for line in differences(before, look(unpacked.new, ".")) if "gone" in line]) == (
+        True,
+        [],
+    )
+
+
+def test_a_release_that_could_not_be_listed_to_its_end_is_listed_anew(unpacked: Server) -> None:
+    more = {f"netpoint/scripts/{number} {'a' * 80}.py": "" for number in range(20)}
+    write_files(unpacked.new, more)
+    unpacked.repack(more)
+    unpacked.fill_disks(1)
+    unpacked.step("copy_files", "apply")
+    unpacked.free_disks()
+
+    unpacked.apply("copy_files", "sync_files")
+
+    assert look(unpacked.new, *more).keys() >= more.keys()
 
 
 def test_a_script_that_the_new_release_brings_stays(unpacked: Server) -> None:

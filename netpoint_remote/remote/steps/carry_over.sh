@@ -20,7 +20,8 @@ check() {
 }
 
 apply() {
-    local_files | sort -u >"$RUN/carried.partial"
+    local_files >"$RUN/carried.found"
+    sort -u -- "$RUN/carried.found" >"$RUN/carried.partial"
     while IFS= read -r name; do
         say "carried over: $name"
         if [ -d "$OLD/$name" ] && ! [ -L "$OLD/$name" ]; then
@@ -49,5 +50,5 @@ left_behind() (
 )
 
 undo() {
-    rm -f -- "$RUN/carried" "$RUN/carried.partial"
+    rm -f -- "$RUN/carried" "$RUN/carried.partial" "$RUN/carried.found"
 }
