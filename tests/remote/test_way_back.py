@@ -140,6 +140,34 @@ def test_an_environment_of_another_commit_is_seen_while_netpoint_serves(upgraded
     assert "window-open stop_services " not in upgraded.journal
 
 
+def marks(server: Server) -> dict[str, str]:
+    """Return what is written down of releases that were rolled back or are ours."""
+    folders = (server.state / "rolled-back", server.state / "releases")
+    return {str(path.relative_to(server.state)): path.read_text() for folder in folders for path in folder.glob("*")}
+
+
+@pytest.mark.parametrize("earlier", [(), ("3.4.9",), ("3.5.0",), ("3.4.9", "3.5.0")])
+def test_marks_are_undone_wherever_their_step_was_cut_off(make_server: Make, earlier: tuple[str, ...]) -> None:
+    server = make_server()
+    server.record()
+    write_files(server.state, {f"rolled-back/{version}": "r0 by t on a day\n" for version in earlier})
+    server.bundle(OLD_VERSION="3.5.0", TREE_VERSION="3.4.9", OLD=str(server.new))
+    before = marks(server)
+    server.arm_trip()
+
+    left, at = [], 1
+    while server.trip("mark_rolled_back", at):
+        assert server.step("mark_rolled_back", "undo").returncode == 0
+        left += [] if marks(server) == before else [(at, marks(server))]
+        at += 1
+    done = {"releases/netpoint-3.5.0": f"r1\nroot={server.root}\n", "rolled-back/3.5.0": marks(server)["rolled-back/3.5.0"]}
+    assert (left, at > 1, marks(server)) == ([], True, done)
+
+    undone = [server.step("mark_rolled_back", "undo").returncode for _ in range(2)]
+
+    assert (undone, marks(server)) == ([0, 0], before)
+
+
 def test_a_release_that_was_rolled_back_is_kept_and_unpacked_anew(make_server: Make) -> None:
     """Users may have left files there that nobody else has."""
     server = make_server()
