@@ -112,6 +112,33 @@ def test_a_dump_that_cannot_be_read_back_is_none(stopped: Server, pg_dump: str, 
     assert (done.returncode, stopped.reason, stopped.dump.exists()) == (1, reason, False)
 
 
+@pytest.mark.parametrize("left", ["grep -v migrations=", "grep -B 99 migrations= | head -c -3"])
+def test_a_dump_is_none_when_what_it_holds_could_not_be_written_down(stopped: Server, left: str) -> None:
+    """On a full disk psql ends well; a way back would not know what it has to come to."""
+    stopped.replace(
+        "psql",
+        f"""case " $* " in *' -f '*) "$STAND_INS/psql" "$@" | {left} ;; *) exec "$STAND_INS/psql" "$@" ;; esac""",
+    )
+
+    assert stopped.step("dump_database", "apply").returncode == 1
+    assert stopped.reason == "what the dump holds could not be written down"
+
+
+@pytest.mark.parametrize("missing", ["what was counted", "the commit"])
+def test_a_backup_without_what_it_is_of_gets_no_name(make_server: Make, missing: str) -> None:
+    server = make_server(git=True)
+    server.record()
+    server.apply("stop_services", "dump_database")
+    if missing == "the commit":
+        server.replace("git", 'case " $* " in *" rev-parse "*) exit 128 ;; esac; exec /usr/bin/git "$@"')
+    else:
+        (server.run / "counted").write_text("pg_dump.status=0\n")
+
+    status = server.step("seal_backup", "apply").returncode
+
+    assert (status != 0, server.dump.parent.exists()) == (True, False)
+
+
 def test_a_dump_of_another_database_is_none(stopped: Server) -> None:
     stopped.replace("pg_restore", "echo '3380; 0 16400 TABLE DATA public wiki_pages wiki'")
 

@@ -104,6 +104,17 @@ def test_a_database_that_does_not_answer_is_seen_before_anything_begins(server: 
     )  # fmt: skip
 
 
+def test_a_systemd_that_does_not_answer_is_not_taken_for_services_that_do_not_run(server: Server) -> None:
+    """None of them would be started on the way back."""
+    server.prepare()
+    server.replace("systemctl", "echo 'Failed to connect to bus' >&2; exit 1")
+
+    done = server.step("record_before", "apply")
+
+    assert (done.returncode, server.reason) == (1, "systemd does not say whether netpoint runs")
+    assert not (server.run / "before/complete").exists()
+
+
 # ---- stop
 
 

@@ -24,6 +24,7 @@ apply() {
 record_active() {
     : >"$RUN/before/active"
     for unit in $SERVICES "$PRODUCT-housekeeping.timer"; do
+        [ -n "$(systemctl is-active "$unit" || :)" ] || fail "systemd does not say whether $unit runs"
         if active "$unit"; then say "$unit" >>"$RUN/before/active"; fi
     done
 }

@@ -40,7 +40,8 @@ manifest() {
     say "leads_to=$TREE_VERSION"
     say "verified=$(cat "$RUN/verified" 2>/dev/null || say read)"
     if [ "$METHOD" = git ]; then
-        say "commit=$(checkout rev-parse HEAD)"
+        commit=$(checkout rev-parse HEAD)
+        say "commit=$commit"
         say "ref=$(cat "$RUN/before/ref")"
     fi
     grep -E '^(database_time|postgresql|database_mb|migrations|changes\.[a-z_]+|rows\.[A-Za-z0-9_.]+)=' "$RUN/counted"
