@@ -223,7 +223,11 @@ finish() {
     journal finished "$1 $2"
     # The result before what settling the run would need: cut off in between, it has nothing left to settle.
     say "$1 $2" | write_file "$RUN/result"
-    [ -e "$RUN/unsettled" ] || rm -f -- "$RUN/database.env" "$RUN/unit.env" "$BUNDLE/environment.sh" "$BUNDLE/netrc" "$RUN/secrets"
+    [ -e "$RUN/unsettled" ] || forget_secrets "$RUN"
+}
+
+forget_secrets() {
+    rm -f -- "$1/database.env" "$1/unit.env" "$1/bundle/environment.sh" "$1/bundle/netrc" "$1/secrets"
 }
 
 # Carry out the steps in order; with the name of one, from there on.
@@ -261,6 +265,8 @@ recover() {
         if is_carried_out_elsewhere "$earlier"; then refuse "another run works on this host: $(basename -- "$earlier"), whose lock was removed"; fi
         RUN=$earlier sh "$earlier/bundle/main.sh" undo 9>&-
         [ -f "$earlier/result" ] && ! [ -e "$earlier/unsettled" ]
+    else
+        forget_secrets "$earlier" # it may have been cut off before it did so itself
     fi
 }
 

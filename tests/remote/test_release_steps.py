@@ -490,7 +490,7 @@ def test_an_undo_that_was_cut_off_anywhere_is_finished_by_the_next(checkout: Ser
 def test_taking_an_environment_back_is_undone_wherever_it_was_cut_off(checkout: Server, verbs: tuple[str, ...]) -> None:
     checkout.apply("set_aside")
     kept = checkout.variables["ASIDE"]
-    checkout.bundle(ASIDE_BACK=kept)
+    checkout.bundle(ASIDE_BACK=kept, COMMIT=run_git(checkout.old, "rev-parse", "HEAD"))
     before = look(Path(kept), ".")
     checkout.arm_trip()
 

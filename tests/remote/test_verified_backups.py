@@ -1,7 +1,5 @@
 """What makes a backup count: a manifest that says what it is of, and a scratch copy that nobody forgets."""
 
-from hashlib import md5
-
 import pytest
 
 from tests.remote.conftest import Make
@@ -53,20 +51,3 @@ def test_where_no_scratch_database_was_begun_none_is_looked_for(dumped: Server) 
     before = dumped.journal
 
     assert (dumped.step("verify_restore", "undo").returncode, dumped.journal) == (0, before)
-
-
-@pytest.mark.parametrize("order", ["its own", "that of C"])
-def test_migrations_are_known_again_in_the_order_of_an_older_manifest(dumped: Server, order: str) -> None:
-    """Older manifests have them in the order of the database's own collation."""
-    told = {"its own": f"2 {md5(b'b a').hexdigest()}", "that of C": f"2 {md5(b'a b').hexdigest()}"}
-    dumped.replace("psql", f"printf '%s\\n' '{told['that of C']}' '{told['its own']}'")
-    manifest = dumped.run / "manifest"
-    manifest.write_text(f"migrations={told[order]}\n")
-    sourced = "".join(f'. "$RUN/bundle/{name}"; ' for name in ("vars.sh", "lib.sh"))
-
-    answers = []
-    for text in (f"migrations={told[order]}\n", f"migrations=2 {md5(b'c').hexdigest()}\n", ""):
-        manifest.write_text(text)
-        answers.append(dumped.sh(["-c", f'{sourced}holds_migrations_of "$RUN"']).returncode)
-
-    assert answers == [0, 1, 1]

@@ -166,6 +166,7 @@ def test_a_run_that_could_not_go_back_is_settled_again_and_followed_to_its_new_e
 def test_a_run_that_ended_is_left_as_it_is(shut: Server) -> None:
     visit(shut, "start.sh", payload=bundle(shut))
     assert ended(shut)
+    assert eventually(lambda: not (shut.run / "secrets").exists())
     before = look(shut.run, ".")
 
     assert visit(shut, "recover.sh") == "recovering\n"

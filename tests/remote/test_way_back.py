@@ -160,7 +160,10 @@ def test_marks_are_undone_wherever_their_step_was_cut_off(make_server: Make, ear
         assert server.step("mark_rolled_back", "undo").returncode == 0
         left += [] if marks(server) == before else [(at, marks(server))]
         at += 1
-    done = {"releases/netpoint-3.5.0": f"r1\nroot={server.root}\n", "rolled-back/3.5.0": marks(server)["rolled-back/3.5.0"]}
+    done = {
+        "releases/netpoint-3.5.0": f"r1\nroot={server.root}\n",
+        "rolled-back/3.5.0": marks(server)["rolled-back/3.5.0"],
+    }
     assert (left, at > 1, marks(server)) == ([], True, done)
 
     undone = [server.step("mark_rolled_back", "undo").returncode for _ in range(2)]
