@@ -121,7 +121,7 @@ explain() {
     elif [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
         say "it took longer than its limit of $2 seconds" >"$RUN/reason"
     elif ! [ -s "$RUN/reason" ]; then
-        say "it ended with status $1: $(sed '/^== /d' "$RUN/log" | tail -n 2 | tr -s '\n' ' ')" >"$RUN/reason"
+        say "it ended with status $1: $(sed '/^== /d' "$RUN/log" | tail -n 2 | without_rows | tr -s '\n' ' ')" >"$RUN/reason"
     fi
 }
 
@@ -218,7 +218,7 @@ finish() {
     rm -rf -- "$RUN/wheels" "$RUN/scratch"
     # What a step caught of others' output is in the log, without secrets.
     rm -f -- "$RUN/pip.log" "$RUN/beside.log" "$RUN/last_words" "$RUN/reason" || :
-    if [ "$1" = upgraded ]; then rm -f -- "$STATE_DIR/rolled-back/$TREE_VERSION"; fi
+    if [ "$1" = upgraded ] && is_own_note "$STATE_DIR/rolled-back/$TREE_VERSION"; then rm -f -- "$STATE_DIR/rolled-back/$TREE_VERSION"; fi
     STEP=-
     journal finished "$1 $2"
     # The result before what settling the run would need: cut off in between, it has nothing left to settle.

@@ -14,7 +14,7 @@ from tests.lab.netpoint.install import ROOT, Installation
 from tests.lab.netpoint.releases import Fault
 from tests.lab.network import BETWEEN, join, plug, unplug
 from tests.lab.operator import fab, start_upgrade, upgrade, wait_until
-from tests.lab.test_stories import Memory
+from tests.lab.test_stories import Memory, at_work
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -188,6 +188,34 @@ def test_a_database_on_another_machine_is_upgraded_and_comes_back(lab: Lab) -> N
     assert back.statuses == {"np1": "restored"}, back.reasons
     wait_until_serving(server)
     memory.check_all_is_as_it_was()
+
+
+def test_a_power_cut_is_settled_though_a_database_elsewhere_has_not_noticed_it(lab: Lab) -> None:
+    """Nothing tells it that the other end is gone: the lock and the migration of before are still there at boot."""
+    server, elsewhere = lab.server("np1", ARCHIVE), lab.server("np2", ARCHIVE)
+    lab.boot()
+    _use_database_of(elsewhere, server)
+    memory = Memory.of(server, database=elsewhere)
+    lab.write_hosts_file(release=lab.publish("3.5.0", Fault.MIGRATION_IS_SLOW))
+    disturbed = start_upgrade(lab, "3.5.0", "--limit", "np1")
+    wait_until(lambda: _sleeps(elsewhere), fab=disturbed)
+    unplug(elsewhere.slot, BETWEEN)
+    server.power_cut()
+    disturbed.kill()
+    plug(elsewhere.slot, BETWEEN)
+    assert "netpoint-remote" in _sessions(elsewhere)
+    server.boot()
+
+    wait_until_serving(server)
+    wait_until(lambda: not at_work(server))
+    memory.check_all_is_as_it_was()
+    run = upgrade(lab, "3.5.0", "--limit", "np1")
+    assert run.statuses == {"np1": "upgraded"}, run.reasons
+
+
+def _sessions(database: Server) -> str:
+    asked = "SELECT application_name FROM pg_stat_activity WHERE usename = 'netpoint'"
+    return database.run(["psql", "-XAtc", asked], user="postgres").stdout
 
 
 def _sleeps(database: Server) -> bool:

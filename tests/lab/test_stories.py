@@ -349,7 +349,7 @@ def test_a_killed_fab_leaves_the_server_to_finish_and_the_next_run_says_so(lab: 
     _wait_until_migrating(memory.server, running)
     running.kill()
     wait_until(lambda: _is_serving(memory.server, "3.5.0"))
-    wait_until(lambda: not _at_work(memory.server))
+    wait_until(lambda: not at_work(memory.server))
     run = upgrade(lab, "3.5.0")
     assert (run.exit_code, run.statuses) == (0, {"np1": "unchanged"}), run.reasons
     assert "from 3.4.9 to 3.5.0 (upgraded)" in run.reasons
@@ -381,13 +381,27 @@ def test_a_power_cut_in_the_window_is_undone_at_boot_and_the_same_command_conver
     memory.server.power_cut()
     running.kill()
     memory.server.boot()
-    wait_until(lambda: _is_serving(memory.server, "3.4.9") and not _at_work(memory.server))
+    wait_until(lambda: _is_serving(memory.server, "3.4.9") and not at_work(memory.server))
     memory.check_all_is_as_it_was()
     run = upgrade(lab, "3.5.0")
     assert run.statuses == {"np1": "upgraded"}, run.reasons
     assert served_version(memory.server) == "3.5.0"
     assert len(rows(memory.server, ["dcim_device"])["dcim_device"]) == method.devices
     assert _own_files(memory.server) == memory.own_files
+
+
+def test_a_runner_that_is_killed_in_the_window_is_settled_by_the_server(lab: Lab) -> None:
+    """As the kernel does where memory is short: nobody has to come."""
+    (memory,) = _boot(lab, np1=ARCHIVE)
+    lab.write_hosts_file(release=lab.publish("3.5.0", Fault.MIGRATION_IS_SLOW))
+    running = start_upgrade(lab, "3.5.0")
+    _wait_until_migrating(memory.server, running)
+    memory.server.run("systemctl kill --signal=KILL 'netpoint-remote-2*.service'")
+    told = running.wait()
+    assert told.statuses == {"np1": "rolled-back"}, told.reasons
+    assert "it was interrupted" in told.reasons
+    memory.check_all_is_as_it_was()
+    assert upgrade(lab, "3.5.0").statuses == {"np1": "upgraded"}
 
 
 def _wait_until_migrating(server: Server, running: Fab) -> None:
@@ -401,7 +415,7 @@ def _is_serving(server: Server, version: str) -> bool:
         return False
 
 
-def _at_work(server: Server) -> bool:
+def at_work(server: Server) -> bool:
     """Tell whether a plan still runs on the server: its lock is held."""
     return server.run("flock -n /var/lib/netpoint-remote/lock true", check=False).returncode != 0
 
