@@ -32,6 +32,15 @@ KEY = 'SECRET_KEY = "the same on every server of the matrix, so that their files
 UPLOAD = f"run printf '%s' '{MEANWHILE}' >/opt/netpoint/{UPLOADED}; touch /var/lib/faults/uploaded"
 
 
+OF_THE_DATABASE = """\
+CREATE ROLE reader;
+GRANT CONNECT ON DATABASE netpoint TO reader;
+GRANT SELECT ON dcim_site TO reader;
+ALTER DATABASE netpoint SET work_mem = '5MB';
+"""
+"""What belongs to the database and to no table, and a right that somebody else has: no dump is whole without it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """How a server is set up.
@@ -60,6 +69,7 @@ class Ground:
     mirror: Mirror
     environment: dict[str, str] = field(default_factory=dict)
     cookie: str = ""
+    processes: str = ""
     start: State = field(init=False)
     _begun: list[Fab] = field(default_factory=list)
 
@@ -99,6 +109,15 @@ class Ground:
             self.server.run(f"git -C /opt/netpoint tag --delete v{self.journey.forth}", check=False)
         # Users go on working: sync_files shall find something.
         self.orders.give("stage_packages", "before", UPLOAD, verb="check")
+        self.processes = self._processes()
+
+    def was_restarted(self) -> bool:
+        """Tell whether NetPoint has other processes than when this was prepared, though the server was not booted."""
+        before, now = self.processes.splitlines(), self._processes().splitlines()
+        return before != now and before[0] == now[0]
+
+    def _processes(self) -> str:
+        return self.server.run("cut -d ' ' -f 22 /proc/1/stat; systemctl show -p MainPID netpoint netpoint-rq").stdout
 
     def upload_is_lost(self) -> bool:
         """Tell whether the release that serves lacks what a user uploaded last."""
@@ -141,6 +160,7 @@ def _booted(lab: Lab, journey: Journey, setting: Setting) -> Ground:
     if served(server, patience=60) != journey.installation.version:
         raise LabError(f"{journey.installation.version} does not serve on a fresh server")
     ground.cookie = log_in(server)
+    server.run(["psql", "-q", "-d", "netpoint"], text=OF_THE_DATABASE, user="postgres")
     for command in journey.begin:
         begun = ground.run(*command)
         if begun.exit_code != 0:
@@ -167,4 +187,5 @@ def _settle_files(root: Path, journey: Journey, restart_pause: int) -> None:
     for service in ("netpoint", "netpoint-rq"):
         drop_in = root / f"usr/local/lib/systemd/system/{service}.service.d/lab.conf"
         drop_in.parent.mkdir(parents=True)
-        drop_in.write_text(f"[Service]\nRestartSec={restart_pause}\n")
+        # With the pause that NetPoint's units really make, systemd never gives one up.
+        drop_in.write_text(f"[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestartSec={restart_pause}\n")

@@ -25,8 +25,24 @@ PATIENCE = 75.0
 """Seconds; nobody on the workstation's side waits that long for a sign of life."""
 
 IN_MIGRATION = "until pgrep -f 'manage.py migrate' >/dev/null; do /bin/sleep 0.05; done"
+UNTIL_THE_WORKER_STAYS = """\
+up=0
+for tries in $(seq 100); do
+    if systemctl is-active -q netpoint-rq; then up=$((up + 1)); else up=0; fi
+    [ "$up" -lt 10 ] || exit 0
+    /bin/sleep 0.3
+done
+"""
 DATABASE_USERS = ("record_before", "stop_services", "dump_database", "prove_beside", "start_services", "prove_in_place")
-REDIS_USERS = ("stop_services", "run_upgrade", "prove_beside", "start_services", "prove_in_place")
+REDIS_USERS = {
+    "stop_services": "run_upgrade: upgrade.sh ended with status 1 at: Clearing the cache",
+    "run_upgrade": "run_upgrade: upgrade.sh ended with status 1 at: Clearing the cache",
+    "prove_beside": "the unit netpoint-rq does not stay up",
+    "start_services": "the unit netpoint-rq does not stay up",
+    "prove_in_place": "the unit netpoint-rq does not stay up",
+}
+"""Before which step Redis goes down, and who misses it then."""
+
 ONE_OF_EACH_PHASE = ("stage_packages", "run_upgrade", "prove_in_place")
 
 BROKEN_RELEASES = (
@@ -104,19 +120,31 @@ def _services_of_the_server() -> Iterator[Fault]:
         name="database restarted",
         strike=_ordered("middle", "run systemctl restart postgresql"),
         strikes_at=lambda step: step in DATABASE_USERS,
-        expected=_whatever,
+        expected=_endured_or_undone,
     )
     yield Fault(
         name="database restarted in migration",
         strike=_ordered("before", f"run ({IN_MIGRATION}; systemctl restart postgresql) >/dev/null 2>&1 &"),
         strikes_at=lambda step: step == "run_upgrade",
-        expected=_whatever,
+        expected=_endured_or_undone,
     )
-    yield Fault(name="Redis down", strike=_redis_down, strikes_at=lambda step: step in REDIS_USERS, expected=_whatever)
+    yield Fault(
+        name="Redis down",
+        strike=_redis_down,
+        strikes_at=REDIS_USERS.__contains__,
+        expected=_missed,
+    )
 
 
-def _whatever(_step: str) -> Expectation:
-    return Expectation()
+def _endured_or_undone(step: str) -> Expectation:
+    """Whether a step was at work in that moment is chance; in neither case is anything left for the next run."""
+    return Expectation(says=(step,), ends=frozenset({ON, BACK}))
+
+
+def _missed(step: str) -> Expectation:
+    # A worker that has begun waits for Redis to come back.
+    ends = {ON, BACK} if step == "prove_in_place" else {BACK}
+    return Expectation(says=(REDIS_USERS[step],), ends=frozenset(ends))
 
 
 def release_faults() -> Iterator[Fault]:
@@ -143,10 +171,8 @@ def _redis_down(ground: Ground, step: str) -> Run:
     try:
         return ground.run()
     finally:
-        # systemd gives a worker up that died too often, and lets another wait.
-        ground.server.run(
-            "systemctl start redis-server; systemctl reset-failed netpoint-rq; systemctl restart netpoint-rq"
-        )
+        # Nobody but systemd starts the worker then.
+        ground.server.run(f"systemctl start redis-server; {UNTIL_THE_WORKER_STAYS}", check=False)
 
 
 def _index_unreachable(ground: Ground, step: str) -> Run:

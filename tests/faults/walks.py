@@ -15,7 +15,7 @@ from tests.faults.orders import WHENS, Point
 from tests.lab.servers import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tests.faults.ground import Ground
     from tests.faults.states import State
@@ -57,8 +57,15 @@ class Walk:
         run = self.end()
         if not wrong:
             raise LabError(f"the run came to no step: {run.reasons if run else 'nothing was said'}")
+        for cell in self._cells():
+            wrong.setdefault(cell, ("the run never came to this moment",))
         result = judge(self.ground, end, run, SETTLED)
         return {cell: Result(result.became, (*said, *result.wrong)) for cell, said in wrong.items()}
+
+    def _cells(self) -> Iterator[tuple[str, str]]:
+        for step in self.ground.journey.step_names:
+            for when in self.whens:
+                yield f"{self.name}, {when}", step
 
     def _next_point(self) -> Point | None:
         """Return where the run holds still next, None once it has ended."""
@@ -105,8 +112,8 @@ class Kills(Walk):
         return ()
 
     def end(self) -> Run | None:
-        run = self.fab.wait() if self.fab else self.ground.run("attach")
-        return run if run.exit_code == 0 else None
+        # What has ended meanwhile is told by attach too.
+        return self.fab.wait() if self.fab else self.ground.run("attach")
 
 
 class SecondOperators(Walk):
