@@ -27,7 +27,7 @@ PLACES = {
 }
 SIZE = "2g"
 WRITES = {
-    "backup": {"dump_database", "seal_backup"},
+    "backup": {"dump_database", "save_files", "seal_backup"},
     "opt": {
         "unpack_release",
         "carry_over",
@@ -70,7 +70,8 @@ class Disks:
             disk = os.statvfs(target)
             used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
             with suppress(subprocess.CalledProcessError):
-                self._resize(target, f"{used // 1024}k")
+                # Without a size there is no limit at all; less than a page more is no room.
+                self._resize(target, f"{max(used // 1024, 4)}k")
                 return
         raise LabError(f"{target} cannot be filled")
 

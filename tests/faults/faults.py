@@ -24,6 +24,7 @@ LONG = {
     "run_upgrade",
     "prove_beside",
     "prove_in_place",
+    "put_database_back",
 }
 UNDONE_AT_LENGTH = {
     "unpack_release",
@@ -37,6 +38,7 @@ UNDONE_AT_LENGTH = {
     "update_units",
     "start_services",
     "lift_guard",
+    "put_database_back",
 }
 """Steps whose undo has something to do."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
-from netpoint_remote.planning.plan import ARCHIVE_STEPS, GIT_STEPS, ROLLBACK_STEPS, Step
+from netpoint_remote.planning.plan import ARCHIVE_STEPS, BACKUP_STEPS, GIT_STEPS, ROLLBACK_STEPS, Step
 from tests.lab.netpoint.install import Installation
 
 
@@ -13,11 +13,11 @@ from tests.lab.netpoint.install import Installation
 class Journey:
     """A plan: its steps, the command that has a server carry it out, and the ends it may come to.
 
-    `only` names the faults that it meets, by patterns. What `elsewhere` names is tried on it when everything is
-    asked for, otherwise on the other method alone: patterns of a fault and of its step. `begin` brings a fresh
+    `only` names the faults that it meets, by patterns of a fault and of its step. What `elsewhere` names so is tried
+    on it when everything is asked for, otherwise on the other method alone. `begin` brings a fresh
     installation to where the journey starts. `forth` is the release that serves after it, `back` the one that
     serves when it is undone; a report says `done` or `undone` of it, and `again` when the same command is given
-    once more.
+    once more. Where both are one release, users have it all the time, and a backup more is what is brought about.
     """
 
     name: str
@@ -30,19 +30,26 @@ class Journey:
     done: str = "upgraded"
     undone: str = "rolled-back"
     again: str = "unchanged"
-    only: tuple[str, ...] = ("*",)
+    only: tuple[tuple[str, str], ...] = (("*", "*"),)
     elsewhere: tuple[tuple[str, str], ...] = ()
 
     def meets(self, fault: str, step: str, *, everything: bool) -> bool:
         """Tell whether a fault is tried on it in a step ('' for all of them)."""
         left_out = () if everything else self.elsewhere
-        return any(fnmatch(fault, pattern) for pattern in self.only) and not any(
-            fnmatch(fault, faults) and fnmatch(step, steps) for faults, steps in left_out
-        )
+        return _names(self.only, fault, step) and not _names(left_out, fault, step)
+
+    @property
+    def saves(self) -> bool:
+        """Whether a backup is all that it brings about."""
+        return self.back == self.forth
 
     @property
     def step_names(self) -> tuple[str, ...]:
         return tuple(step.name for step in self.steps)
+
+
+def _names(pairs: tuple[tuple[str, str], ...], fault: str, step: str) -> bool:
+    return any(fnmatch(fault, faults) and fnmatch(step, steps) for faults, steps in pairs)
 
 
 UPGRADE = ("upgrade", "--version", "3.5.0", "--yes")
@@ -70,7 +77,23 @@ UPGRADES = (
 )
 
 
-def _rollback(name: str, installation: Installation, *needless: str) -> Journey:
+WALKS_AND_MIDDLES = (
+    *(("connection cut", "*"), ("workstation killed", "*"), ("second operator", "*")),
+    *(("command fails, middle", "*"), ("power cut, middle", "*")),
+)
+DATABASE_PUT_BACK = tuple(
+    (fault, "put_database_back")
+    for fault in (
+        *("command hangs, middle", "disk full (state), middle", "disk full (database), middle"),
+        *("power cut in the undo", "undo fails"),
+    )
+)
+"""What may go wrong where a way back could lose the most."""
+
+ALIKE_ON_GIT = (("connection cut", "*"), ("second operator", "*"), *(("*, middle", step) for step in sorted(SHARED)))
+
+
+def _rollback(name: str, installation: Installation, *needless: str, more: tuple[tuple[str, str], ...] = ()) -> Journey:
     """Return the way back from an upgrade; it leaves out the steps that its method does not need."""
     return Journey(
         name=name,
@@ -82,13 +105,25 @@ def _rollback(name: str, installation: Installation, *needless: str) -> Journey:
         forth="3.4.9",
         done="restored",
         again="refused",
-        only=("command fails, middle", "power cut, middle", "connection cut", "workstation killed", "second operator"),
-        elsewhere=tuple(("*, middle", step) for step in sorted(SHARED)) if installation is GIT else (),
+        only=(*WALKS_AND_MIDDLES, *more),
+        elsewhere=ALIKE_ON_GIT if installation is GIT else (),
     )
 
 
+BACKUP = Journey(
+    name="backup",
+    steps=BACKUP_STEPS,
+    installation=ARCHIVE,
+    command=("backup", "--verify", "full"),
+    forth="3.4.9",
+    done="saved",
+    again="saved",
+    only=(("command fails, middle", "*"), ("power cut, middle", "*"), ("disk full (backup), middle", "*")),
+)
+
 JOURNEYS = (
     *UPGRADES,
-    _rollback("back", ARCHIVE, "set_aside", "checkout_tag", "take_from_aside"),
+    _rollback("back", ARCHIVE, "set_aside", "checkout_tag", "take_from_aside", more=DATABASE_PUT_BACK),
     _rollback("back-git", GIT, "flip_link"),
+    BACKUP,
 )

@@ -58,6 +58,8 @@ def judge(ground: Ground, end: State, run: Run | None, expected: Expectation) ->
     wrong = []
     if expected.serves_meanwhile and not served(ground.server, patience=30):
         wrong.append("(a) nothing serves")
+    if ground.journey.saves and ground.was_restarted():
+        wrong.append("(a) NetPoint was stopped meanwhile")
     ground.orders.withdraw()
     ground.disks.free()
     if not lock_is_free(ground.server, patience=10):
@@ -85,7 +87,8 @@ def judge(ground: Ground, end: State, run: Run | None, expected: Expectation) ->
 def _became(ground: Ground, end: State) -> tuple[str, list[str]]:
     """Return how the server ended, and what differs where it is neither at the beginning nor at the end."""
     now = State.of(ground.server)
-    if now.serves == ground.journey.back:
+    saves_nothing = now.backups == ground.start.backups
+    if saves_nothing if ground.journey.saves else now.serves == ground.journey.back:
         became, differing = BACK, differences(ground.start, now)
     else:
         became, differing = ON, differences(end, now)
