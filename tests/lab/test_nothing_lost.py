@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.lab.lab import Lab
+    from tests.lab.operator import Fab
     from tests.lab.servers import Server
 
 ARCHIVE = Installation("3.4.9")
@@ -158,13 +159,7 @@ def test_a_database_that_the_units_environment_leads_to_is_upgraded(lab: Lab) ->
 
 def test_a_database_on_another_machine_is_upgraded_and_comes_back(lab: Lab) -> None:
     """NetPoint's server has no PostgreSQL; in the migration the cable to it is pulled, then it is restarted."""
-    server, elsewhere = lab.server("np1", ARCHIVE), lab.server("np2", ARCHIVE)
-    lab.boot()
-    _use_database_of(elsewhere, server)
-    memory = Memory.of(server, database=elsewhere)
-    lab.write_hosts_file(release=lab.publish("3.5.0", Fault.MIGRATION_IS_SLOW))
-    disturbed = start_upgrade(lab, "3.5.0", "--limit", "np1")
-    wait_until(lambda: _sleeps(elsewhere), fab=disturbed)
+    server, elsewhere, memory, disturbed = _migrate_elsewhere(lab)
     unplug(elsewhere.slot, BETWEEN)
     time.sleep(5)
     plug(elsewhere.slot, BETWEEN)
@@ -192,13 +187,7 @@ def test_a_database_on_another_machine_is_upgraded_and_comes_back(lab: Lab) -> N
 
 def test_a_power_cut_is_settled_though_a_database_elsewhere_has_not_noticed_it(lab: Lab) -> None:
     """Nothing tells it that the other end is gone: the lock and the migration of before are still there at boot."""
-    server, elsewhere = lab.server("np1", ARCHIVE), lab.server("np2", ARCHIVE)
-    lab.boot()
-    _use_database_of(elsewhere, server)
-    memory = Memory.of(server, database=elsewhere)
-    lab.write_hosts_file(release=lab.publish("3.5.0", Fault.MIGRATION_IS_SLOW))
-    disturbed = start_upgrade(lab, "3.5.0", "--limit", "np1")
-    wait_until(lambda: _sleeps(elsewhere), fab=disturbed)
+    server, elsewhere, memory, disturbed = _migrate_elsewhere(lab)
     unplug(elsewhere.slot, BETWEEN)
     server.power_cut()
     disturbed.kill()
@@ -211,6 +200,18 @@ def test_a_power_cut_is_settled_though_a_database_elsewhere_has_not_noticed_it(l
     memory.check_all_is_as_it_was()
     run = upgrade(lab, "3.5.0", "--limit", "np1")
     assert run.statuses == {"np1": "upgraded"}, run.reasons
+
+
+def _migrate_elsewhere(lab: Lab) -> tuple[Server, Server, Memory, Fab]:
+    """Let a server upgrade the database of another one; return both, what was there, and the upgrade that migrates."""
+    server, elsewhere = lab.server("np1", ARCHIVE), lab.server("np2", ARCHIVE)
+    lab.boot()
+    _use_database_of(elsewhere, server)
+    memory = Memory.of(server, database=elsewhere)
+    lab.write_hosts_file(release=lab.publish("3.5.0", Fault.MIGRATION_IS_SLOW))
+    disturbed = start_upgrade(lab, "3.5.0", "--limit", "np1")
+    wait_until(lambda: _sleeps(elsewhere), fab=disturbed)
+    return server, elsewhere, memory, disturbed
 
 
 def _sessions(database: Server) -> str:

@@ -77,6 +77,15 @@ def running(server: Server, verb: str = "run") -> Iterator["subprocess.Popen[byt
                 os.killpg(group, signal.SIGKILL)
 
 
+def leave_half_way(server: Server, where: str = "two_apply", first: str = ":") -> None:
+    """Kill the runner, with what it started, in the middle of a verb of a step."""
+    tell(server, **{where: f'{first}; : >"$WORLD/reached"; tail -f /dev/null'})
+    with running(server) as process:
+        wait_for((server.world / "reached").exists)
+        kill(process)
+    tell(server, **{where: ""})
+
+
 def kill(process: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -405,13 +414,9 @@ def test_a_stop_does_not_take_back_what_users_have_already(planned: Server) -> N
 
 
 def test_a_stop_that_came_too_late_is_not_heard_after_a_reboot_either(planned: Server) -> None:
-    tell(planned, three_apply=': >"$RUN/opened"; : >"$RUN/stop"; : >"$WORLD/reached"; tail -f /dev/null')
-    with running(planned) as process:
-        wait_for((planned.world / "reached").exists)
-        kill(process)
-        tell(planned, three_apply="")
+    leave_half_way(planned, "three_apply", ': >"$RUN/opened"; : >"$RUN/stop"')
 
-        assert run(planned, "recover") == "upgraded"
+    assert run(planned, "recover") == "upgraded"
 
 
 # ---- one at a time
@@ -472,12 +477,8 @@ def cut_off(server: Server, name: str, when: str = "apply") -> None:
 
 @pytest.mark.parametrize("damage", ["", "no-such-run\n", "\0" * 30], ids=["empty", "another", "zeros"])
 def test_an_interrupted_run_is_found_whatever_became_of_its_note(planned: Server, damage: str) -> None:
-    tell(planned, two_apply=': >"$WORLD/reached"; tail -f /dev/null')
-    with running(planned) as process:
-        wait_for((planned.world / "reached").exists)
-        kill(process)
+    leave_half_way(planned)
     (planned.state / "current").write_text(damage)
-    tell(planned, two_apply="")
 
     assert run(next_run(planned)) == "upgraded"
     assert (planned.state / "runs/r1/result").read_text() == "rolled-back it was interrupted\n"
@@ -507,21 +508,15 @@ def test_a_step_that_outlived_its_runner_is_ended_before_it_is_undone(planned: S
 
 
 def test_a_run_that_was_killed_on_its_way_back_goes_on_with_it(planned: Server) -> None:
-    tell(planned, three_apply="fail 'no luck'", two_undo=': >"$WORLD/reached"; tail -f /dev/null')
-    with running(planned) as process:
-        wait_for((planned.world / "reached").exists)
-        kill(process)
-        tell(planned, two_undo="")
+    tell(planned, three_apply="fail 'no luck'")
+    leave_half_way(planned, "two_undo")
 
-        assert (run(planned, "recover"), made(planned)) == ("rolled-back it was interrupted", [])
+    assert (run(planned, "recover"), made(planned)) == ("rolled-back it was interrupted", [])
 
 
 def test_nothing_is_begun_on_what_could_not_be_undone(planned: Server) -> None:
-    tell(planned, two_apply=': >"$WORLD/reached"; tail -f /dev/null')
-    with running(planned) as process:
-        wait_for((planned.world / "reached").exists)
-        kill(process)
-    tell(planned, two_apply="", one_undo="fail 'stuck'")
+    leave_half_way(planned)
+    tell(planned, one_undo="fail 'stuck'")
     second = next_run(planned)
 
     assert run(second).startswith(
@@ -558,22 +553,14 @@ def test_a_run_that_ended_is_not_undone_by_the_next_one(planned: Server) -> None
 
 @pytest.mark.parametrize("step", ["three", "four"])
 def test_a_run_that_users_may_already_work_with_goes_on_where_it_was_cut_off(planned: Server, step: str) -> None:
-    tell(planned, **{f"{step}_apply": ': >"$RUN/opened"; : >"$WORLD/reached"; tail -f /dev/null'})
-    with running(planned) as process:
-        wait_for((planned.world / "reached").exists)
-        kill(process)
-        tell(planned, **{f"{step}_apply": ""})
+    leave_half_way(planned, f"{step}_apply", ': >"$RUN/opened"')
 
-        assert (run(planned, "recover"), made(planned)) == ("upgraded", sorted(NAMES))
+    assert (run(planned, "recover"), made(planned)) == ("upgraded", sorted(NAMES))
     assert not (planned.run / "window").exists()
 
 
 def test_what_users_work_with_stays_though_the_database_is_not_back_yet(planned: Server) -> None:
-    tell(planned, three_apply=': >"$RUN/opened"; : >"$WORLD/reached"; tail -f /dev/null')
-    with running(planned) as process:
-        wait_for((planned.world / "reached").exists)
-        kill(process)
-    tell(planned, three_apply="")
+    leave_half_way(planned, "three_apply", ': >"$RUN/opened"')
     (planned.world / "database.down").touch()
     late = run(planned, "recover")
     (planned.world / "database.down").unlink()
@@ -582,10 +569,7 @@ def test_what_users_work_with_stays_though_the_database_is_not_back_yet(planned:
 
 
 def test_the_journal_of_a_recovered_run_reads_on(planned: Server) -> None:
-    tell(planned, two_apply=': >"$WORLD/reached"; tail -f /dev/null')
-    with running(planned) as process:
-        wait_for((planned.world / "reached").exists)
-        kill(process)
+    leave_half_way(planned)
     run(planned, "recover")
 
     entries = [parse_entry(line) for line in (planned.run / "journal").read_text().splitlines()]
@@ -630,10 +614,7 @@ def test_a_lock_that_somebody_else_took_meanwhile_leaves_everything_as_it_is(pla
 
 
 def test_a_run_that_was_cut_off_says_so_when_another_has_its_database(planned: Server) -> None:
-    tell(planned, two_apply=': >"$WORLD/reached"; tail -f /dev/null')
-    with running(planned) as process:
-        wait_for((planned.world / "reached").exists)
-        kill(process)
+    leave_half_way(planned)
     planned.tell(held="netpoint-remote r7 t np2\n")
 
     result = run(planned, "recover")
