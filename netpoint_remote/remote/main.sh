@@ -17,6 +17,8 @@ BUNDLE=$RUN/bundle
 # shellcheck source=lib.sh
 . "$BUNDLE/lib.sh"
 umask 077
+# shellcheck source=ownership.sh
+. "$BUNDLE/ownership.sh"
 # shellcheck source=locks.sh
 . "$BUNDLE/locks.sh"
 STEP=-

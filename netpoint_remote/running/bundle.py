@@ -33,12 +33,16 @@ BUNDLED = (
     "aside.sh",
     "git_locks.sh",
     "backup.sh",
+    "dumps.sh",
+    "ownership.sh",
     "losses.sh",
     "dump.sql",
     "clean.sql",
     "ask.py",
     "known_secrets.py",
 )
+LIBRARIES = {"probe.sh": ("ownership.sh",), "prune.sh": ("ownership.sh",)}
+"""What a visit needs besides lib.sh."""
 END = "END_OF_A_BUNDLED_FILE"
 Variables = Iterable[tuple[str, str]]
 
@@ -64,7 +68,7 @@ def assignments(variables: Variables, *, export: bool = False) -> str:
 
 
 def visit_script(name: str, variables: Variables, *, bundled: tuple[str, ...] = ()) -> str:
-    """Return the script of one visit: its variables, the library, the files it carries, and `remote/<name>`."""
+    """Return the script of one visit: its variables, the libraries, the files it carries, and `remote/<name>`."""
     return assignments(variables) + _visit_text(name, bundled)
 
 
@@ -72,7 +76,8 @@ def visit_script(name: str, variables: Variables, *, bundled: tuple[str, ...] = 
 def _visit_text(name: str, bundled: tuple[str, ...]) -> str:
     carried = "".join(f"{file}) cat <<'{END}'\n{text_of(file)}{END}\n;;\n" for file in bundled)
     function = f"bundled() {{\ncase $1 in\n{carried}*) return 1 ;;\nesac\n}}\n"
-    return text_of("lib.sh") + (function if bundled else "") + text_of(name)
+    libraries = "".join(text_of(library) for library in ("lib.sh", *LIBRARIES.get(name, ())))
+    return libraries + (function if bundled else "") + text_of(name)
 
 
 def probe_script(host: Host, version: str | None, *, backups: bool = False, scratch: bool = False) -> str:

@@ -3,6 +3,8 @@
 : "${FROM:?}" "${NEW:?}" "${METHOD:?}" "${TREE_VERSION:?}" "${COMMIT?}" "${ASIDE_BACK?}" "${RUN:?}" "${BUNDLE:?}" "${BACKUP_DIR:?}"
 # shellcheck source=../backup.sh
 . "$BUNDLE/backup.sh"
+# shellcheck source=../dumps.sh
+. "$BUNDLE/dumps.sh"
 
 check() {
     [ -f "$RUN/backup.checked" ]

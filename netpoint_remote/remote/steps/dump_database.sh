@@ -3,6 +3,8 @@
 : "${BACKUP_DIR:?}" "${RUN_ID:?}" "${RUN:?}" "${BUNDLE:?}"
 # shellcheck source=../backup.sh
 . "$BUNDLE/backup.sh"
+# shellcheck source=../dumps.sh
+. "$BUNDLE/dumps.sh"
 
 check() {
     [ -f "$RUN/dumped" ] && { [ -f "$making/database.dump" ] || [ -f "$made/manifest" ]; }

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # Remember that the release which was left was left, so that nobody takes it again without being told.
-: "${STATE_DIR:?}" "${OLD_VERSION:?}" "${TREE_VERSION:?}" "${OLD:?}" "${ROOT:?}" "${BACKUP_DIR:?}" "${RUN_ID:?}" "${OPERATOR:?}" "${METHOD:?}" "${RUN:?}"
+: "${STATE_DIR:?}" "${OLD_VERSION:?}" "${TREE_VERSION:?}" "${OLD:?}" "${ROOT:?}" "${BACKUP_DIR:?}" "${RUN_ID:?}" "${OPERATOR:?}" "${METHOD:?}" "${RUN:?}" "${BUNDLE:?}"
+# shellcheck source=../ownership.sh
+. "$BUNDLE/ownership.sh"
 mark=$STATE_DIR/rolled-back/$OLD_VERSION
 other_mark=$STATE_DIR/rolled-back/$TREE_VERSION
 record=$STATE_DIR/releases/$(basename -- "$OLD")

@@ -3,6 +3,8 @@
 : "${FROM:?}" "${RUN:?}" "${BUNDLE:?}" "${SERVICES:?}" "${BACKUP_DIR:?}"
 # shellcheck source=../backup.sh
 . "$BUNDLE/backup.sh"
+# shellcheck source=../dumps.sh
+. "$BUNDLE/dumps.sh"
 
 check() {
     [ -f "$RUN/put_back" ] && holds_migrations_of "$BACKUP_DIR/$FROM"

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # Run the official upgrade.sh, unmodified, and read its progress (the upgrade document, step 4).
-: "${NEW:?}" "${PRODUCT:?}" "${RUN:?}" "${BACKUP_DIR:?}" "${RUN_ID:?}" "${PYTHON?}"
+: "${NEW:?}" "${PRODUCT:?}" "${RUN:?}" "${BACKUP_DIR:?}" "${RUN_ID:?}" "${PYTHON?}" "${BUNDLE:?}"
+# shellcheck source=../dumps.sh
+. "$BUNDLE/dumps.sh"
 dump=$BACKUP_DIR/$RUN_ID/database.dump
 
 check() {

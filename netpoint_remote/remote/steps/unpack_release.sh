@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # Unpack the release beside the running one, whole or not at all (the upgrade document, step 3, option A).
-: "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${ARCHIVE_SHA256:?}" "${NEW:?}" "${ROOT:?}" "${TREE_VERSION:?}"
+: "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${ARCHIVE_SHA256:?}" "${NEW:?}" "${ROOT:?}" "${TREE_VERSION:?}" "${BUNDLE:?}"
+# shellcheck source=../ownership.sh
+. "$BUNDLE/ownership.sh"
 record=$STATE_DIR/releases/$(basename -- "$NEW")
 mark=$STATE_DIR/rolled-back/$TREE_VERSION
 kept=$NEW.rolled-back-${RUN_ID:?}

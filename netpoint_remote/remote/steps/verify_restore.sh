@@ -3,6 +3,8 @@
 : "${RUN:?}" "${RUN_ID:?}" "${BUNDLE:?}"
 # shellcheck source=../backup.sh
 . "$BUNDLE/backup.sh"
+# shellcheck source=../dumps.sh
+. "$BUNDLE/dumps.sh"
 scratch=netpoint_remote_$(printf '%s' "$RUN_ID" | tr 'A-Z-' 'a-z_' | tr -cd 'a-z0-9_' | cut -c -40)
 
 check() {

@@ -1,0 +1,83 @@
+# shellcheck shell=sh
+# Read a dump, and put the database back from it: what the undo of an upgrade and a way back share (the design, promise 6).
+: "${RUN:?}" "${BUNDLE:?}"
+
+# Put the database back as it was dumped, with the rights of NetPoint's own role, in one transaction: all of it or nothing.
+# Before it is committed the rows are counted. Whoever holds a table is waited for, but not for ever.
+restore_database() {
+    what_comes_back "$1" || return 1
+    told=$({
+        end_other_sessions
+        say 'BEGIN;'
+        say "SET LOCAL lock_timeout = '5min';"
+        cat "${BUNDLE:?}/clean.sql"
+        { read_dump -L "$RUN/restore.list" -f - "$1" || not_whole 'the dump'; } | without_new_settings
+        say 'RESET search_path;' # a dump empties it
+        whole_as_in "$(dirname -- "$1")/manifest" || not_whole 'the manifest'
+        say 'COMMIT;'
+        say '\echo restored'
+    } | with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - | tail -n 1) || return 1
+    [ "$told" = restored ]
+}
+
+# What is still connected as NetPoint's role is what a server left that lost its power, or its way to the database: it
+# would hold tables for as long as nobody tells it that its other end is gone.
+end_other_sessions() {
+    say "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user
+        AND pid <> pg_backend_pid() AND application_name NOT LIKE 'netpoint-remote %';"
+}
+
+# List what a restore makes anew, which is what clean.sql removes: what belongs to NetPoint's role. Extensions, schemas,
+# publications, large objects, and what other roles keep in the database, stay as they are: the role may not be able to
+# make them, and a migration does not remove them.
+what_comes_back() {
+    roles=$(sql "SELECT rolname FROM pg_roles WHERE pg_has_role(current_user, rolname, 'USAGE')") || return 1
+    { read_dump -l "$1" && say '; whole'; } | kinds='TABLE|SEQUENCE|VIEW|MATERIALIZED VIEW|FOREIGN TABLE|FUNCTION|PROCEDURE|AGGREGATE|TYPE|SHELL TYPE|DOMAIN|COLLATION|INDEX|CONSTRAINT|FK CONSTRAINT|CHECK CONSTRAINT|DEFAULT|TRIGGER|RULE|POLICY|ROW SECURITY|STATISTICS|(ACL|COMMENT) [^-]' roles=$roles awk '
+        BEGIN { count = split(ENVIRON["roles"], role, "\n"); entry = "^[0-9]+; [0-9]+ [0-9]+ " }
+        $0 ~ entry "(" ENVIRON["kinds"] ")" && $0 !~ entry "DEFAULT ACL " {
+            for (i = 1; i <= count; i++) if (substr($0, length($0) - length(role[i])) == " " role[i]) { print; next }
+        }
+        { last = $0 }
+        END { if (last == "; whole") print last }' >"${RUN:?}/restore.list"
+    # A list that found no room would bring back a part.
+    grep -q 'TABLE DATA' "$RUN/restore.list" && [ "$(tail -n 1 "$RUN/restore.list")" = '; whole' ]
+}
+
+# Run pg_restore where it asks no database. Debian's wrapper chooses the version by where the environment leads, for
+# pg_dump and for pg_restore alike: an older one cannot read what a newer one wrote.
+read_dump() (
+    load "${RUN:?}/database.env"
+    exec pg_restore "$@"
+)
+
+# A statement that fails, on a line of its own, wherever what went before was cut off.
+not_whole() {
+    printf '\n%s\n' "SELECT '$1 could not be read' / 0;"
+}
+
+# A pg_restore of 17 sets, before any row, what older servers do not know.
+without_new_settings() {
+    sed '1,60{/^SET transaction_timeout = 0;$/d}'
+}
+
+# Statements that fail where the database has not the migrations, or a large table not the rows, of a backup.
+whole_as_in() {
+    sed -n -e "s/^rows\.\([A-Za-z0-9_]*\)\.\([A-Za-z0-9_]*\)=\([0-9]*\)$/SELECT CASE WHEN count(*) = \3 THEN 1 ELSE ('\1.\2 has other rows than were saved: ' || count(*))::int END FROM \"\1\".\"\2\";/p" \
+        -e "s/^migrations=\([0-9a-f ]*\)$/SELECT CASE WHEN $(migrations_told) = '\1' THEN 1 ELSE ('other migrations than were saved: ' || count(*))::int END FROM django_migrations;/p" "$1"
+}
+
+# What a person would type for restore_database.
+restore_by_hand() {
+    say "systemctl stop ${SERVICES:?}"
+    say "RUN=$(quoted "${RUN:?}") BUNDLE=$(quoted "${BUNDLE:?}") sh -c '. \"\$BUNDLE/lib.sh\"; . \"\$BUNDLE/dumps.sh\"; restore_database \"\$1\"' sh $(quoted "$1")   # puts the dump back, all of it or nothing"
+}
+
+# Tell whether the database has the migrations that it had when a backup was made.
+holds_migrations_of() {
+    [ "$(sql "SELECT $(migrations_told) FROM django_migrations")" = "$(fact_of migrations "$1/manifest")" ]
+}
+
+# As dump.sql tells the migrations. Their order must not hang on the locale of a database: a scratch copy has another.
+migrations_told() {
+    say "count(*) || ' ' || md5(string_agg(app || '.' || name, ' ' ORDER BY app COLLATE \"C\", name COLLATE \"C\"))"
+}
