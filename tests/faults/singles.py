@@ -35,11 +35,11 @@ done
 """
 DATABASE_USERS = ("record_before", "stop_services", "dump_database", "prove_beside", "start_services", "prove_in_place")
 REDIS_USERS = {
-    "stop_services": "run_upgrade: upgrade.sh ended with status 1 at: Clearing the cache",
-    "run_upgrade": "run_upgrade: upgrade.sh ended with status 1 at: Clearing the cache",
-    "prove_beside": "the unit netpoint-rq does not stay up",
-    "start_services": "the unit netpoint-rq does not stay up",
-    "prove_in_place": "the unit netpoint-rq does not stay up",
+    "stop_services": ("run_upgrade", "Clearing the cache"),
+    "run_upgrade": ("run_upgrade", "Clearing the cache"),
+    "prove_beside": ("prove_in_place", "netpoint-rq"),
+    "start_services": ("prove_in_place", "netpoint-rq"),
+    "prove_in_place": ("prove_in_place", "netpoint-rq"),
 }
 """Before which step Redis goes down, and who misses it then."""
 
@@ -144,7 +144,7 @@ def _endured_or_undone(step: str) -> Expectation:
 def _missed(step: str) -> Expectation:
     # A worker that has begun waits for Redis to come back.
     ends = {ON, BACK} if step == "prove_in_place" else {BACK}
-    return Expectation(says=(REDIS_USERS[step],), ends=frozenset(ends))
+    return Expectation(says=REDIS_USERS[step], ends=frozenset(ends))
 
 
 def release_faults() -> Iterator[Fault]:
