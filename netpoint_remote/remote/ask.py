@@ -171,7 +171,9 @@ def measure(folder, deadline):
 
 def fingerprint(secret):
     """Tell two secrets apart without telling them: a slow hash, shortened."""
-    return hashlib.pbkdf2_hmac("sha256", secret.encode(), b"netpoint-remote", 20000).hex()[:16] if secret else ""
+    # A configuration may hold what is no text, half of a surrogate pair.
+    known = secret.encode("utf-8", "surrogatepass")
+    return hashlib.pbkdf2_hmac("sha256", known, b"netpoint-remote", 20000).hex()[:16] if secret else ""
 
 
 def database_facts(root, product, configuration, sql):

@@ -250,6 +250,11 @@ def test_what_takes_too_long_to_measure_is_told_with_what_is_known(tree: Path, m
     assert "media" in {value.partition(" ")[2] for name, value in told if name == "size"}
 
 
+def test_a_key_that_is_no_text_has_a_print_too() -> None:
+    """Half of a surrogate pair, which Python takes and UTF-8 does not."""
+    assert module.fingerprint("\ud800") != module.fingerprint("\udfff")
+
+
 # ---- the database
 
 
