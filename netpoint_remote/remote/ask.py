@@ -131,12 +131,12 @@ def configuration_facts(configuration):
     yield "database.name", database.get("NAME") or ""
 
 
-def size_facts(root, product, configuration):
+def size_facts(root, product, configuration, seconds=MEASURING):
     """Tell how large the environment and the folders of uploads are, in MB; the one that is mostly largest comes last.
 
     What was not measured to its end is told too. A folder behind a link stays where it is in an upgrade.
     """
-    deadline = time.monotonic() + MEASURING
+    deadline = time.monotonic() + seconds
     places = [(name, getattr(configuration, key, None) or os.path.join(product, name)) for name, key in UPLOADS]
     for name, configured in [("venv", "venv")] + places:
         folder = os.path.join(root, str(configured))

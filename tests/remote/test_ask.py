@@ -240,11 +240,10 @@ def test_folders_are_measured_where_they_are_configured_to_be(tree: Path, tmp_pa
     assert told == [("size", "1 scripts"), ("linked", "scripts"), ("size", "6 media")]
 
 
-def test_what_takes_too_long_to_measure_is_told_with_what_is_known(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_takes_too_long_to_measure_is_told_with_what_is_known(tree: Path) -> None:
     write_files(tree, {"netpoint/media/a": "x"})
-    monkeypatch.setattr(module, "MEASURING", 0)
 
-    told = sizes_of(tree)
+    told = list(module.size_facts(str(tree), "netpoint", SimpleNamespace(), 0))
 
     assert ("unmeasured", "media") in told
     assert "media" in {value.partition(" ")[2] for name, value in told if name == "size"}
