@@ -242,8 +242,9 @@ uptime_seconds() {
 wait_for_login() {
     begun=$(uptime_seconds)
     while :; do
-        page_facts "$1" "${HEALTH_URL-}" >"$RUN/page.waited" || :
-        [ "$(fact_of page.login "$RUN/page.waited")" != 200 ] || return 0
+        # No file in between: on a full disk the page would never seem to answer.
+        answered=$(page_facts "$1" "${HEALTH_URL-}" | grep -E '^page\.(error|login)=' || :)
+        case $answered in *page.login=200*) return 0 ;; *) ;; esac
         [ "$(($(uptime_seconds) - begun))" -lt "$2" ] || return 1
         sleep 0.5
     done

@@ -22,7 +22,7 @@ apply() {
     # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
     systemctl start $SERVICES || fail "systemctl could not start $SERVICES"
     if grep -q -x -F "$PRODUCT-housekeeping.timer" "$RUN/before/active"; then systemctl start "$PRODUCT-housekeeping.timer"; fi
-    wait_for_login "$ROOT" 90 || fail "the services were started and the login page does not answer: $(fact_of page.error "$RUN/page.waited") $(fact_of page.login "$RUN/page.waited")"
+    wait_for_login "$ROOT" 90 || fail "the services were started and the login page does not answer: $(say "$answered" | sed 's/^[^=]*=//' | tr '\n' ' ')"
     journal window-closed ''
     : >"$RUN/serving"
 }
