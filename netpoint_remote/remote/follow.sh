@@ -30,10 +30,11 @@ while :; do
     print_new
     case $now in
         running) unlocked=0 ;;
-        interrupted) unlocked=$((unlocked + 1)) ;; # just started, or just ended: look again before believing it
+        # Just started, or just ended, or killed and about to be settled by systemd, which takes its time on a busy server.
+        interrupted) unlocked=$((unlocked + 1)) ;;
         *) break ;;
     esac
-    [ "$unlocked" -lt 20 ] || break
+    [ "$unlocked" -lt 60 ] || break
     quiet=$((quiet + 1))
     if [ "$quiet" -ge 20 ]; then
         say alive

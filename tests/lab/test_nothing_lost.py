@@ -102,7 +102,7 @@ def test_two_servers_of_one_database_exclude_each_other(lab: Lab) -> None:
     second = upgrade(lab, "3.5.0")
 
     assert (second.exit_code, second.statuses) == (3, {"np2": "refused"}), second.reasons
-    assert re.search(r"another run works on this database: netpoint-remote \S+ np1", second.reasons), second.reasons
+    assert re.search(r"another run works on this database: netpoint-remote \S+ \S+ np1", second.reasons), second.reasons
     assert first.wait().statuses == {"np1": "upgraded"}
 
 
