@@ -292,11 +292,9 @@ as_user() {
     exec runuser -u "$user" -- env HOME="${home:-/}" "$@"
 }
 
-# Tell whether a process carries a run out, whatever became of the file that it has locked. The pattern is no argument:
-# grep would find itself.
+# Tell whether a process carries a run out, whatever became of the file that it has locked.
 is_carried_out() {
-    # shellcheck disable=SC2062 # these are the files; the pattern comes by --file
-    say "$1/bundle/main.sh" | grep -q -s -z -x -F --file=- /proc/[0-9]*/cmdline
+    [ -n "$(processes_with "$1/bundle/main.sh")" ]
 }
 
 # Tell whether another process group than ours carries a run out: its lock is free when somebody removed the file.
@@ -309,9 +307,11 @@ is_carried_out_elsewhere() {
     return 1
 }
 
-# Print the numbers of the processes that have a word in their command; they come and go, so its status tells nothing.
+# Print the numbers of the processes that have a word in their command; they come and go, so its status tells nothing. The
+# word is no argument: grep would find itself, and another one's.
 processes_with() {
-    { grep -l -s -z -x -F -e "$1" /proc/[0-9]*/cmdline || :; } | cut -d / -f 3
+    # shellcheck disable=SC2062 # these are the files; the pattern comes by --file
+    { say "$1" | grep -l -s -z -x -F --file=- /proc/[0-9]*/cmdline || :; } | cut -d / -f 3
 }
 
 group_of() {
