@@ -26,7 +26,18 @@ have() {
 journal() {
     told=${2-}
     if [ -n "$told" ] && [ -s "${RUN:?}/secrets" ]; then told=$(printf '%s\n' "$told" | mask); fi
-    printf '%s %s %s %s\n' "$(date +%s.%3N)" "$1" "${STEP:--}" "$(one_line "$told" 1000)" >>"${RUN:?}/journal" || :
+    printf '%s %s %s %s\n' "$(steady_time)" "$1" "${STEP:--}" "$(one_line "$told" 1000)" >>"${RUN:?}/journal" || :
+}
+
+# Seconds since the epoch; of a runner (`keep_time`) by the clock as it was when it began: a clock that is set meanwhile
+# would make the steps and the window longer or shorter than they were.
+steady_time() {
+    if [ -n "${BOOTED-}" ]; then awk -v booted="$BOOTED" '{ printf "%.3f", booted + $1 }' /proc/uptime; else date +%s.%3N; fi
+}
+
+keep_time() {
+    BOOTED=$(awk -v now="$(date +%s.%3N)" '{ printf "%.3f", now - $1 }' /proc/uptime)
+    export BOOTED
 }
 
 say() {

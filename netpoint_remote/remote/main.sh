@@ -22,6 +22,7 @@ umask 077
 # shellcheck source=locks.sh
 . "$BUNDLE/locks.sh"
 STEP=-
+keep_time
 
 # Run one verb of one step in a process group of its own, under its time limit (seconds).
 step_verb() {
@@ -175,6 +176,7 @@ leave_unsettled() {
     ( : >"$RUN/unsettled") || :
     stuck=$STEP
     journal by-hand "RUN=$(quoted "$RUN") sh $(quoted "$BUNDLE/main.sh") recover   # once the cause is mended; or, in this order:"
+    if grep -q -s -x guard_boot "$RUN/changed"; then journal by-hand "systemctl stop netpoint-remote-recover.service   # it would try the same beside you"; fi
     for STEP in $(newest_first); do
         timeout -k 20 60 sh "$BUNDLE/step.sh" "$STEP" by_hand 2>/dev/null | while IFS= read -r line; do journal by-hand "$line"; done || :
     done

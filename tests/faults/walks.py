@@ -45,6 +45,10 @@ class Walk:
     def end(self) -> Run | None:
         return self.fab.wait() if self.fab else None
 
+    def at_end(self, run: Run | None) -> tuple[str, ...]:  # noqa: ARG002  most faults have no say in it
+        """Return what is wrong with the report, beyond what is asked of each."""
+        return ()
+
     def go(self, end: State) -> dict[tuple[str, str], Result]:
         """Walk the whole way, and judge its end."""
         for when in self.whens:
@@ -59,8 +63,9 @@ class Walk:
             raise LabError(f"the run came to no step: {run.reasons if run else 'nothing was said'}")
         for cell in self._cells():
             wrong.setdefault(cell, ("the run never came to this moment",))
+        untrue = self.at_end(run)
         result = judge(self.ground, end, run, SETTLED)
-        return {cell: Result(result.became, (*said, *result.wrong)) for cell, said in wrong.items()}
+        return {cell: Result(result.became, (*said, *untrue, *result.wrong)) for cell, said in wrong.items()}
 
     def _cells(self) -> Iterator[tuple[str, str]]:
         for step in self.ground.journey.step_names:
@@ -147,6 +152,7 @@ class Clocks(Walk):
 
     def start(self) -> None:
         turn_clock(self.ground.server.root, self._off)
+        self._began = time.monotonic()
         super().start()
 
     def at_point(self, point: Point) -> tuple[str, ...]:  # noqa: ARG002
@@ -154,7 +160,16 @@ class Clocks(Walk):
         turn_clock(self.ground.server.root, self._off)
         return ()
 
+    def at_end(self, run: Run | None) -> tuple[str, ...]:
+        window = run.host(NAME)["window_seconds"] if run else None
+        taken = time.monotonic() - self._began
+        # A backup has no window.
+        if self.ground.journey.saves or (window is not None and 0 < window <= taken):
+            return ()
+        return (f"(e) the report says {window} s of window, and the run took {taken:.0f} s",)
+
     _off = HOUR
+    _began = 0.0
 
 
 WALKS: tuple[type[Walk], ...] = (Cuts, Kills, SecondOperators)

@@ -79,6 +79,7 @@ def test_a_way_back_that_is_stuck_is_taken_back_by_hand(make_server: Make, *, gi
     plan = make_rollback_plan(case_of(server), backup_of(server, "r2"), accept_loss=False)
 
     commands = stick(server, plan)
+    assert commands[0].startswith("systemctl stop netpoint-remote-recover.service "), "systemd would go back meanwhile"
     assert differences(upgraded, server.look()) != []
     type_all(server, commands)
 

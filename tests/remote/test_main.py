@@ -157,6 +157,15 @@ def test_every_line_of_the_journal_is_understood(planned: Server) -> None:
     ]
 
 
+@pytest.mark.parametrize("jump", ["-7200", "7200"])
+def test_a_clock_that_is_set_meanwhile_makes_no_step_longer(planned: Server, jump: str) -> None:
+    tell(planned, two_apply=f'echo {jump} >"$WORLD/clock"')
+    assert run(planned) == "upgraded"
+    times = [float(line.partition(" ")[0]) for line in (planned.run / "journal").read_text().splitlines()]
+    assert times == sorted(times)
+    assert times[-1] - times[0] < 600
+
+
 def test_a_line_that_is_too_long_is_cut_between_letters(planned: Server) -> None:
     tell(planned, two_apply='journal note "$(printf "x"; printf "%02000d" 0 | sed "s/0/ä/g")"')
 
