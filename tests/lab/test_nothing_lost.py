@@ -14,7 +14,7 @@ from tests.lab.netpoint.install import ROOT, Installation
 from tests.lab.netpoint.releases import Fault
 from tests.lab.network import BETWEEN, join, plug, unplug
 from tests.lab.operator import fab, start_upgrade, upgrade, wait_until
-from tests.lab.test_stories import Memory, at_work
+from tests.lab.test_stories import Memory, at_work, is_serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,8 +195,7 @@ def test_a_power_cut_is_settled_though_a_database_elsewhere_has_not_noticed_it(l
     assert "netpoint-remote" in _sessions(elsewhere)
     server.boot()
 
-    wait_until_serving(server)
-    wait_until(lambda: not at_work(server))
+    wait_until(lambda: is_serving(server, "3.4.9") and not at_work(server))
     memory.check_all_is_as_it_was()
     run = upgrade(lab, "3.5.0", "--limit", "np1")
     assert run.statuses == {"np1": "upgraded"}, run.reasons

@@ -348,7 +348,7 @@ def test_a_killed_fab_leaves_the_server_to_finish_and_the_next_run_says_so(lab: 
     running = start_upgrade(lab, "3.5.0")
     _wait_until_migrating(memory.server, running)
     running.kill()
-    wait_until(lambda: _is_serving(memory.server, "3.5.0"))
+    wait_until(lambda: is_serving(memory.server, "3.5.0"))
     wait_until(lambda: not at_work(memory.server))
     run = upgrade(lab, "3.5.0")
     assert (run.exit_code, run.statuses) == (0, {"np1": "unchanged"}), run.reasons
@@ -381,7 +381,7 @@ def test_a_power_cut_in_the_window_is_undone_at_boot_and_the_same_command_conver
     memory.server.power_cut()
     running.kill()
     memory.server.boot()
-    wait_until(lambda: _is_serving(memory.server, "3.4.9") and not at_work(memory.server))
+    wait_until(lambda: is_serving(memory.server, "3.4.9") and not at_work(memory.server))
     memory.check_all_is_as_it_was()
     run = upgrade(lab, "3.5.0")
     assert run.statuses == {"np1": "upgraded"}, run.reasons
@@ -408,7 +408,7 @@ def _wait_until_migrating(server: Server, running: Fab) -> None:
     wait_until(lambda: server.run(["pgrep", "-f", "manage.py migrate"], check=False).returncode == 0, fab=running)
 
 
-def _is_serving(server: Server, version: str) -> bool:
+def is_serving(server: Server, version: str) -> bool:
     try:
         return served_version(server) == version
     except OSError:
