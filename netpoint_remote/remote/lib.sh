@@ -344,12 +344,13 @@ last_run() {
 
 # Start a run's main.sh with nobody attached. systemd keeps it out of the session that started it, which may be
 # killed at logout; elsewhere setsid has to do. systemd takes ${...} in a command for a variable: the path goes by one.
-# Where it is killed in its window, the unit that is there for reboots settles it.
+# Where it is killed or stopped in its window, the unit that is there for reboots settles it.
 launch() {
     if [ -d /run/systemd/system ] && have systemd-run; then
         # shellcheck disable=SC2016 # it expands in the shell that systemd starts
         systemd-run -q --collect --unit="netpoint-remote-$(basename -- "$1")" --property=KillMode=control-group \
             --property=OnFailure=netpoint-remote-recover.service \
+            --property="ExecStopPost=-/bin/sh -c 'exec sh \"\$\$RUN/bundle/ended.sh\"'" \
             --setenv=PATH="$PATH" --setenv=RUN="$1" -- sh -c 'exec sh "$RUN/bundle/main.sh" "$0"' "$2" </dev/null >>"$1/log" 2>&1
     else
         RUN=$1 setsid -f sh "$1/bundle/main.sh" "$2" </dev/null >>"$1/log" 2>&1

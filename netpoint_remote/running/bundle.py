@@ -22,6 +22,7 @@ from netpoint_remote.running.accounts import take_accounts_out
 BUNDLED = (
     "lib.sh",
     "main.sh",
+    "ended.sh",
     "prepare.sh",
     "step.sh",
     "locks.sh",

@@ -58,11 +58,14 @@ ARCHIVE, GIT = Installation("3.4.9"), Installation("3.4.9", method="git")
 OF_THE_RUNNER = (
     *("journal *", "lock file *", "silence *", "cable *", "database restarted", "Redis down"),
     *("disk full (state)*", "disk full (backup)*", "disk full (database)*", "disk full (units)*", "disk full (cron)*"),
-    *("release: docs fail", "release: worker dies"),
+    *("release: docs fail", "release: worker dies", "run stopped by systemctl, *"),
 )
 """Faults that strike the runner, the line, or a command that both upgrades give."""
 
-AROUND = ("command hangs, *", "command * before", "command * after", "power cut, before", "power cut, after", "*undo*")
+AROUND = (
+    *("command hangs, *", "command * before", "command * after"),
+    *("power cut, before", "power cut, after", "reboot, *", "*undo*"),
+)
 """Faults that tell little new of a step that both upgrades have, once each has met others in its middle."""
 
 SHARED = {step.name for step in ARCHIVE_STEPS} & {step.name for step in GIT_STEPS} - {"stage_packages", "run_upgrade"}
@@ -85,7 +88,7 @@ DATABASE_PUT_BACK = tuple(
     (fault, "put_database_back")
     for fault in (
         *("command hangs, middle", "disk full (state), middle", "disk full (database), middle"),
-        *("power cut in the undo", "undo fails"),
+        *("power cut in the undo", "undo fails", "reboot, middle", "run stopped by systemctl, middle"),
     )
 )
 """What may go wrong where a way back could lose the most."""

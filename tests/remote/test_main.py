@@ -534,6 +534,16 @@ def test_nothing_is_begun_on_what_could_not_be_undone(planned: Server) -> None:
     assert order(second)[2:] == ["two undo", "one undo"]
 
 
+@pytest.mark.parametrize(("there", "is_settled"), [("", False), ("window", True), ("window result", False)])
+def test_a_run_whose_unit_is_stopped_in_its_window_is_settled_by_the_server(
+    planned: Server, there: str, *, is_settled: bool
+) -> None:
+    write_files(planned.run, dict.fromkeys(there.split(), ""))
+    planned.sh([str(planned.run / "bundle/ended.sh")])
+    asked = "systemctl start --no-block netpoint-remote-recover.service" in planned.said
+    assert asked == is_settled
+
+
 def test_a_run_is_recovered_once_however_often_it_is_asked(planned: Server) -> None:
     tell(
         planned,
