@@ -98,6 +98,20 @@ def test_a_folder_of_somebody_else_is_not_touched(server: Server) -> None:
         assert (server.step("unpack_release", verb).returncode, differences(before, server.look())) == (status, [])
 
 
+def test_a_note_that_was_cut_off_is_taken_back_with_its_release(server: Server) -> None:
+    """The note is written before the folder has its name."""
+    server.apply("fetch_release")
+    before = server.look()
+    server.apply("unpack_release")
+    server.new.rename(server.new.with_name(f".{server.new.name}.partial"))
+    record = server.state / "releases/netpoint-3.5.0"
+    record.rename(f"{record}.partial")
+
+    server.step("unpack_release", "undo")
+
+    assert (differences(before, server.look()), list(record.parent.iterdir())) == ([], [])
+
+
 def test_what_this_program_left_there_is_replaced(server: Server) -> None:
     server.apply("fetch_release", "unpack_release")
     shutil.rmtree(server.new / "netpoint")

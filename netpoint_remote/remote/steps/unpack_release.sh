@@ -40,6 +40,7 @@ was_rolled_back() {
 
 undo() {
     rm -rf -- "$partial"
+    rm -f -- "$record.partial"
     if is_unpacked_here "$NEW" && [ "$(readlink -f -- "$ROOT")" != "$NEW" ] && ! was_rolled_back; then
         rm -rf -- "$NEW"
         rm -f -- "$record"
