@@ -77,13 +77,12 @@ def _step_faults() -> Iterator[Fault]:
         yield Fault(
             name=f"power cut, {when}", strike=_power_cut(when), expected=lambda _step: Expectation(may_not_know=True)
         )
-    for name, strike in (("reboot, middle", _reboot), ("run stopped by systemctl, middle", _stop_unit)):
-        yield Fault(
-            name=name,
-            strike=strike,
-            strikes_at=LONG.__contains__,
-            expected=lambda _step: Expectation(may_not_know=True),
-        )
+    yield Fault(
+        name="reboot, middle",
+        strike=_reboot,
+        strikes_at=LONG.__contains__,
+        expected=lambda _step: Expectation(may_not_know=True),
+    )
     yield Fault(
         name="power cut in the undo",
         strike=_power_cut_while_undone,
@@ -153,16 +152,6 @@ def _reboot(ground: Ground, step: str) -> Run:
     """Shut the server down in order: the runner, its step, the database and NetPoint are all asked to end."""
     ground.orders.give(step, "middle", "pause")
     return _off_and_on(ground, ground.server.power_off)
-
-
-def _stop_unit(ground: Ground, step: str) -> Run:
-    """Stop the runner as one stops any service."""
-    ground.orders.give(step, "middle", "pause")
-    fab = ground.fab()
-    ground.orders.wait(going_on=lambda: fab.running)
-    ground.server.run("systemctl stop 'netpoint-remote-2*.service'")
-    ground.orders.withdraw()
-    return fab.wait()
 
 
 def _undo_fails(ground: Ground, step: str) -> Run:

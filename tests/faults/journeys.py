@@ -58,7 +58,7 @@ ARCHIVE, GIT = Installation("3.4.9"), Installation("3.4.9", method="git")
 OF_THE_RUNNER = (
     *("journal *", "lock file *", "silence *", "cable *", "database restarted", "Redis down"),
     *("disk full (state)*", "disk full (backup)*", "disk full (database)*", "disk full (units)*", "disk full (cron)*"),
-    *("release: docs fail", "release: worker dies", "run stopped by systemctl, *"),
+    *("release: docs fail", "release: worker dies", "unit of the run stopped"),
 )
 """Faults that strike the runner, the line, or a command that both upgrades give."""
 
@@ -88,7 +88,7 @@ DATABASE_PUT_BACK = tuple(
     (fault, "put_database_back")
     for fault in (
         *("command hangs, middle", "disk full (state), middle", "disk full (database), middle"),
-        *("power cut in the undo", "undo fails", "reboot, middle", "run stopped by systemctl, middle"),
+        *("power cut in the undo", "undo fails", "reboot, middle", "unit of the run stopped"),
     )
 )
 """What may go wrong where a way back could lose the most."""

@@ -102,6 +102,12 @@ def single_faults() -> Iterator[Fault]:
             expected=lambda _step: UNHARMED,
         )
     yield Fault(
+        name="unit of the run stopped",
+        strike=_stopped,
+        strikes_at=lambda step: step in {*ONE_OF_EACH_PHASE, "put_database_back"},
+        expected=lambda _step: Expectation(may_not_know=True),
+    )
+    yield Fault(
         name="silence longer than any patience",
         strike=_silent,
         strikes_at=lambda step: step in ONE_OF_EACH_PHASE,
@@ -204,6 +210,16 @@ def _broken_release(fault: ReleaseFault) -> Strike:
             ground.write_hosts_file()
 
     return strike
+
+
+def _stopped(ground: Ground, step: str) -> Run:
+    """Stop the run as one stops any service."""
+    ground.orders.give(step, "middle", "pause")
+    fab = ground.fab()
+    ground.orders.wait(going_on=lambda: fab.running)
+    ground.server.run("systemctl stop 'netpoint-remote-2*.service'")
+    ground.orders.withdraw()
+    return fab.wait()
 
 
 def _silent(ground: Ground, step: str) -> Run:
