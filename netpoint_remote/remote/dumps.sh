@@ -5,13 +5,17 @@
 # Put the database back as it was dumped, with the rights of NetPoint's own role, in one transaction: all of it or nothing.
 # Before it is committed the rows are counted. Whoever holds a table is waited for, but not for ever.
 restore_database() {
-    what_comes_back "$1" || return 1
+    list=$(what_comes_back "$1") || return 1
+    case $list in
+        *' TABLE DATA '*"; whole") ;;
+        *) return 1 ;; # one that was cut off would bring back a part
+    esac
     told=$({
         end_other_sessions
         say 'BEGIN;'
         say "SET LOCAL lock_timeout = '5min';"
         cat "${BUNDLE:?}/clean.sql"
-        { read_dump -L "$RUN/restore.list" -f - "$1" || not_whole 'the dump'; } | without_new_settings
+        { say "$list" | read_dump -L /dev/stdin -f - "$1" || not_whole 'the dump'; } | without_new_settings
         say 'RESET search_path;' # a dump empties it
         whole_as_in "$(dirname -- "$1")/manifest" || not_whole 'the manifest'
         say 'COMMIT;'
@@ -29,7 +33,7 @@ end_other_sessions() {
 
 # List what a restore makes anew, which is what clean.sql removes: what belongs to NetPoint's role. Extensions, schemas,
 # publications, large objects, and what other roles keep in the database, stay as they are: the role may not be able to
-# make them, and a migration does not remove them.
+# make them, and a migration does not remove them. No file holds the list: a way back must need no room on a disk.
 what_comes_back() {
     roles=$(sql "SELECT rolname FROM pg_roles WHERE pg_has_role(current_user, rolname, 'USAGE')") || return 1
     { read_dump -l "$1" && say '; whole'; } | kinds='TABLE|SEQUENCE|VIEW|MATERIALIZED VIEW|FOREIGN TABLE|FUNCTION|PROCEDURE|AGGREGATE|TYPE|SHELL TYPE|DOMAIN|COLLATION|INDEX|CONSTRAINT|FK CONSTRAINT|CHECK CONSTRAINT|DEFAULT|TRIGGER|RULE|POLICY|ROW SECURITY|STATISTICS|(ACL|COMMENT) [^-]' roles=$roles awk '
@@ -38,9 +42,7 @@ what_comes_back() {
             for (i = 1; i <= count; i++) if (substr($0, length($0) - length(role[i])) == " " role[i]) { print; next }
         }
         { last = $0 }
-        END { if (last == "; whole") print last }' >"${RUN:?}/restore.list"
-    # A list that found no room would bring back a part.
-    grep -q 'TABLE DATA' "$RUN/restore.list" && [ "$(tail -n 1 "$RUN/restore.list")" = '; whole' ]
+        END { if (last == "; whole") print last }'
 }
 
 # Run pg_restore where it asks no database. Debian's wrapper chooses the version by where the environment leads, for

@@ -88,16 +88,19 @@ lift_guard() {
         rm -f -- "$file" "$file.partial"
         rmdir -- "$(dirname -- "$file")" 2>/dev/null || :
     done
+    # It may wait to try once more: without its file, systemd would call it failed for ever. It may also be who does this.
+    if ! grep -q -s -F "$recovery" /proc/self/cgroup; then systemctl stop "$recovery" 2>/dev/null || :; fi
     rm -f -- "$units/$recovery.partial"
     if [ -e "$units/$recovery" ]; then
         systemctl disable "$recovery" || :
         rm -f -- "$units/$recovery"
     fi
     systemctl daemon-reload
+    systemctl reset-failed "$recovery" 2>/dev/null || :
 }
 
 guard_by_hand() {
     units=$(unit_folder)
     drop_ins | while IFS= read -r file; do say "rm -f -- $(quoted "$file"); rmdir --ignore-fail-on-non-empty -- $(quoted "$(dirname -- "$file")")"; done
-    say "systemctl disable $recovery; rm -f -- $(quoted "$units/$recovery"); systemctl daemon-reload"
+    say "systemctl disable $recovery; rm -f -- $(quoted "$units/$recovery"); systemctl daemon-reload; systemctl reset-failed $recovery 2>/dev/null || :"
 }

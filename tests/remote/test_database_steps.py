@@ -307,12 +307,20 @@ def test_services_that_a_reboot_has_started_are_stopped_first(dumped: Server) ->
     assert (dumped.active, dumped.migrations) == ([], UNTOUCHED)
 
 
-def test_nothing_is_put_back_by_a_list_that_could_not_be_written(dumped: Server) -> None:
-    """On a full disk it names a part of the tables; that part alone would come back."""
+def test_nothing_is_put_back_by_a_list_that_was_cut_off(dumped: Server) -> None:
+    """It names a part of the tables; that part alone would come back."""
+    dumped.apply("run_upgrade")
+    (dumped.world / "list.ends").touch()
+
+    assert (dumped.step("run_upgrade", "undo").returncode, dumped.migrations) == (1, MIGRATED)
+
+
+def test_a_dump_is_put_back_though_nothing_of_it_can_be_written_down(dumped: Server) -> None:
+    """A disk that is full with what an earlier list left there has no room for another."""
     dumped.apply("run_upgrade")
     (dumped.run / "restore.list").mkdir()
 
-    assert (dumped.step("run_upgrade", "undo").returncode, dumped.migrations) == (1, MIGRATED)
+    assert (dumped.step("run_upgrade", "undo").returncode, dumped.migrations) == (0, UNTOUCHED)
 
 
 @pytest.mark.parametrize("damage", ["cut off", "gone", "of no database"])
