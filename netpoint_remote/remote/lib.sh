@@ -347,11 +347,15 @@ last_run() {
 # Where it is killed or stopped in its window, the unit that is there for reboots settles it.
 launch() {
     if [ -d /run/systemd/system ] && have systemd-run; then
+        launched=$1 with=$2
+        case $1 in
+            *[!A-Za-z0-9_./-]*) set -- ;; # systemd 252 misreads a quoted command once it is reloaded: boot or the next run settles
+            *) set -- --property="ExecStopPost=-/bin/sh $1/bundle/ended.sh" ;;
+        esac
         # shellcheck disable=SC2016 # it expands in the shell that systemd starts
-        systemd-run -q --collect --unit="netpoint-remote-$(basename -- "$1")" --property=KillMode=control-group \
-            --property=OnFailure=netpoint-remote-recover.service \
-            --property="ExecStopPost=-/bin/sh -c 'exec sh \"\$\$RUN/bundle/ended.sh\"'" \
-            --setenv=PATH="$PATH" --setenv=RUN="$1" -- sh -c 'exec sh "$RUN/bundle/main.sh" "$0"' "$2" </dev/null >>"$1/log" 2>&1
+        systemd-run -q --collect --unit="netpoint-remote-$(basename -- "$launched")" --property=KillMode=control-group \
+            --property=OnFailure=netpoint-remote-recover.service "$@" \
+            --setenv=PATH="$PATH" --setenv=RUN="$launched" -- sh -c 'exec sh "$RUN/bundle/main.sh" "$0"' "$with" </dev/null >>"$launched/log" 2>&1
     else
         RUN=$1 setsid -f sh "$1/bundle/main.sh" "$2" </dev/null >>"$1/log" 2>&1
     fi
