@@ -14,7 +14,7 @@ class Journey:
     """A plan: its steps, the command that has a server carry it out, and the ends it may come to.
 
     `only` names the faults that it meets, by patterns of a fault and of its step. What `elsewhere` names so is tried
-    on it when everything is asked for, otherwise on the other method alone. `begin` brings a fresh
+    on it when everything is asked for, otherwise on the other method or in other steps alone. `begin` brings a fresh
     installation to where the journey starts. `forth` is the release that serves after it, `back` the one that
     serves when it is undone; a report says `done` or `undone` of it, and `again` when the same command is given
     once more. Where both are one release, users have it all the time, and a backup more is what is brought about.
@@ -58,13 +58,13 @@ ARCHIVE, GIT = Installation("3.4.9"), Installation("3.4.9", method="git")
 OF_THE_RUNNER = (
     *("journal *", "lock file *", "silence *", "cable *", "database restarted", "Redis down"),
     *("disk full (state)*", "disk full (backup)*", "disk full (database)*", "disk full (units)*", "disk full (cron)*"),
-    *("release: docs fail", "release: worker dies", "unit of the run stopped"),
+    *("release: docs fail", "release: worker dies", "unit of the run stopped", "reboot, *"),
 )
 """Faults that strike the runner, the line, or a command that both upgrades give."""
 
 AROUND = (
     *("command hangs, *", "command * before", "command * after"),
-    *("power cut, before", "power cut, after", "reboot, *", "*undo*"),
+    *("power cut, before", "power cut, after", "*undo*"),
 )
 """Faults that tell little new of a step that both upgrades have, once each has met others in its middle."""
 
@@ -74,8 +74,14 @@ ELSEWHERE = (
     *((fault, step) for fault in AROUND for step in sorted(SHARED)),
 )
 
+LONG_IN_COMING = (
+    *(("reboot, *", step) for step in ("record_before", "stop_services", "dump_database", "prove_beside")),
+    *(("silence *", "prove_in_place"), ("cable *", "stage_packages")),
+)
+"""What takes minutes, and tells little new of one more step."""
+
 UPGRADES = (
-    Journey(name="archive", steps=ARCHIVE_STEPS, installation=ARCHIVE, command=UPGRADE),
+    Journey(name="archive", steps=ARCHIVE_STEPS, installation=ARCHIVE, command=UPGRADE, elsewhere=LONG_IN_COMING),
     Journey(name="git", steps=GIT_STEPS, installation=GIT, command=UPGRADE, elsewhere=ELSEWHERE),
 )
 
