@@ -85,6 +85,10 @@ def test_after_an_undo_that_failed_the_same_command_goes_on_where_it_was_stuck(l
     lab.write_hosts_file()
 
     run = upgrade(lab, "3.5.0")
+    if run.statuses == {"np1": "refused"}:  # the server has begun to try it again by itself
+        assert "another run works on this host" in run.reasons
+        wait_until(lambda: not at_work(memory.server))
+        run = upgrade(lab, "3.5.0")
 
     assert run.statuses == {"np1": "upgraded"}, run.reasons
     assert served_version(memory.server) == "3.5.0"
