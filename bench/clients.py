@@ -123,9 +123,9 @@ def _in_threads(visit: Callable[[str], str], work: Work) -> Iterable[str]:
 def ours(work: Work) -> FanOut:
     """Look at each host as `check` does; it is `look` that sends the probe, checks its end and reads its facts."""
     from netpoint_remote.planning.inventory import Host  # noqa: PLC0415  a client imports what is its own
-    from netpoint_remote.running.host import Line, look  # noqa: PLC0415
-    from netpoint_remote.running.ssh import Connector  # noqa: PLC0415
-    from netpoint_remote.running.ssh_config import SshConfig  # noqa: PLC0415
+    from netpoint_remote.running.host import Line, look  # noqa: PLC0415  a client imports what is its own
+    from netpoint_remote.running.ssh import Connector  # noqa: PLC0415  a client imports what is its own
+    from netpoint_remote.running.ssh_config import SshConfig  # noqa: PLC0415  a client imports what is its own
 
     servers = work.servers
     hosts = {
@@ -172,7 +172,7 @@ def our_program(work: Work) -> Program:
 
 def bare_paramiko(work: Work) -> FanOut:
     """Do the least: threads, one key loaded once, no host key checked, nothing tried again, TCP_NODELAY."""
-    import paramiko  # noqa: PLC0415
+    import paramiko  # noqa: PLC0415  a client imports what is its own
 
     servers, probe = work.servers, work.probe.encode()
 
@@ -200,7 +200,7 @@ def bare_paramiko(work: Work) -> FanOut:
 def with_asyncssh(work: Work) -> FanOut:
     """One event loop, the options made once, no host key checked; it sets TCP_NODELAY by itself."""
     try:
-        import asyncssh  # noqa: PLC0415
+        import asyncssh  # noqa: PLC0415  a client imports what is its own
     except ImportError as error:
         raise NotInstalled(str(error)) from None
     servers, probe = work.servers, work.probe
@@ -222,7 +222,7 @@ def with_asyncssh(work: Work) -> FanOut:
 def with_parallel_ssh(work: Work) -> FanOut:
     """Use libssh2 in greenlets, no host key checked."""
     try:
-        from pssh.clients import ParallelSSHClient  # noqa: PLC0415
+        from pssh.clients import ParallelSSHClient  # noqa: PLC0415  a client imports what is its own
     except ImportError as error:
         raise NotInstalled(str(error)) from None
     servers, probe = work.servers, work.probe

@@ -58,7 +58,7 @@ class FleetTask(Task[Callable[..., None]], Generic[Options]):
         """Return the arguments that the parser shall know."""
         return arguments(self.options)
 
-    def __call__(self, context: Context, *, core: CoreOptions | None = None, **typed: Any) -> None:  # type: ignore[override]  # noqa: ANN401
+    def __call__(self, context: Context, *, core: CoreOptions | None = None, **typed: Any) -> None:  # type: ignore[override]  # noqa: ANN401  invoke calls it with what it parsed
         """Carry the task out; its failures are invoke's `Exit`, with our codes."""
         with exit_codes():
             self.body(core or _core_without_executor(context), self.options(**typed))

@@ -214,12 +214,7 @@ def _broken_release(fault: ReleaseFault) -> Strike:
 
 def _stopped(ground: Ground, step: str) -> Run:
     """Stop the run as one stops any service."""
-    ground.orders.give(step, "middle", "pause")
-    fab = ground.fab()
-    ground.orders.wait(going_on=lambda: fab.running)
-    ground.server.run("systemctl stop 'netpoint-remote-2*.service'")
-    ground.orders.withdraw()
-    return fab.wait()
+    return _held(ground, step, lambda: ground.server.run("systemctl stop 'netpoint-remote-2*.service'"))
 
 
 def _silent(ground: Ground, step: str) -> Run:
@@ -235,7 +230,7 @@ def _unplugged(ground: Ground, step: str) -> Run:
     return _held(ground, step, pull)
 
 
-def _held(ground: Ground, step: str, meanwhile: Callable[[], None]) -> Run:
+def _held(ground: Ground, step: str, meanwhile: Callable[[], object]) -> Run:
     """Let a step hold still in its middle while something goes on."""
     ground.orders.give(step, "middle", "pause")
     fab = ground.fab()

@@ -107,7 +107,7 @@ class Kills(Walk):
 
     name = "workstation killed"
 
-    def at_point(self, point: Point) -> tuple[str, ...]:  # noqa: ARG002
+    def at_point(self, point: Point) -> tuple[str, ...]:  # noqa: ARG002  it is the same everywhere
         if self.fab is None:
             self.fab = self.ground.fab("attach")
         _wait(lambda: sessions(self.ground) > 0, "nobody follows the run")
@@ -127,7 +127,7 @@ class SecondOperators(Walk):
     name = "second operator"
     whens = ("before",)
 
-    def at_point(self, point: Point) -> tuple[str, ...]:  # noqa: ARG002
+    def at_point(self, point: Point) -> tuple[str, ...]:  # noqa: ARG002  it is the same everywhere
         report = self.ground.run().host(NAME)
         said = f"{report['reason']} {report['problems']}"
         return () if report["status"] == "refused" and "lock" in said else (f"told {report['status']}: {said}",)
@@ -155,7 +155,7 @@ class Clocks(Walk):
         self._began = time.monotonic()
         super().start()
 
-    def at_point(self, point: Point) -> tuple[str, ...]:  # noqa: ARG002
+    def at_point(self, point: Point) -> tuple[str, ...]:  # noqa: ARG002  it is the same everywhere
         self._off = -self._off
         turn_clock(self.ground.server.root, self._off)
         return ()
