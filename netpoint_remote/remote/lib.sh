@@ -344,17 +344,19 @@ last_run() {
 
 # Start a run's main.sh with nobody attached. systemd keeps it out of the session that started it, which may be
 # killed at logout; elsewhere setsid has to do. systemd takes ${...} in a command for a variable: the path goes by one.
-# Where it is killed or stopped in its window, the unit that is there for reboots settles it.
+# Where it is killed or stopped in its window, the unit that is there for reboots settles it (ended.sh); where that cannot
+# be named, at least when the plan fails. Never by OnFailure when settling fails: the name of a unit that waits for
+# another one's start is taken until then, and nobody could settle the run before.
 launch() {
     if [ -d /run/systemd/system ] && have systemd-run; then
         launched=$1 with=$2
-        case $1 in
-            *[!A-Za-z0-9_./-]*) set -- ;; # systemd 252 misreads a quoted command once it is reloaded: boot or the next run settles
+        case $1,$2 in
+            *[!A-Za-z0-9_./-]*,run) set -- --property=OnFailure=netpoint-remote-recover.service ;; # systemd 252 misreads a quoted command once it is reloaded
+            *[!A-Za-z0-9_./-]*,*) set -- ;;
             *) set -- --property="ExecStopPost=-/bin/sh $1/bundle/ended.sh" ;;
         esac
         # shellcheck disable=SC2016 # it expands in the shell that systemd starts
-        systemd-run -q --collect --unit="netpoint-remote-$(basename -- "$launched")" --property=KillMode=control-group \
-            --property=OnFailure=netpoint-remote-recover.service "$@" \
+        systemd-run -q --collect --unit="netpoint-remote-$(basename -- "$launched")" --property=KillMode=control-group "$@" \
             --setenv=PATH="$PATH" --setenv=RUN="$launched" -- sh -c 'exec sh "$RUN/bundle/main.sh" "$0"' "$with" </dev/null >>"$launched/log" 2>&1
     else
         RUN=$1 setsid -f sh "$1/bundle/main.sh" "$2" </dev/null >>"$1/log" 2>&1

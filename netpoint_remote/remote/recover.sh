@@ -7,10 +7,8 @@ run=$STATE_DIR/runs/$RUN_ID
 settle() {
     tries=0
     until launch "$run" recover; do
-        if [ "$tries" -ge 40 ] || ! flock -n -s "$STATE_DIR/lock" true; then
-            say "it is being settled already"
-            return 0
-        fi
+        flock -n -s "$STATE_DIR/lock" true || return 0
+        [ "$tries" -lt 40 ] || { say "settling could not be started: $(tail -n 1 "$run/log")"; exit 1; }
         tries=$((tries + 1))
         sleep 0.5
     done
