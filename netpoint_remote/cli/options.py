@@ -193,7 +193,7 @@ def parse_jobs(typed: str) -> int:
         UsageError: when it is none, or out of range.
     """
     digits = typed.strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 6 and 1 <= int(digits) <= MOST_JOBS):  # noqa: PLR2004
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 6 and 1 <= int(digits) <= MOST_JOBS):  # noqa: PLR2004  int() of endless digits takes its time
         raise UsageError(f"--jobs {typed!r} is not a number from 1 to {MOST_JOBS}")
     return int(digits)
 
@@ -205,7 +205,7 @@ def parse_keep(typed: str | None) -> int:
         UsageError: when it was not said, is no number, or zero.
     """
     digits = (typed or "").strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 6 and int(digits)):  # noqa: PLR2004
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 6 and int(digits)):  # noqa: PLR2004  the same
         raise UsageError("prune keeps how many backups? say it after the task: prune --keep 3")
     return int(digits)
 

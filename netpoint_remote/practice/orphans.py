@@ -32,7 +32,7 @@ async def reap() -> None:
             found = os.waitid(os.P_ALL, 0, SEEN)  # noqa: ASYNC222  returns at once
             ended = found.si_pid if found else 0
             if ended and ended == before:
-                os.waitpid(ended, os.WNOHANG)  # noqa: ASYNC222
+                os.waitpid(ended, os.WNOHANG)  # noqa: ASYNC222  returns at once
         before = ended
 
 
@@ -45,7 +45,7 @@ async def end_all() -> None:
                 os.kill(pid, signal.SIGKILL)
         await asyncio.sleep(0.05)  # whoever waits for one of them learns its end
         with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:  # noqa: ASYNC222
+            while os.waitpid(-1, os.WNOHANG)[0]:  # noqa: ASYNC222  returns at once
                 pass
 
 

@@ -51,8 +51,7 @@ def _quoted(name: str) -> str:
 def _folded(names: Sequence[str]) -> list[str]:
     if len(names) < 2:  # noqa: PLR2004  a single name is its own shortest form
         return list(names)
-    # imported here: `fab --list` must not pay for it
-    from ClusterShell.NodeSet import RESOLVER_NOGROUP, NodeSet, NodeSetException  # noqa: PLC0415
+    from ClusterShell.NodeSet import RESOLVER_NOGROUP, NodeSet, NodeSetException  # noqa: PLC0415  `fab --list` must not pay for it
 
     try:
         nodes = NodeSet.fromlist(names, resolver=RESOLVER_NOGROUP)

@@ -94,7 +94,7 @@ def _refuse_constant(constant: str) -> NoReturn:
 
 def _validate(loaded: object) -> None:
     from jsonschema import Draft202012Validator  # noqa: PLC0415  heavy, and only needed to read a report
-    from jsonschema.exceptions import best_match  # noqa: PLC0415
+    from jsonschema.exceptions import best_match  # noqa: PLC0415  the same
 
     try:
         fault = best_match(Draft202012Validator(schema()).iter_errors(loaded))

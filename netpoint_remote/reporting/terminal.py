@@ -129,7 +129,7 @@ class Display:
 
     def _make_live(self) -> "Live":
         from rich.console import Console  # noqa: PLC0415  rich is heavy, and plain lines do without it
-        from rich.live import Live  # noqa: PLC0415
+        from rich.live import Live  # noqa: PLC0415  the same
 
         console = Console(
             file=cast("TextIO", self._stream),

@@ -37,7 +37,7 @@ def parse_entry(line: str) -> Entry | None:
     if not 0 <= at < LATEST:
         return None
     step = "" if words[2] == "-" else words[2][:100]
-    return Entry(at=at, kind=kind, step=step, detail=(words[3] if len(words) > 3 else "")[:LONGEST_DETAIL])  # noqa: PLR2004
+    return Entry(at=at, kind=kind, step=step, detail=(words[3] if len(words) > 3 else "")[:LONGEST_DETAIL])  # noqa: PLR2004  the fourth is the detail
 
 
 @dataclass(slots=True)

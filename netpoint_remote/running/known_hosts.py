@@ -184,7 +184,7 @@ class KnownHosts:
             if len(fields) < 3 or fields[0][0] == "#":  # noqa: PLR2004  names, kind and key
                 continue
             marker = fields.pop(0) if fields[0][0] == "@" else ""
-            if len(fields) < 3 or marker not in ("", CA, REVOKED):  # noqa: PLR2004
+            if len(fields) < 3 or marker not in ("", CA, REVOKED):  # noqa: PLR2004  host, kind and key
                 continue
             names, line = fields[0], Line(marker, fields[1], fields[2], file, number)
             if names[0] == "|":
@@ -319,7 +319,7 @@ def refusal(name: HostName, key: bytes, verdict: Verdict) -> str:
             f"{_short(line.kind)} {fingerprint(line.key)}. Either somebody intercepts the line, or the server was "
             f"reinstalled; if you know it was, forget the old key: ssh-keygen -R '{name.written}' -f '{line.file}'"
         )
-    port = f"-p {name.port} " if name.port != 22 else ""  # noqa: PLR2004
+    port = f"-p {name.port} " if name.port != 22 else ""  # noqa: PLR2004  SSH's own port
     return (
         f"the host key of {name.written} is not known: the server shows {shown}. Compare that with what "
         "`ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` prints on the server; then run again with --accept-new, "

@@ -81,7 +81,7 @@ class Workstation:
     home: Path
     hosts_file: Path
 
-    def start(self, *words: str, program: tuple[str, ...] = OWN, **how: Any) -> "subprocess.Popen[str]":  # noqa: ANN401
+    def start(self, *words: str, program: tuple[str, ...] = OWN, **how: Any) -> "subprocess.Popen[str]":  # noqa: ANN401  whatever Popen takes
         task, *options = words
         self.home.mkdir(exist_ok=True)
         environment = {**os.environ, "HOME": str(self.home), "XDG_CACHE_HOME": str(self.home / "cache"),
@@ -90,7 +90,7 @@ class Workstation:
         command = [sys.executable, *program, task, "--hosts-file", str(self.hosts_file), *options]
         return subprocess.Popen(command, cwd=self.home, env=environment, text=True, start_new_session=True, **pipes)
 
-    def run(self, *words: str, **how: Any) -> "subprocess.CompletedProcess[str]":  # noqa: ANN401
+    def run(self, *words: str, **how: Any) -> "subprocess.CompletedProcess[str]":  # noqa: ANN401  whatever Popen takes
         with self.start(*words, **how) as process:
             out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(words, process.returncode, out, err)

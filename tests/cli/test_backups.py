@@ -134,7 +134,7 @@ def test_up_and_back_and_up_again(practice: Practice, somewhere: Workstation) ->
         ("restored", "3.5.0", "3.4.9")
     }
     for site in here:
-        assert eventually(lambda site=site: site.serves("3.4.9"))  # type: ignore[misc]
+        assert eventually(lambda site=site: site.serves("3.4.9"))
         assert differences(before[site.name], site.look()) == []
     checkout = f"git -C {practice.root('up2')}/opt/netpoint"
     assert practice.run("up2", f"{checkout} status --porcelain --branch").startswith("## master")
@@ -219,7 +219,7 @@ def test_a_migration_that_fails_half_way_is_put_back(practice: Practice, somewhe
         assert told["reason"].startswith("run_upgrade: upgrade.sh ended with status 1 at: Applying database migrations")
         assert "dcim_devicerole already exists" in told["reason"]
         assert differences(before[site.name], site.look()) == []
-        assert eventually(lambda site=site: site.serves("3.4.9"))  # type: ignore[misc]
+        assert eventually(lambda site=site: site.serves("3.4.9"))
         assert site.sites() == 40
 
 

@@ -17,7 +17,7 @@ Calls = list[tuple[CoreOptions, CheckOptions]]
 
 def program(body: object) -> Program:
     def task(core: CoreOptions, options: CheckOptions) -> None:
-        body(core, options)  # type: ignore[operator]
+        body(core, options)
 
     namespace = Collection(task=FleetTask(task, options=CheckOptions))
     return Program(name="test", version="1", namespace=namespace, executor_class=FleetExecutor, config_class=Config)

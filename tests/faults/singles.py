@@ -159,7 +159,7 @@ def release_faults() -> Iterator[Fault]:
         yield Fault(
             name=f"release: {fault.name.lower().replace('_', ' ')}",
             strike=_broken_release(fault),
-            strikes_at=lambda step, where=where: step == where,  # type: ignore[misc]
+            strikes_at=lambda step, where=where: step == where,
             expected=lambda step: Expectation(says=(step,), ends=UNDONE.ends),
         )
 

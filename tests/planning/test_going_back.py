@@ -181,7 +181,7 @@ def test_a_backup_of_this_very_release_changes_database_and_files_only() -> None
 
 
 @pytest.mark.parametrize(("scratch", "refused"), [("nobody", True), ("superuser", False), ("role", False)])
-def test_a_dump_is_tried_only_where_somebody_may_make_a_database(scratch: str, refused: bool) -> None:  # noqa: FBT001
+def test_a_dump_is_tried_only_where_somebody_may_make_a_database(scratch: str, refused: bool) -> None:  # noqa: FBT001  a parameter of the test
     seen = replace(upgraded(), database=replace(upgraded().database, scratch=scratch))
 
     decision = decide(BackUp(verify=True), host(), seen, {})

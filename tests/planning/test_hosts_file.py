@@ -255,5 +255,5 @@ def test_any_text_gives_an_inventory_or_its_faults(text: str) -> None:
     try:
         parsed = parse_hosts_file(text, "hosts.yaml").hosts
     except InventoryError as error:
-        parsed = error.faults  # type: ignore[assignment]
+        parsed = error.faults
     assert parsed

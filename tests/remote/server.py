@@ -255,7 +255,7 @@ class Server:
     @property
     def link(self) -> str:
         """What the root points to, with the slash at its end that a Path would not show."""
-        return os.readlink(self.root)  # noqa: PTH115
+        return os.readlink(self.root)  # noqa: PTH115  Path would take its last slash away
 
     @property
     def old(self) -> Path:

@@ -451,7 +451,7 @@ class NetPoint(BaseHTTPRequestHandler):
     """Answers as NetPoint does; the server's `behaviour` says how."""
 
     def do_GET(self) -> None:
-        answers: Callable[[NetPoint], tuple[int, dict[str, str], str]] = self.server.behaviour  # type: ignore[attr-defined]
+        answers: Callable[[NetPoint], tuple[int, dict[str, str], str]] = self.server.behaviour
         status, headers, text = answers(self)
         self.send_response(status)
         for name, value in headers.items():
@@ -500,7 +500,7 @@ def well(base: str = "/", **more: object) -> Callable[[NetPoint], tuple[int, dic
 @contextmanager
 def serving(behaviour: object, *, socket_path: str = "") -> Iterator[str]:
     server = UnixServer(socket_path, NetPoint) if socket_path else HTTPServer(("127.0.0.1", 0), NetPoint)
-    server.behaviour = behaviour  # type: ignore[attr-defined]
+    server.behaviour = behaviour
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
         yield socket_path or f"127.0.0.1:{server.server_address[1]}"

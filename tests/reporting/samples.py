@@ -37,7 +37,7 @@ UNIT = Problem(
 
 
 def step(name: str, seconds: float, status: StepStatus = StepStatus.DONE, **more: object) -> StepReport:
-    return StepReport(name=name, seconds=seconds, status=status, **more)  # type: ignore[arg-type]
+    return StepReport(name=name, seconds=seconds, status=status, **more)
 
 
 UPGRADE_STEPS = (

@@ -49,7 +49,7 @@ def test_a_long_text_says_that_it_was_cut() -> None:
 
 @given(reports)
 def test_a_cleaned_report_stays_as_it_is(report: object) -> None:
-    cleaned = clean_report(report)  # type: ignore[arg-type]
+    cleaned = clean_report(report)
 
     assert clean_report(cleaned) == cleaned
 

@@ -12,7 +12,7 @@ from netpoint_remote.reporting.progress import HostProgress, Line, advance, fram
 
 
 def event(kind: Kind, at: float = 0.0, **more: object) -> Event:
-    return Event(kind=kind, at=at, host=str(more.pop("host", "np1")), **more)  # type: ignore[arg-type]
+    return Event(kind=kind, at=at, host=str(more.pop("host", "np1")), **more)
 
 
 def after(*happened: Event, lag: float = 0.0) -> HostProgress:

@@ -46,7 +46,7 @@ def test_the_start_is_told_in_utc() -> None:
 
 
 def sample() -> dict[str, Any]:
-    return json.loads(to_json(samples.UPGRADE))  # type: ignore[no-any-return]
+    return json.loads(to_json(samples.UPGRADE))
 
 
 @pytest.mark.parametrize(

@@ -307,7 +307,7 @@ class PasswordServer:
     def __init__(self, folder: Path, *, way: str) -> None:
         import asyncssh  # noqa: PLC0415  0.3 s that the other tests need not pay
 
-        class Login(asyncssh.SSHServer):  # type: ignore[misc]  # it comes without types
+        class Login(asyncssh.SSHServer):
             def begin_auth(self, username: str) -> bool:
                 return bool(username)
 

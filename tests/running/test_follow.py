@@ -49,7 +49,7 @@ class Lines:
 
 def followed(*fates: object, patience: Patience = QUICK) -> tuple[Status, int, list[Event]]:
     lines, events = Lines(list(fates)), []
-    with Line(lines, host(), events.append) as line:  # type: ignore[arg-type]  # as much of a connector as it needs
+    with Line(lines, host(), events.append) as line:
         status, _ = follow(host(), "r1", line, Record(host="np1"), patience)
     return status, lines.connections, [event for event in events if event.kind is Kind.LINE_LOST]
 
@@ -73,7 +73,7 @@ def test_a_refusal_may_pass_while_a_server_boots(refusal: type[Exception]) -> No
 def test_a_refusal_that_stays_is_given_up_soon(refusal: Exception, tries: int) -> None:
     """A sudo password is tried only twice: one more could lock the account."""
     lines = Lines([refusal] * 10)
-    with Line(lines, host(), lambda _event: None) as line, pytest.raises(LineLost, match="no"):  # type: ignore[arg-type]
+    with Line(lines, host(), lambda _event: None) as line, pytest.raises(LineLost, match="no"):
         follow(host(), "r1", line, Record(host="np1"), QUICK)
 
     assert lines.connections == tries
@@ -81,7 +81,7 @@ def test_a_refusal_that_stays_is_given_up_soon(refusal: Exception, tries: int) -
 
 def test_a_line_that_opens_and_says_nothing_is_not_tried_for_ever() -> None:
     lines = Lines([(LineLost("silent"),)] * 1000)
-    with Line(lines, host(), lambda _event: None) as line, pytest.raises(LineLost, match="silent"):  # type: ignore[arg-type]
+    with Line(lines, host(), lambda _event: None) as line, pytest.raises(LineLost, match="silent"):
         follow(host(), "r1", line, Record(host="np1"), Patience(seconds=0.0))
 
     assert lines.connections == 2
@@ -89,7 +89,7 @@ def test_a_line_that_opens_and_says_nothing_is_not_tried_for_ever() -> None:
 
 def test_whoever_leaves_waits_for_nothing() -> None:
     lines = Lines([Unreachable("no route")] * 3, stopped=True)
-    with Line(lines, host(), lambda _event: None) as line, pytest.raises(LineLost):  # type: ignore[arg-type]
+    with Line(lines, host(), lambda _event: None) as line, pytest.raises(LineLost):
         follow(host(), "r1", line, Record(host="np1"), QUICK)
 
     assert (lines.connections, lines.pauses) == (1, [])
@@ -97,7 +97,7 @@ def test_whoever_leaves_waits_for_nothing() -> None:
 
 def test_it_is_told_when_the_line_is_back() -> None:
     lines, events = Lines([("alive", LineLost("cut")), Unreachable("no route"), ("alive", *END)]), list[Event]()
-    with Line(lines, host(), events.append) as line:  # type: ignore[arg-type]  # as much of a connector as it needs
+    with Line(lines, host(), events.append) as line:
         follow(host(), "r1", line, Record(host="np1"), QUICK)
 
     kinds = [event.kind for event in events if event.kind in {Kind.LINE_LOST, Kind.LINE_BACK}]

@@ -141,7 +141,7 @@ def test_a_server_that_never_stops_dripping_is_given_up_too(tmp_path: Path) -> N
 
 def test_another_command_that_is_busy_with_a_release_is_waited_for_and_told(tmp_path: Path) -> None:
     told: list[str] = []
-    with locked(tmp_path / "3.5.0"), pytest.raises(ReleaseError, match="for too long; end it"):  # noqa: SIM117
+    with locked(tmp_path / "3.5.0"), pytest.raises(ReleaseError, match="for too long; end it"):  # noqa: SIM117  one after the other
         with locked(tmp_path / "3.5.0", patience=0, on_wait=told.append):
             pass
 

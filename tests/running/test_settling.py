@@ -47,6 +47,6 @@ def test_the_way_back_of_another_installation_is_not_the_one_that_was_asked_for(
         push=False, constraints=True, archive=None, log_dir=Path("logs"),
     )  # fmt: skip
 
-    report = carry_out(order, Settling(f"{told}run.result=restored\n{PROBE}"), lambda _event: None)  # type: ignore[arg-type]
+    report = carry_out(order, Settling(f"{told}run.result=restored\n{PROBE}"), lambda _event: None)
 
     assert report.status is status, report.reason

@@ -374,7 +374,7 @@ def test_the_password_is_in_no_argument_and_no_environment(account: Sshd) -> Non
 
 @pytest.mark.parametrize("script", ["a\0b"])
 def test_a_script_with_a_nul_is_a_bug_of_ours(script: str) -> None:
-    from netpoint_remote.running.wire import opening  # noqa: PLC0415
+    from netpoint_remote.running.wire import opening  # noqa: PLC0415  for this test alone
 
     with pytest.raises(ValueError, match="NUL"):
         opening(script, nonce="x", password=None)

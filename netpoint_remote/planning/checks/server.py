@@ -93,7 +93,7 @@ def checkout_is_clean(case: Case) -> Problems:
         shown = ", ".join(line.strip() for line in case.facts.dirty[:3])
         yield error(
             "checkout",
-            f"the checkout has local changes: {shown}{' ...' if len(case.facts.dirty) > 3 else ''}",  # noqa: PLR2004 as many as shown
+            f"the checkout has local changes: {shown}{' ...' if len(case.facts.dirty) > 3 else ''}",  # noqa: PLR2004  as many as shown
             "commit them elsewhere, move them away or `git stash` them; they are never reset by this program",
             "netbox-community/netbox#18384",
         )

@@ -34,7 +34,7 @@ class Server(socketserver.ThreadingMixIn, WSGIServer):
         self.server_name, self.server_port = "localhost", 0 if isinstance(address, str) else address[1]
         self.setup_environ()
 
-    def get_request(self) -> Any:  # noqa: ANN401
+    def get_request(self) -> Any:  # noqa: ANN401  as the base class has it
         connection, address = self.socket.accept()
         return connection, address or ("127.0.0.1", 0)
 

@@ -7,8 +7,8 @@ import time
 import zlib
 from collections.abc import Callable
 
-from backends import Backend, sessions  # type: ignore[import-not-found,unused-ignore]
-from libpq import ADMINISTRATION, OWNER, SUPERUSER, Place  # type: ignore[import-not-found,unused-ignore]
+from backends import Backend, sessions
+from libpq import ADMINISTRATION, OWNER, SUPERUSER, Place
 
 VERSION, VERSION_NUMBER = "15.6", 150006
 PUBLIC = 2200
@@ -20,9 +20,8 @@ def offer_functions(database: sqlite3.Connection, place: Place) -> None:
     """Let statements on a connection call the functions of PostgreSQL."""
     for (name, count), body in {**constants(place), **FUNCTIONS, **locking(place)}.items():
         database.create_function(name, count, body)
-    # mypy knows `step` with a fixed number of values only
-    database.create_aggregate("string_agg", -1, Joined)  # type: ignore[arg-type]
-    database.create_aggregate("string_agg_distinct", 2, JoinedOnce)  # type: ignore[arg-type]
+    database.create_aggregate("string_agg", -1, Joined)  # type: ignore[arg-type]  # mypy wants a fixed number of values
+    database.create_aggregate("string_agg_distinct", 2, JoinedOnce)  # type: ignore[arg-type]  # the same
 
 
 Functions = dict[tuple[str, int], Callable[..., str | int | float | None]]

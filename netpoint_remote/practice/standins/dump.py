@@ -7,9 +7,9 @@ import sqlite3
 import time
 from typing import Any
 
-from catalogue import VERSION, snapshot_path, table_list  # type: ignore[import-not-found,unused-ignore]
-from libpq import OWNER, Place, Refused, connect, database_name, find, output, parse, read  # type: ignore[import-not-found,unused-ignore]
-from session import Session  # type: ignore[import-not-found,unused-ignore]
+from catalogue import VERSION, snapshot_path, table_list
+from libpq import OWNER, Place, Refused, connect, database_name, find, output, parse, read
+from session import Session
 
 MAGIC = b"PGDMP\x01\x0e\x00"
 DUMP_LONG = {"file": "f", "format": "F", "dbname": "d", "username": "U", "host": "h", "port": "p", "no-password": "w"}
@@ -22,7 +22,7 @@ def pg_dump(root: str, arguments: list[str]) -> int:
     database = open_snapshot(find(root, options, names), options["snapshot"])
     database.execute("BEGIN")
     tables = [
-        {"name": name, "sql": sql, "rows": [list(row) for row in database.execute(f'SELECT * FROM "{name}"')]}  # noqa: S608
+        {"name": name, "sql": sql, "rows": [list(row) for row in database.execute(f'SELECT * FROM "{name}"')]}  # noqa: S608  the name is one that SQLite told
         for name, sql in table_list(database)
     ]
     found = database.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")

@@ -10,7 +10,7 @@ import shutil
 import sys
 import zipfile
 
-from pip.scripts import write_script  # type: ignore[import-not-found,unused-ignore]  # a copy of ours, beside this file in the environment
+from pip.scripts import write_script  # a copy of ours, beside this file in the environment
 
 VALUED = {"-r", "-c", "-f", "-w", "-d", "-i", "--requirement", "--constraint", "--find-links", "--wheel-dir", "--dest",
           "--index-url", "--extra-index-url", "--cache-dir", "--timeout", "--retries", "--log", "--proxy"}  # fmt: skip

@@ -7,8 +7,8 @@ in its catalogues is offered as views and functions, as far as NetPoint's admins
 import contextlib
 import sys
 
-from catalogue import VERSION  # type: ignore[import-not-found,unused-ignore]
-from libpq import Refused  # type: ignore[import-not-found,unused-ignore]
+from catalogue import VERSION
+from libpq import Refused
 
 BANNER = f"(PostgreSQL) {VERSION} (Debian {VERSION}-0+deb12u1)"
 
@@ -27,10 +27,10 @@ def main() -> int:
 
 def run(program: str, root: str, arguments: list[str]) -> int:
     if program == "psql":
-        from session import psql  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415  a quick start
+        from session import psql  # noqa: PLC0415  a quick start
 
         return int(psql(root, arguments))
-    import dump  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
+    import dump  # noqa: PLC0415
 
     return int({"pg_dump": dump.pg_dump, "pg_restore": dump.pg_restore}[program](root, arguments))
 

@@ -7,10 +7,10 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterable
 
-from catalogue import offer_functions, offer_tables, snapshot_name, snapshot_path, table_list  # type: ignore[import-not-found,unused-ignore]
-from dialect import EMPTIED, IGNORED, spell, translate  # type: ignore[import-not-found,unused-ignore]
-from libpq import OWNER, SUPERUSER, Place, Refused, connect, find, parse, read  # type: ignore[import-not-found,unused-ignore]
-from scanner import Scanner  # type: ignore[import-not-found,unused-ignore]
+from catalogue import offer_functions, offer_tables, snapshot_name, snapshot_path, table_list
+from dialect import EMPTIED, IGNORED, spell, translate
+from libpq import OWNER, SUPERUSER, Place, Refused, connect, find, parse, read
+from scanner import Scanner
 
 PSQL_LONG = {"command": "c", "file": "f", "dbname": "d", "username": "U", "host": "h", "port": "p", "set": "v",
              "variable": "v", "field-separator": "F", "output": "o", "single-transaction": "1", "tuples-only": "t",

@@ -7,7 +7,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 if __name__ == "__main__":
-    from scripts import write, write_script  # type: ignore[import-not-found,unused-ignore]
+    from scripts import write, write_script
 else:
     from netpoint_remote.practice.standins.scripts import write, write_script
 

@@ -5,4 +5,4 @@ class ExtrasConfig(AppConfig):
     name = "extras"
 
     def ready(self):
-        from extras import signals  # noqa: F401
+        from extras import signals  # noqa: F401  importing it connects them

@@ -1,1 +1,1 @@
-from extras.management.commands.clearcache import Command  # noqa: F401
+from extras.management.commands.clearcache import Command  # noqa: F401  the same by its old name
