@@ -69,7 +69,7 @@ def _is_asked_for(job: Job, arguments: argparse.Namespace) -> bool:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--lanes", type=int, default=max((os.cpu_count() or 2) + 2, 3), help="servers side by side")
+    parser.add_argument("--lanes", type=int, default=3 * (os.cpu_count() or 1), help="servers side by side")
     parser.add_argument("--journey", default="*", help="only this one (a pattern)")
     parser.add_argument("--fault", action="append", help="only those beginning so (a pattern); may be given again")
     parser.add_argument("--step", default="*", help="only this one (a pattern)")
