@@ -64,7 +64,7 @@ FanOut = Callable[[], Iterable[str]]
 Client = Callable[[Work], FanOut]
 
 
-class NotInstalled(Exception):  # noqa: N818  a reason
+class NotInstalled(Exception):
     """A client is not here."""
 
 
@@ -122,10 +122,10 @@ def _in_threads(visit: Callable[[str], str], work: Work) -> Iterable[str]:
 
 def ours(work: Work) -> FanOut:
     """Look at each host as `check` does; it is `look` that sends the probe, checks its end and reads its facts."""
-    from netpoint_remote.planning.inventory import Host  # noqa: PLC0415  a client imports what is its own
-    from netpoint_remote.running.host import Line, look  # noqa: PLC0415  a client imports what is its own
-    from netpoint_remote.running.ssh import Connector  # noqa: PLC0415  a client imports what is its own
-    from netpoint_remote.running.ssh_config import SshConfig  # noqa: PLC0415  a client imports what is its own
+    from netpoint_remote.planning.inventory import Host
+    from netpoint_remote.running.host import Line, look
+    from netpoint_remote.running.ssh import Connector
+    from netpoint_remote.running.ssh_config import SshConfig
 
     servers = work.servers
     hosts = {
@@ -172,7 +172,7 @@ def our_program(work: Work) -> Program:
 
 def bare_paramiko(work: Work) -> FanOut:
     """Do the least: threads, one key loaded once, no host key checked, nothing tried again, TCP_NODELAY."""
-    import paramiko  # noqa: PLC0415  a client imports what is its own
+    import paramiko
 
     servers, probe = work.servers, work.probe.encode()
 
@@ -200,7 +200,7 @@ def bare_paramiko(work: Work) -> FanOut:
 def with_asyncssh(work: Work) -> FanOut:
     """One event loop, the options made once, no host key checked; it sets TCP_NODELAY by itself."""
     try:
-        import asyncssh  # noqa: PLC0415  a client imports what is its own
+        import asyncssh
     except ImportError as error:
         raise NotInstalled(str(error)) from None
     servers, probe = work.servers, work.probe
@@ -222,7 +222,7 @@ def with_asyncssh(work: Work) -> FanOut:
 def with_parallel_ssh(work: Work) -> FanOut:
     """Use libssh2 in greenlets, no host key checked."""
     try:
-        from pssh.clients import ParallelSSHClient  # noqa: PLC0415  a client imports what is its own
+        from pssh.clients import ParallelSSHClient
     except ImportError as error:
         raise NotInstalled(str(error)) from None
     servers, probe = work.servers, work.probe
@@ -266,7 +266,7 @@ def ansible_raw(work: Work) -> Program:
     servers, folder = work.servers, Path(work.folder)
     (folder / "ansible.cfg").touch()
     (folder / "ansible.ini").write_text("".join(f"{address}\n" for address in servers.addresses))
-    arguments = {"_raw_params": "{{ lookup('file', '%s/probe.sh') }}" % folder}  # noqa: UP031  braces enough
+    arguments = {"_raw_params": f"{{{{ lookup('file', '{folder}/probe.sh') }}}}"}
     options = ("-i", f"{folder}/ansible.ini", "-f", str(work.jobs), "-m", "raw", "-a", json.dumps(arguments))
     command = (_beside_python("ansible"), "all", *options)
     return Program(

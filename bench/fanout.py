@@ -82,7 +82,7 @@ TARGETS = (
 )
 
 
-class Trouble(Exception):  # noqa: N818  a reason
+class Trouble(Exception):
     """A client measured nothing; `is_fault` unless it is just not installed."""
 
     def __init__(self, reason: str, *, is_fault: bool) -> None:

@@ -23,7 +23,7 @@ TOOLS = (
 )  # fmt: skip
 
 
-class Unmeasurable(Exception):  # noqa: N818  what is the matter, not an error of the program
+class Unmeasurable(Exception):
     """Nothing can be measured here; says why."""
 
 
@@ -135,7 +135,7 @@ def _wait_until_it_listens(address: str, port: int, process: "subprocess.Popen[b
     while process.poll() is None and time.monotonic() < deadline:
         try:
             socket.create_connection((address, port), timeout=1).close()
-        except OSError:  # noqa: PERF203  polling
+        except OSError:  # noqa: PERF203  it waits between two tries anyway
             time.sleep(0.01)
         else:
             return

@@ -54,7 +54,7 @@ class FleetTask(Task[Callable[..., None]], Generic[Options]):
         super().__init__(body, positional=[], auto_shortflags=False)
         self.options = options
 
-    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002, FBT001  invoke's
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002, FBT001  the signature is invoke's
         """Return the arguments that the parser shall know."""
         return arguments(self.options)
 
@@ -78,7 +78,7 @@ def _core_without_executor(context: Context) -> CoreOptions:
 class FleetExecutor(fabric.Executor):  # type: ignore[misc]  # Fabric has no types
     """Fabric's executor, but one call for a fleet task."""
 
-    def expand_calls(self, calls: Iterable[Call | Task[Any]], apply_hosts: bool = True) -> list[Call]:  # noqa: FBT001, FBT002  Fabric's
+    def expand_calls(self, calls: Iterable[Call | Task[Any]], apply_hosts: bool = True) -> list[Call]:  # noqa: FBT001, FBT002  the signature is Fabric's
         """Return the calls to make, in order."""
         wanted = [call if isinstance(call, Call) else Call(call) for call in calls]
         if not any(isinstance(call.task, FleetTask) for call in wanted):

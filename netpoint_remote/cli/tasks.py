@@ -43,7 +43,7 @@ def check(core: CoreOptions, options: CheckOptions) -> None:
         fab -H np1,admin@np2:2222,[fd00::3]:22 check --version 3.5.0
         fab check --version 3.5.0 --limit 'edge,!np3'
     """
-    from netpoint_remote.cli.fleet import run_check  # noqa: PLC0415  `fab --list` must not pay for it
+    from netpoint_remote.cli.fleet import run_check
 
     run_check(core, options)
 
@@ -58,7 +58,7 @@ def plan(core: CoreOptions, options: PlanOptions) -> None:
         fab -H np1,np2 plan --version 3.5.0
         fab plan --version 3.5.0 --show np1
     """
-    from netpoint_remote.cli.fleet import run_plan  # noqa: PLC0415  `fab --list` need not wait for it
+    from netpoint_remote.cli.fleet import run_plan
 
     run_plan(core, options)
 
@@ -76,7 +76,7 @@ def upgrade(core: CoreOptions, options: UpgradeOptions) -> None:
         fab upgrade --version 3.5.0 --limit edge --yes
         fab upgrade --version 3.5.0 --dry-run
     """
-    from netpoint_remote.cli.fleet import run_upgrade  # noqa: PLC0415  `fab --list` need not wait for it
+    from netpoint_remote.cli.fleet import run_upgrade
 
     run_upgrade(core, options)
 
@@ -93,7 +93,7 @@ def rollback(core: CoreOptions, options: RollbackOptions) -> None:
         fab -H np1 rollback --to 3.4.9 --accept-loss
         fab -H np1 rollback --to 20300102T030215Z-5f00aa
     """
-    from netpoint_remote.cli.fleet import run_rollback  # noqa: PLC0415  `fab --list` need not wait for it
+    from netpoint_remote.cli.fleet import run_rollback
 
     run_rollback(core, options)
 
@@ -109,7 +109,7 @@ def backup(core: CoreOptions, options: BackupOptions) -> None:
         fab -H np1,np2 backup
         fab backup --verify full
     """
-    from netpoint_remote.cli.fleet import run_backup  # noqa: PLC0415  `fab --list` need not wait for it
+    from netpoint_remote.cli.fleet import run_backup
 
     run_backup(core, options)
 
@@ -122,7 +122,7 @@ def backups(core: CoreOptions, options: BackupsOptions) -> None:
         fab -H np1,np2 backups
         fab backups --json
     """
-    from netpoint_remote.cli.keeping import run_backups  # noqa: PLC0415  `fab --list` need not wait for it
+    from netpoint_remote.cli.keeping import run_backups
 
     run_backups(core, options)
 
@@ -137,7 +137,7 @@ def fetch_backup(core: CoreOptions, options: FetchBackupOptions) -> None:
         fab -H np1,np2 fetch-backup --dir /srv/backups
         fab -H np1 fetch-backup --backup 20300102T030215Z-5f00aa
     """
-    from netpoint_remote.cli.keeping import run_fetch_backup  # noqa: PLC0415  `fab --list` need not wait for it
+    from netpoint_remote.cli.keeping import run_fetch_backup
 
     run_fetch_backup(core, options)
 
@@ -152,7 +152,7 @@ def prune(core: CoreOptions, options: PruneOptions) -> None:
         fab -H np1,np2 prune --keep 3
         fab prune --keep 3 --dry-run
     """
-    from netpoint_remote.cli.keeping import run_prune  # noqa: PLC0415  `fab --list` need not wait for it
+    from netpoint_remote.cli.keeping import run_prune
 
     run_prune(core, options)
 
@@ -168,7 +168,7 @@ def status(core: CoreOptions, options: StatusOptions) -> None:
         fab -H np1,np2 status
         fab status --json
     """
-    from netpoint_remote.cli.attend import run_status  # noqa: PLC0415  `fab --list` need not wait for it
+    from netpoint_remote.cli.attend import run_status
 
     run_status(core, options)
 
@@ -184,7 +184,7 @@ def attach(core: CoreOptions, options: AttachOptions) -> None:
         fab -H np1,np2 attach
         fab -H np1 attach --run 20300102T030215Z-5f00aa
     """
-    from netpoint_remote.cli.attend import run_attach  # noqa: PLC0415  `fab --list` need not wait for it
+    from netpoint_remote.cli.attend import run_attach
 
     run_attach(core, options)
 
@@ -200,7 +200,7 @@ def stop(core: CoreOptions, options: StopOptions) -> None:
         fab -H np1,np2 stop
         fab stop --limit edge --yes
     """
-    from netpoint_remote.cli.attend import run_stop  # noqa: PLC0415  `fab --list` need not wait for it
+    from netpoint_remote.cli.attend import run_stop
 
     run_stop(core, options)
 
@@ -215,7 +215,7 @@ def practice(core: CoreOptions, options: PracticeOptions) -> None:
         fab practice --dir practice --servers np1=3.4.9,np2=3.4.9:git,np3=2.10.10
         fab check --hosts-file practice/hosts.yaml
     """
-    from netpoint_remote.practice import parse_servers, serve  # noqa: PLC0415  `fab --list` need not wait for it
+    from netpoint_remote.practice import parse_servers, serve
 
     if core.hosts is not None:
         raise UsageError("practice makes its own hosts; leave -H out and say which with --servers")

@@ -83,7 +83,7 @@ def test_the_way_back_leads_to_where_the_upgrade_began(make_server: Make, shell:
 
 
 @BOTH
-def test_what_was_written_since_is_not_lost_without_a_word(upgraded: Server, *, git: bool) -> None:  # noqa: ARG001  the fixture reads it
+def test_what_was_written_since_is_not_lost_without_a_word(upgraded: Server, *, git: bool) -> None:
     before = upgraded.look()
     upgraded.tell(changes="x 13\nx 14\n")
 
@@ -96,7 +96,7 @@ def test_what_was_written_since_is_not_lost_without_a_word(upgraded: Server, *, 
 
 @BOTH
 @pytest.mark.parametrize("step", ["put_database_back", "prove_in_place", "put_units_back"])
-def test_a_way_back_that_fails_is_taken_back(upgraded: Server, step: str, *, git: bool) -> None:  # noqa: ARG001  the fixture reads it
+def test_a_way_back_that_fails_is_taken_back(upgraded: Server, step: str, *, git: bool) -> None:
     before = upgraded.look()
     of = case_of(upgraded)
     plan = make_rollback_plan(of, backup_of(upgraded, "r2"), accept_loss=False)
@@ -112,7 +112,7 @@ def test_a_way_back_that_fails_is_taken_back(upgraded: Server, step: str, *, git
 
 
 @BOTH
-def test_what_is_no_longer_whole_is_not_gone_back_to(upgraded: Server, *, git: bool) -> None:  # noqa: ARG001  the fixture reads it
+def test_what_is_no_longer_whole_is_not_gone_back_to(upgraded: Server, *, git: bool) -> None:
     (upgraded.folder / "var/backups/r2/database.dump").write_text("PGDMP\nEND\n")
 
     assert go_back(upgraded, "r2").startswith("rolled-back check_backup: the backup ")
@@ -129,7 +129,7 @@ def test_an_old_release_that_does_not_run_any_more_is_seen_while_netpoint_serves
 
 
 @pytest.mark.parametrize("git", [True], ids=["git"])
-def test_an_environment_of_another_commit_is_seen_while_netpoint_serves(upgraded: Server, *, git: bool) -> None:  # noqa: ARG001  the fixture reads it
+def test_an_environment_of_another_commit_is_seen_while_netpoint_serves(upgraded: Server, *, git: bool) -> None:
     """Several commits of a checkout may have one version, and what is set aside lies there by that."""
     (upgraded.root / ".git/netpoint-remote/3.4.9/commit").write_text(f"{'a' * 40}\n")
 

@@ -137,7 +137,7 @@ def _listens(server: Sshd) -> bool:
     while server.process.poll() is None and time.monotonic() < deadline:
         try:
             socket.create_connection((server.address, server.port), timeout=1).close()
-        except OSError:  # noqa: PERF203  polling
+        except OSError:  # noqa: PERF203  it waits between two tries anyway
             time.sleep(0.01)
         else:
             return True
