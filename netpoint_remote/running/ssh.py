@@ -68,6 +68,7 @@ SOCKET_TIMEOUT = 5.0  # seconds between two looks of an idle connection: each co
 STALLED = 60.0  # seconds a write may make no progress
 GATEWAY_DOWN = 30.0  # seconds a gateway that could not be opened is taken for down
 STOPPED = "stopped by the operator"
+GONE = (paramiko.SSHException, EOFError, OSError)  # what a connection raises that is gone, here or there
 OnRetry = Callable[[int, ConnectError, float], None]
 
 if logging.getLogger("paramiko").level == logging.NOTSET:
@@ -229,7 +230,7 @@ class Connector:
             _Login(link, self.credentials, self.deadlines.authenticate).log_in()
         except BaseException as error:
             link.close()
-            if self._closed.is_set() and isinstance(error, ConnectError):
+            if self._closed.is_set() and isinstance(error, (ConnectError, LineLost, *GONE)):
                 raise Unreachable(STOPPED, transient=False) from None
             raise
         return link
@@ -266,8 +267,11 @@ class Connector:
         )
 
     def _check_host_key(self, link: "_Link") -> None:
-        route, transport = link.route, link.transport
-        key = _wire_key(transport.get_remote_server_key())
+        route = link.route
+        try:
+            key = _wire_key(link.transport.get_remote_server_key())
+        except paramiko.SSHException as error:  # there is no session any more
+            raise Unreachable(f"{_where(route)} hung up after the SSH handshake") from error
         name, known = _name(route), self._known(route)
         if route.trust_loopback and link.is_loopback():
             return
@@ -340,13 +344,15 @@ class Session:
         output = Output(nonce, on_line=on_line, limit=limit)
         password = self._connector.sudo_password if self.host.become else None
         first = opening(script, nonce=nonce, password=password)
-        channel = self._open_channel()
+        channel = self._open_channel(output)
         try:
             channel.set_combine_stderr(combine=True)
             _request_exec(channel, command(become=self.host.become))
             reason = Conversation(channel, pieces(first, payload), output, silence, seconds).hold()
+        except (paramiko.SSHException, EOFError) as error:
+            reason = f"hung up{_detail(error)}"
         finally:
-            with suppress(OSError, EOFError, paramiko.SSHException):
+            with suppress(*GONE):
                 channel.close()
         if output.status is not None:
             return Completed(output.status, output.text)
@@ -366,7 +372,7 @@ class Session:
     ) -> None:
         self.close()
 
-    def _open_channel(self) -> paramiko.Channel:
+    def _open_channel(self, output: Output) -> paramiko.Channel:
         """Open a channel; a server that allows one session frees it a moment after the last visit."""
         pause = threading.Event()
         for seconds in (0.05, 0.1, 0.2, 0.4, 0.8, 0.0):
@@ -376,8 +382,8 @@ class Session:
                 if not seconds:
                     raise LineLost(f"the server opens no session: {error.text}") from error
                 pause.wait(seconds)
-            except (paramiko.SSHException, EOFError, OSError) as error:
-                raise LineLost(f"the line to {_where(self._link.route)} is gone{_detail(error)}") from error
+            except GONE as error:
+                raise LineLost(self._lost(f"hung up{_detail(error)}", output)) from error
         raise AssertionError
 
     def _lost(self, reason: str, output: Output) -> str:
@@ -472,7 +478,7 @@ class _Link:
             forbidden = error.code == 1  # administratively prohibited
             message = f"gateway {self.route.name} does not connect to {_where(route)}: {error.text}"
             raise Unreachable(message, transient=not forbidden) from error
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except GONE as error:
             raise Unreachable(
                 f"gateway {self.route.name} does not connect to {_where(route)}{_detail(error)}"
             ) from error
@@ -499,15 +505,15 @@ class _Link:
             self.closed = True
             sockets = list(self._sockets)
         for each in sockets:
-            with suppress(OSError, EOFError, paramiko.SSHException):
+            with suppress(*GONE):
                 if isinstance(each, socket.socket):
                     each.shutdown(socket.SHUT_RDWR)  # wakes whoever waits on it
         if self._transport:
-            with suppress(OSError, EOFError, paramiko.SSHException):
+            with suppress(*GONE):
                 self._transport.close()
         self._greeted.set()  # Paramiko does so only for an end that comes from the other side
         for each in sockets:
-            with suppress(OSError, EOFError, paramiko.SSHException):
+            with suppress(*GONE):
                 each.close()
         if self._command:
             self._command.close()
@@ -600,7 +606,7 @@ class _Login:
             )  # some: this was right, and more is wanted
         except paramiko.BadAuthenticationType as error:
             self._methods = list(error.allowed_types)
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except GONE as error:
             self._check_still_there(error)
         else:
             return self._methods is None
