@@ -451,9 +451,17 @@ class _Link:
             raise Unreachable(STOPPED, transient=False)
 
     def run(self, proxy_command: str) -> None:
-        """Stand on a ProxyCommand."""
+        """Stand on a ProxyCommand.
+
+        Raises:
+            Unreachable: when the link was closed meanwhile.
+        """
         self._command = ProxyCommand(proxy_command)
-        self.hold(self._command.socket)
+        try:
+            self.hold(self._command.socket)
+        except Unreachable:
+            self._command.close()
+            raise
 
     def start(self, algorithms: tuple[str, ...]) -> threading.Event:
         """Begin to speak SSH; the event comes with the first keys, or with the end."""

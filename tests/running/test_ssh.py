@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -811,6 +811,30 @@ def test_a_proxy_command_dies_with_its_line() -> None:
     command.close()
 
     assert process.returncode is not None
+
+
+@pytest.mark.ssh
+def test_closing_everything_ends_a_proxy_command_wherever_it_comes(chain: Chain) -> None:
+    config = chain.config("Host other\n ProxyCommand sleep 4711\n")
+
+    def reach_for(stop: Line | None = None) -> list[Line]:
+        shared = connector(config, deadlines=Deadlines(greet=0.2), patience=Patience(attempts=1))
+        with shared, _watching(lambda line: _apart(shared.close_all) if line == stop else None) as lines:
+            with pytest.raises(Unreachable):
+                shared.open(Host(name="other", address="other"))
+            return lines
+
+    lines = reach_for()
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(reach_for, lines))
+
+    wait_until(lambda: not any(_is_running(process, "sleep 4711") for process in Path("/proc").glob("[0-9]*")))
+
+
+def _is_running(process: Path, command: str) -> bool:
+    with suppress(OSError):
+        return (process / "cmdline").read_text().replace("\0", " ").strip() == command
+    return False
 
 
 @pytest.mark.ssh
