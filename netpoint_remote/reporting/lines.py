@@ -9,6 +9,8 @@ from netpoint_remote.reporting.layout import cells, duration, pad
 from netpoint_remote.reporting.progress import SAYINGS
 
 EPOCH = "--:--:--"
+LOOKED_FOR = frozenset({Kind.CONNECTING, Kind.RETRY, Kind.LINE_LOST})  # what a host that is away keeps making
+STILL_AWAY = 60.0  # seconds between two lines about it
 
 # what a line says between the step and the detail
 WORDS: Mapping[Kind, str] = {
@@ -25,16 +27,23 @@ WORDS: Mapping[Kind, str] = {
 
 
 class PlainLines:
-    """Turns events into lines; remembers when steps and windows began, to say how long they took."""
+    """Turns events into lines; remembers when steps and windows began, to say how long they took.
+
+    A host whose line is lost is looked for every few seconds, perhaps for an hour: that is told once a minute.
+    """
 
     def __init__(self, *, names: int = 0, zone: tzinfo | None = None) -> None:
         self._names = names
         self._zone = zone
         self._begun: dict[tuple[str, str], float] = {}
+        self._away: dict[str, tuple[float, float]] = {}  # since when, and when it was last told
 
-    def line(self, event: Event) -> str:
-        """Return `np1  12:03:04  dump_database  done 3.1 s`."""
-        took = self._took(event)
+    def line(self, event: Event) -> str | None:
+        """Return `np1  12:03:04  dump_database  done 3.1 s`, or None where it is told already."""
+        away = self._is_away(event)
+        if away is None:
+            return None
+        took = self._took(event) or away
         name = clean(event.host, limit=NAME)
         self._names = max(self._names, cells(name))
         detail = clean(event.detail)
@@ -42,6 +51,21 @@ class PlainLines:
         saying = " ".join(filter(None, said))
         step = clean(event.step, limit=NAME)
         return "  ".join(filter(None, [pad(name, self._names), _time(event.at, self._zone), step, saying]))
+
+    def _is_away(self, event: Event) -> str | None:
+        """Return for how long a host has been away, nothing where it is not, None where nothing is to be told."""
+        if event.kind not in LOOKED_FOR:
+            self._away.pop(event.host, None)
+            return ""
+        if event.host not in self._away:
+            if event.kind is Kind.LINE_LOST:
+                self._away[event.host] = (event.at, event.at)
+            return ""
+        since, told = self._away[event.host]
+        if event.kind is not Kind.LINE_LOST or event.at - told < STILL_AWAY:
+            return None
+        self._away[event.host] = (since, event.at)
+        return f"(away for {duration(event.at - since)})"
 
     def _took(self, event: Event) -> str:
         key = (event.host, "window" if event.kind in (Kind.WINDOW_OPEN, Kind.WINDOW_CLOSED) else "step")

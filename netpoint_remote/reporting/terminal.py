@@ -119,8 +119,8 @@ class Display:
         with self._lock:
             known = self._hosts.get(event.host) or HostProgress(name=event.host)
             self._hosts[event.host] = advance(known, event, self._now())
-            if not self._is_live:
-                self._write(self._lines.line(event))
+            if not self._is_live and (line := self._lines.line(event)) is not None:
+                self._write(line)
 
     def _write(self, line: str) -> None:
         """Write one line with one call, so that lines of several programs do not mix."""

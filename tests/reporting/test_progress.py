@@ -138,9 +138,12 @@ def test_any_events_make_a_picture_that_fits(happened: list[Event], width: int, 
     assert all(isinstance(line, Line) for line in lines)
 
 
+LOST = "connection lost; the server goes on, we come back (Ctrl-C leaves it to itself)"
+
+
 def plain(*happened: Event) -> list[str]:
     lines = PlainLines(zone=timezone.utc)
-    return [lines.line(each) for each in happened]
+    return [line for each in happened if (line := lines.line(each)) is not None]
 
 
 def test_plain_lines_say_which_host_when_which_step_and_how_long() -> None:
@@ -175,6 +178,32 @@ def test_plain_lines_say_which_host_when_which_step_and_how_long() -> None:
     ]
 
 
+def test_a_host_that_stays_away_is_told_once_a_minute() -> None:
+    at = 1_893_553_384.0
+    looked_for = [
+        event(kind, at + second, detail="connection refused")
+        for second in range(2, 70)
+        for kind in (Kind.CONNECTING, Kind.RETRY, Kind.LINE_LOST)
+    ]
+
+    assert plain(
+        event(Kind.CONNECTING, at),
+        event(Kind.RETRY, at, detail="1"),
+        event(Kind.LINE_LOST, at + 1, detail="hung up"),
+        *looked_for,
+        event(Kind.CONNECTING, at + 70),
+        event(Kind.LINE_BACK, at + 71),
+        event(Kind.LINE_LOST, at + 72, detail="hung up"),
+    ) == [
+        "np1  03:03:04  connecting",
+        "np1  03:03:04  trying again 1",
+        f"np1  03:03:05  {LOST} hung up",
+        f"np1  03:04:05  {LOST} connection refused (away for 1 min 00 s)",
+        "np1  03:04:15  connected again",
+        f"np1  03:04:16  {LOST} hung up",
+    ]
+
+
 @given(st.lists(events, max_size=5))
-def test_any_event_makes_one_plain_line(happened: list[Event]) -> None:
+def test_any_event_makes_at_most_one_plain_line(happened: list[Event]) -> None:
     assert all(line.isprintable() for line in plain(*happened))
