@@ -81,6 +81,7 @@ def _clean_host(host: HostReport) -> HostReport:
         facts=tuple((clean(label, limit=WORD), clean(text, limit=NAME)) for label, text in host.facts),
         problems=tuple(_clean_problem(problem) for problem in host.problems),
         steps=tuple(_clean_step(step) for step in host.steps),
+        seconds=None if host.seconds is None else clean_seconds(host.seconds),
         window_seconds=None if host.window_seconds is None else clean_seconds(host.window_seconds),
         log=_clean_optional(host.log, NAME),
         run=None if host.run is None else _clean_run(host.run),

@@ -13,7 +13,6 @@ from netpoint_remote.reporting.words import (
     heading,
     totals,
     versions,
-    worked_seconds,
 )
 
 MARKUP = re.compile(r"[\\`*_{}\[\]()#!|~>]")
@@ -46,7 +45,7 @@ def _row(host: HostReport) -> str:
         host.status,
         versions(host),
         duration(host.window_seconds),
-        duration(worked_seconds(host)),
+        duration(host.seconds),
         "; ".join(filter(None, [host.reason, *broken])),
     )
     return f"| {' | '.join(map(_plain, columns))} |"

@@ -109,7 +109,8 @@ class HostReport:
 
     `from_version` is what was installed when we looked, `to_version` what is installed now (or, for
     a check, what was asked for). `facts` are what the server was seen to be, label by label, for
-    people. `window_seconds` is how long users were without NetPoint, None where no window was
+    people. `seconds` is how long the server took for its plan, going back included, None where it
+    began none, `window_seconds` how long users were without NetPoint, None where no window was
     opened. `log` is the path of the host's log, relative to the run's folder. `run` is what a look at
     the server's runs found, `backups` what a look at its backups found, newest first.
     """
@@ -123,6 +124,7 @@ class HostReport:
     facts: tuple[tuple[str, str], ...] = ()
     problems: tuple[Problem, ...] = ()
     steps: tuple[StepReport, ...] = ()
+    seconds: float | None = None
     window_seconds: float | None = None
     log: str | None = None
     run: RunReport | None = None

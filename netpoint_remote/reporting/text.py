@@ -29,7 +29,6 @@ from netpoint_remote.reporting.words import (
     heading,
     totals,
     versions,
-    worked_seconds,
 )
 
 MANY = 40  # rows; a longer table shows equal hosts as one
@@ -151,7 +150,7 @@ def _row(group: Sequence[HostReport], headers: tuple[str, ...], folder: str | No
         "SINCE": moment(host.run.began) if host.run and not host.run.result else "",
         "BY": host.run.operator if host.run and not host.run.result else "",
         "WINDOW": spread(each.window_seconds for each in group),
-        "TIME": spread(worked_seconds(each) for each in group),
+        "TIME": spread(each.seconds for each in group),
     }
     return _Row(mark=mark, style=style, columns=tuple(known[header] for header in headers), notes=_notes(host, folder))
 

@@ -81,8 +81,3 @@ def broken_steps(host: HostReport) -> tuple[StepReport, ...]:
     """Return the steps that the operator has to look at; one that runs where a run is at work is as it should be."""
     at_work = {StepStatus.RUNNING} if host.status is Status.RUNNING else set()
     return tuple(step for step in host.steps if step.status in BROKEN_STEP and step.status not in at_work)
-
-
-def worked_seconds(host: HostReport) -> float | None:
-    """Return what all steps took together, None where none ran."""
-    return sum(step.seconds for step in host.steps) if host.steps else None

@@ -264,6 +264,7 @@ def _report(  # noqa: PLR0917  all that a report is made of
         method=standing.method or None,
         problems=(*record.by_hand, *record.warnings),
         steps=record.steps,
+        seconds=record.seconds,
         window_seconds=record.window_seconds,
         log=log,
         run=standing.run,

@@ -389,6 +389,7 @@ def _report(order: Order, record: Record, status: Status, reason: str, log: str 
         method=case.method.value,
         problems=(*order.decision.problems, *record.by_hand, *record.warnings),
         steps=record.steps,
+        seconds=record.seconds,
         window_seconds=record.window_seconds,
         log=log,
     )

@@ -77,6 +77,11 @@ class Record:
         return tuple(_step_reports(self.entries))
 
     @property
+    def seconds(self) -> float | None:
+        """How long it took from the first entry to the last, by the server's clock; None where there is none."""
+        return round(max(self.entries[-1].at - self.entries[0].at, 0.0), 3) if self.entries else None
+
+    @property
     def window_seconds(self) -> float | None:
         """How long users were without NetPoint, None where no window was opened or it is still open."""
         return _seconds_open(self.entries)

@@ -79,6 +79,7 @@ UPGRADE = FleetReport(
             method="release",
             problems=(UNIT,),
             steps=UPGRADE_STEPS,
+            seconds=96.5,
             window_seconds=54.2,
             log="np1.log",
         ),
@@ -111,6 +112,7 @@ UPGRADE = FleetReport(
                 step(each.name, each.seconds, StepStatus.FAILED if each is BROKEN_STEPS[-1] else StepStatus.UNDONE)
                 for each in BROKEN_STEPS
             ),
+            seconds=88.0,
             window_seconds=71.9,
             log="np4.log",
         ),
@@ -121,6 +123,7 @@ UPGRADE = FleetReport(
             from_version="3.4.9",
             method="git",
             steps=(*BROKEN_STEPS, step("dump_database", 2.0, StepStatus.UNDO_FAILED)),
+            seconds=4050.0,
             window_seconds=4021.0,
             log="np5.log",
         ),

@@ -77,6 +77,7 @@ hosts = st.builds(
     method=st.none() | hostile,
     problems=st.lists(problems, max_size=2).map(tuple),
     steps=st.lists(steps, max_size=3).map(tuple),
+    seconds=st.none() | numbers,
     window_seconds=st.none() | numbers,
     log=st.none() | hostile,
     run=st.none() | runs,

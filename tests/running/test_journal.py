@@ -197,6 +197,11 @@ def test_the_window_is_what_users_were_without_netpoint(told: tuple[str, ...], s
     assert record(*told).window_seconds == seconds
 
 
+def test_going_back_and_pauses_are_part_of_how_long_it_took() -> None:
+    assert record("step a ", "step-failed a ", "undo a ", "undo-done a ").seconds == 3.0
+    assert record().seconds is None
+
+
 def test_what_a_step_wants_looked_at_becomes_a_problem_that_blocks_nothing() -> None:
     (problem,) = record("note a first", "warning carry_over local files are left").warnings
 
