@@ -1,6 +1,7 @@
 """The root filesystem all lab servers share: built once by mmdebstrap, kept in the lab's cache.
 
-It is the distribution this machine itself runs, fetched from the mirror in this machine's own apt configuration.
+It is the distribution this machine itself runs, fetched from the mirror in this machine's own apt configuration;
+where NETPOINT_LAB_SUITE names another release of it (`bullseye`), that one, from the same mirror.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def digest(*parts: str) -> str:
 
 def key() -> str:
     """Return the name of the root filesystem's present recipe."""
-    return digest(FORMAT, _codename(), *PACKAGES)
+    return digest(FORMAT, _suite(), *PACKAGES)
 
 
 def rootfs() -> Path:
@@ -165,7 +166,7 @@ def _build(folder: Path) -> None:
             "--dpkgopt=path-exclude=/usr/share/man/*",
             "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-exclude=/usr/share/locale/*",
-            _codename(),
+            _suite(),
             str(folder),
             "-",
         ],
@@ -206,15 +207,20 @@ def _codename() -> str:
     return platform.freedesktop_os_release()["VERSION_CODENAME"]
 
 
+def _suite() -> str:
+    return os.environ.get("NETPOINT_LAB_SUITE") or _codename()
+
+
 def _sources() -> list[str]:
-    """Return this machine's own package sources for its own release, as lines of a sources.list."""
+    """Return this machine's own package sources, for the release that is wanted, as lines of a sources.list."""
     wanted = ("$(ORIGIN)", "$(CODENAME)", "$(REPO_URI)", "$(RELEASE)", "$(COMPONENT)")
     listing = _output("apt-get", "indextargets", "--format", "|".join(wanted), "Created-By: Packages")
     lines = []
     for target in sorted(set(listing.splitlines())):
         origin, codename, uri, release, component = target.split("|")
         if origin in KEYRINGS and codename.startswith(_codename()):
-            lines.append(f"deb [signed-by={KEYRINGS[origin]}] {uri} {release} {component}")
+            wanted_release = release.replace(_codename(), _suite())
+            lines.append(f"deb [signed-by={KEYRINGS[origin]}] {uri} {wanted_release} {component}")
     if not lines:
         raise RuntimeError("apt knows no source for this machine's own release: run apt-get update first")
     return lines

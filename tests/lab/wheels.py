@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REQUIREMENTS = (
-    ("Django==4.2.16", "gunicorn==22.0.0", "psycopg2-binary==2.9.9", "redis==5.0.8", "rq==1.13.0", "wheel", "pip"),
+    ("Django==4.2.16", "gunicorn==22.0.0", "psycopg2-binary==2.9.10", "redis==5.0.8", "rq==1.13.0", "wheel", "pip"),
     ("async-timeout", "setuptools<81", "typing-extensions"),  # asked for on some Pythons, or by who builds packages
     ("redis==5.0.8", "rq==1.16.2"),
     ("redis==5.0.8", "rq==2.0.0"),

@@ -66,7 +66,7 @@ REQUIREMENTS = """\
 Django==4.2.16
 gunicorn==22.0.0
 lab-mkdocs==1.0
-psycopg2-binary==2.9.9
+psycopg2-binary==2.9.10
 redis==5.0.8
 """
 EPOCH = 1_700_000_000
