@@ -23,6 +23,7 @@ from netpoint_remote.errors import UsageError
 from netpoint_remote.planning.hosts_file import parse_hosts_file
 from netpoint_remote.practice import ServerSpec, parse_servers
 from netpoint_remote.running.ssh import open_session
+from tests.support.processes import of_folder
 
 pytest.importorskip("asyncssh")
 
@@ -112,19 +113,6 @@ def answers(practice: Practice, host: str) -> bool:
         return practice.get(host)[0] == 200
     except OSError:
         return False
-
-
-def of_folder(folder: Path) -> list[str]:
-    """Return the command lines of all processes that name a folder."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = place.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in line:
-            found.append(line)
-    return found
 
 
 @pytest.mark.parametrize(

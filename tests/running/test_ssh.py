@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -34,6 +34,7 @@ from netpoint_remote.running.reach import ProxyCommand, resolve
 from netpoint_remote.running.ssh import Connector, Deadlines, Patience, Session, ensure_open_files, open_session
 from netpoint_remote.running.ssh_config import SshConfig
 from tests.support.flaky import REFUSE, STALL, Flaky
+from tests.support.processes import of_folder
 from tests.support.sshd import Sshd, make_key, start_sshd
 
 Line = tuple[str, int]  # a file and a line in it
@@ -814,8 +815,9 @@ def test_a_proxy_command_dies_with_its_line() -> None:
 
 
 @pytest.mark.ssh
-def test_closing_everything_ends_a_proxy_command_wherever_it_comes(chain: Chain) -> None:
-    config = chain.config("Host other\n ProxyCommand sleep 4711\n")
+def test_closing_everything_ends_a_proxy_command_wherever_it_comes(chain: Chain, tmp_path: Path) -> None:
+    (tmp_path / "sleep").symlink_to(str(shutil.which("sleep")))
+    config = chain.config(f"Host other\n ProxyCommand {tmp_path}/sleep 60\n")
 
     def reach_for(stop: Line | None = None) -> list[Line]:
         shared = connector(config, deadlines=Deadlines(greet=0.2), patience=Patience(attempts=1))
@@ -828,13 +830,7 @@ def test_closing_everything_ends_a_proxy_command_wherever_it_comes(chain: Chain)
     with ThreadPoolExecutor(4) as workers:
         list(workers.map(reach_for, lines))
 
-    wait_until(lambda: not any(_is_running(process, "sleep 4711") for process in Path("/proc").glob("[0-9]*")))
-
-
-def _is_running(process: Path, command: str) -> bool:
-    with suppress(OSError):
-        return (process / "cmdline").read_text().replace("\0", " ").strip() == command
-    return False
+    wait_until(lambda: not of_folder(tmp_path))
 
 
 @pytest.mark.ssh
