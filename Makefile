@@ -33,9 +33,9 @@ demo: $(VENV)/.demo ## Upgrade three practice servers before your eyes; no root,
 packages: ## Install the Debian packages that the tests want (root only)
 	@sh tests/install-debian-packages.sh
 
-# Most of the time of the lab is waiting for servers: four processes on two cores need 27 minutes where two need 38.
+# The lab waits for its servers most of its time: more processes than cores, and what takes longest first.
 test: $(VENV)/.all packages ## Run every ring of tests that this machine can run
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --again
 
 faults: $(VENV)/.all packages ## Put faults into every step of every plan on real servers; root, under an hour
 	$(BIN)/python -m tests.faults

@@ -1,4 +1,4 @@
-"""Which rings of tests ran, which could not, and why: said at the end of every run, where nobody overlooks it."""
+"""Which rings of tests ran, which could not, and why: printed at the end of every run, where it is not overlooked."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,16 +12,17 @@ RINGS = {
 
 @dataclass(slots=True)
 class Ring:
-    """What became of the tests of one ring; `skipped` counts by reason."""
+    """What became of the tests of one ring; `skipped` counts by reason, `flaky` what passed when run again alone."""
 
     name: str
     passed: int = 0
     failed: int = 0
+    flaky: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
 
     @property
     def ran(self) -> bool:
-        return bool(self.passed or self.failed)
+        return bool(self.passed or self.failed or self.flaky)
 
     @property
     def could_not_run(self) -> bool:
@@ -32,6 +33,8 @@ class Ring:
             self.skipped[reason] = self.skipped.get(reason, 0) + 1
         elif outcome == "passed":
             self.passed += 1
+        elif outcome == "flaky":
+            self.flaky += 1
         else:
             self.failed += 1
 
@@ -40,9 +43,12 @@ class Ring:
         if self.could_not_run:
             yield f"THE RING {about} DID NOT RUN"
         elif self.ran:
-            yield f"ring {about}: {self.passed} passed" + (f", {self.failed} failed" if self.failed else "")
+            counts = {"failed": self.failed, "flaky": self.flaky}
+            yield ", ".join(
+                (f"ring {about}: {self.passed} passed", *(f"{n} {name}" for name, n in counts.items() if n))
+            )
         else:
-            yield f"ring {about}: not asked for"
+            yield f"ring {about}: not requested"
         for reason, times in self.skipped.items():
             yield f"    {times} not run: {reason}"
 

@@ -1,5 +1,11 @@
-"""The account of the rings tells what did not run."""
+"""What a run of the tests prints of itself: what did not run, what is running."""
 
+import re
+import time
+
+import pytest
+
+from tests.progress import Progress
 from tests.rings import Ring, ring_of
 
 
@@ -29,8 +35,28 @@ def test_a_ring_that_ran_tells_what_it_left_out() -> None:
     assert list(ring.lines()) == ["ring fast (no root, no network): 2 passed, 1 failed", "    1 not run: no IPv6"]
 
 
-def test_a_ring_without_tests_was_not_asked_for() -> None:
+def test_a_ring_without_tests_was_not_requested() -> None:
     assert (Ring(name="lab").could_not_run, *Ring(name="lab").lines()) == (
         False,
-        "ring lab (real Debian servers): not asked for",
+        "ring lab (real Debian servers): not requested",
     )
+
+
+def test_a_flaky_test_is_counted_as_that() -> None:
+    ring = Ring(name="lab")
+    for outcome in ("passed", "flaky"):
+        ring.count(outcome)
+
+    assert list(ring.lines()) == ["ring lab (real Debian servers): 1 passed, 1 flaky"]
+
+
+def test_what_is_running_is_named_with_its_time(pytestconfig: pytest.Config) -> None:
+    progress = Progress(pytestconfig)
+    progress.pytest_runtest_logstart("tests/lab/test_stories.py::test_one@a-group")
+    progress.pytest_runtest_logstart("tests/test_docs.py::test_other")
+    progress.pytest_runtest_logfinish("tests/test_docs.py::test_other")
+
+    line = progress.line(time.monotonic() + 130)
+
+    progress.pytest_unconfigure()
+    assert re.fullmatch(r"2:1\d: 1 test done; running: tests/lab/test_stories.py::test_one \(2:1\d\)", line), line

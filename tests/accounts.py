@@ -1,0 +1,81 @@
+"""The account at the end of a run: what became of each ring, and where the time went."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from netpoint_remote.reporting.layout import duration
+from tests.outcomes import Note, note_of, total_by_name
+from tests.rings import RINGS, Ring, plain_reason
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+SHOWN = 12
+WORTH_SHOWING = 1.0
+"""Seconds."""
+
+
+@dataclass(slots=True)
+class Account:
+    """Counts each test once: by its call, or by what kept it from being called."""
+
+    rings: dict[str, Ring] = field(default_factory=lambda: {name: Ring(name=name) for name in RINGS})
+    _seconds: dict[str, float] = field(default_factory=dict)
+    _cpu: dict[str, float] = field(default_factory=dict)
+    _tests: dict[str, float] = field(default_factory=dict)
+    _fixtures: list[tuple[str, float]] = field(default_factory=list)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        note = note_of(report)
+        if report.when == "call" or (report.when == "setup" and not report.passed):
+            reason = plain_reason(report.longrepr[2]) if report.skipped and isinstance(report.longrepr, tuple) else ""
+            self.rings[note.ring].count(report.outcome, reason)
+        self._add_costs(note, report.duration)
+
+    def forgive(self, ring: str) -> None:
+        """Count a failed test as flaky instead."""
+        self.rings[ring].failed -= 1
+        self.rings[ring].count("flaky")
+
+    @pytest.hookimpl(trylast=True, wrapper=True)  # after `Again`, before the summary
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        result = yield
+        incomplete = any(ring.could_not_run for ring in self.rings.values())
+        if os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK and incomplete:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return result
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if sum(self._seconds.values()) > 1:
+            terminalreporter.section("where the time went")
+            for line in self._costs():
+                terminalreporter.write_line(line)
+        terminalreporter.section("rings")
+        for ring in self.rings.values():
+            for line in ring.lines():
+                terminalreporter.write_line(line, yellow=ring.could_not_run, bold=ring.could_not_run)
+
+    def _add_costs(self, note: Note, seconds: float) -> None:
+        self._seconds[note.ring] = self._seconds.get(note.ring, 0) + seconds
+        self._cpu[note.ring] = self._cpu.get(note.ring, 0) + note.cpu
+        self._tests[note.test] = self._tests.get(note.test, 0) + seconds
+        self._fixtures += note.fixtures
+
+    def _costs(self) -> Iterator[str]:
+        for ring, seconds in self._seconds.items():
+            yield f"ring {ring:4}  {duration(seconds):>12} of tests  {duration(self._cpu[ring]):>12} of CPU"
+        yield "slowest tests, with the fixtures set up for them:"
+        yield from _slowest({test: (seconds, test) for test, seconds in self._tests.items()})
+        yield "fixtures, without the fixtures they need:"
+        fixtures = total_by_name(self._fixtures)
+        yield from _slowest({name: (seconds, f"{name}, {n} times") for name, (n, seconds) in fixtures.items()})
+
+
+def _slowest(times: Mapping[str, tuple[float, str]]) -> Iterator[str]:
+    slowest = sorted((each for each in times.values() if each[0] >= WORTH_SHOWING), reverse=True)
+    return (f"    {duration(seconds):>12}  {what}" for seconds, what in slowest[:SHOWN])
