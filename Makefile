@@ -48,7 +48,7 @@ check: $(VENV)/.all ## Check format, lint, types, layers and shell
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/shellcheck netpoint_remote/remote/*.sh netpoint_remote/remote/steps/*.sh tests/*.sh tests/faults/server/*.sh .ci/run
+	$(BIN)/shellcheck netpoint_remote/remote/*.sh netpoint_remote/remote/steps/*.sh tests/*.sh tests/remote/bin/* tests/faults/server/*.sh .ci/run
 
 # What we are measured against stays out of .venv. If not all can be installed, then each that can; the rest is told.
 $(BENCH)/.all: pyproject.toml
