@@ -24,6 +24,10 @@ check() { [ -f "$made" ]; }
 apply() { now apply; : >"$made"; }
 undo() { now undo; rm -f -- "$made"; }
 """
+PREPARE = """# What prepare.sh writes down, without asking an installation: its own tests are those of whole plans.
+mkdir -p -- "$RUN/before" && id -un >"$RUN/before/user" && : >"$RUN/unit.env" && : >"$RUN/secrets"
+printf 'export PGDATABASE=netpoint\\n' >"$RUN/database.env"
+"""
 PLAN = (("one", "stage"), ("two", "window"), ("three", "window"), ("four", "after"))
 NAMES = [name for name, _ in PLAN]
 DEADLINE = 20.0
@@ -32,10 +36,11 @@ DEADLINE = 20.0
 def give_plan(server: Server, *plan: tuple[str, str], limit: int = 30, tries: int = 1) -> Server:
     """Give the run a plan of steps that have no meaning."""
     lines = "".join(f"{name} {phase} {limit} {tries}\n" for name, phase in plan or PLAN)
-    steps = server.run / "bundle/steps"
-    if steps.is_symlink():
-        steps.unlink()
-    write_files(server.run / "bundle", {"plan": lines, **{f"steps/{name}.sh": STEP for name, _ in plan or PLAN}})
+    for name in ("steps", "prepare.sh"):
+        if (server.run / "bundle" / name).is_symlink():
+            (server.run / "bundle" / name).unlink()
+    steps = {f"steps/{name}.sh": STEP for name, _ in plan or PLAN}
+    write_files(server.run / "bundle", {"plan": lines, "prepare.sh": PREPARE, **steps})
     (server.world / "made").mkdir(exist_ok=True)
     return server
 
@@ -198,6 +203,8 @@ def test_secrets_do_not_outlive_a_run(make_server: Make) -> None:
 
 def test_what_a_step_prints_is_written_down_without_secrets(planned: Server) -> None:
     """The password of the stand-in's database, and the account of an address."""
+    (planned.run / "bundle/prepare.sh").unlink()
+    planned.bundle()
     leak = 'load "$RUN/database.env"; printf "%s\\n" "pw $PGPASSWORD" "at https://me:hunter2@x.org/simple"'
     tell(planned, one_apply=f'{leak}; journal note "$PGPASSWORD"', two_apply=f'{leak}; fail "because of $PGPASSWORD"')
 
@@ -581,6 +588,7 @@ def test_a_run_that_users_may_already_work_with_goes_on_where_it_was_cut_off(pla
 def test_what_users_work_with_stays_though_the_database_is_not_back_yet(planned: Server) -> None:
     leave_half_way(planned, "three_apply", ': >"$RUN/opened"')
     (planned.world / "database.down").touch()
+    planned.tell(pace="50\n")  # so that the 300 s of the wait are over after a few tries
     late = run(planned, "recover")
     (planned.world / "database.down").unlink()
 
@@ -615,6 +623,7 @@ def test_a_database_that_is_restarted_between_two_steps_is_waited_for(planned: S
 
 
 def test_a_database_that_stays_away_ends_the_run(planned: Server) -> None:
+    planned.tell(pace="50\n")  # so that the 300 s of the wait are over after a few tries
     tell(planned, two_apply=': >"$WORLD/database.down"')
 
     result = run(planned)
