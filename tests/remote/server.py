@@ -4,6 +4,7 @@ Everything lies under a folder whose name has blanks, quotes and `$(...)` in it,
 passes by the grace of a plain path.
 """
 
+import copy
 import getpass
 import os
 import shutil
@@ -407,6 +408,16 @@ class Server:
         }  # fmt: skip
 
     # ---- acts
+
+    def keep(self) -> None:
+        """Keep all of it next to its folder, as it is now, for `as_kept`."""
+        subprocess.run(["cp", "-a", "--", self.base, f"{self.base}.kept"], check=True)
+
+    def as_kept(self) -> "Server":
+        """Put back what was kept, at the same place: many files name it. Return it as another server of that place."""
+        shutil.rmtree(self.base)
+        subprocess.run(["cp", "-a", "--", f"{self.base}.kept", self.base], check=True)
+        return copy.deepcopy(self)
 
     def record(self) -> None:
         """Write down what the step record_before would, at once."""

@@ -87,9 +87,7 @@ def test_a_way_back_that_is_stuck_is_taken_back_by_hand(make_server: Make, *, gi
     assert not (server.state / "rolled-back/3.5.0").exists()
 
 
-@BOTH
-def test_files_that_were_put_back_are_taken_back_by_hand(make_server: Make, *, git: bool) -> None:
-    server = make_server(git=git)
+def test_files_that_were_put_back_are_taken_back_by_hand(server: Server) -> None:
     write_files(server.old, {"netpoint/media/deep/er/a 'quoted' name.png": "PNG"})
     save(server)
     (server.old / "netpoint/media/deep/er/a 'quoted' name.png").unlink()

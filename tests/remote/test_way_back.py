@@ -2,7 +2,9 @@
 
 import shutil
 import tarfile
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -13,7 +15,7 @@ from netpoint_remote.planning.plan import Plan, make_backup_plan, make_rollback_
 from netpoint_remote.running.bundle import bundle_files
 from tests.builders import case, facts, host
 from tests.remote.conftest import SHELLS, Make
-from tests.remote.server import Server, differences, run_git, write_files
+from tests.remote.server import Seen, Server, differences, run_git, write_files
 from tests.remote.test_plans import carry_out, with_shell
 
 BOTH = pytest.mark.parametrize("git", [False, True], ids=["archive", "git"])
@@ -57,33 +59,57 @@ def go_back(server: Server, run: str, *, accept_loss: bool = False) -> str:
     return send(server, of, make_rollback_plan(of, backup_of(server, run), accept_loss=accept_loss))
 
 
+@dataclass(frozen=True)
+class Upgraded:
+    """A server that was upgraded by r2, kept for several tests, and what was there before."""
+
+    server: Server
+    before: Seen
+
+
+@pytest.fixture(scope="module")
+def upgrade_once(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Callable[[bool], Upgraded]:
+    """Return what upgrades a server of each method when it is first asked for."""
+
+    @cache
+    def upgrade(git: bool) -> Upgraded:  # noqa: FBT001  the key of the cache
+        checkout = request.getfixturevalue("a_checkout") if git else None
+        server = Server(base=tmp_path_factory.mktemp("upgraded"), checkout=checkout)
+        before = server.look()
+        result, _ = carry_out(server)
+        assert result == "upgraded", (server.run / "log").read_text()[-2000:]
+        server.keep()
+        return Upgraded(server, before)
+
+    return upgrade
+
+
 @pytest.fixture
-def upgraded(make_server: Make, request: pytest.FixtureRequest) -> Server:
-    """Return a server that was upgraded by r2."""
-    server = make_server(git=request.getfixturevalue("git"))
-    result, _ = carry_out(server)
-    assert result == "upgraded", (server.run / "log").read_text()[-2000:]
-    return server
+def upgraded(upgrade_once: Callable[[bool], Upgraded], request: pytest.FixtureRequest) -> Server:
+    """Return a server that was upgraded by r2; an archive's, or what the test's parameter `git` says."""
+    git = "git" in request.fixturenames and request.getfixturevalue("git")
+    return upgrade_once(git).server.as_kept()
 
 
 @pytest.mark.parametrize(("git", "shell"), [(False, SHELLS[0]), (True, SHELLS[1])], ids=["archive", "git"])
-def test_the_way_back_leads_to_where_the_upgrade_began(make_server: Make, shell: tuple[str, ...], *, git: bool) -> None:
-    server = with_shell(make_server(git=git), shell)
-    before = server.look()
-    carry_out(server)
+def test_the_way_back_leads_to_where_the_upgrade_began(
+    upgrade_once: Callable[[bool], Upgraded], upgraded: Server, shell: tuple[str, ...], *, git: bool
+) -> None:
+    server = with_shell(upgraded, shell)
 
     result = go_back(server, "r2")
 
     assert result == "restored", (server.run / "log").read_text()[-3000:]
-    left = [line for line in differences(before, server.look()) if "netpoint-3.5.0" not in line]
+    left = [line for line in differences(upgrade_once(git).before, server.look()) if "netpoint-3.5.0" not in line]
     assert [line for line in left if not line.startswith("aside")] == []
     assert (server.active, server.migrations) == (["netpoint", "netpoint-rq"], ["dcim|0001_initial"])
     mark = (server.state / "rolled-back/3.5.0").read_text()
     assert mark.startswith("r3 by t on ")
 
 
-@BOTH
-def test_what_was_written_since_is_not_lost_without_a_word(upgraded: Server, *, git: bool) -> None:
+def test_what_was_written_since_is_not_lost_without_a_word(upgraded: Server) -> None:
     before = upgraded.look()
     upgraded.tell(changes="x 13\nx 14\n")
 
@@ -94,8 +120,11 @@ def test_what_was_written_since_is_not_lost_without_a_word(upgraded: Server, *, 
     assert go_back(upgraded, "r2", accept_loss=True) == "restored"
 
 
-@BOTH
-@pytest.mark.parametrize("step", ["put_database_back", "prove_in_place", "put_units_back"])
+@pytest.mark.parametrize(
+    ("step", "git"),
+    [("put_database_back", False), ("prove_in_place", False), ("prove_in_place", True)],
+    ids=["early, archive", "late, archive", "late, git"],
+)
 def test_a_way_back_that_fails_is_taken_back(upgraded: Server, step: str, *, git: bool) -> None:
     before = upgraded.look()
     of = case_of(upgraded)
@@ -111,21 +140,18 @@ def test_a_way_back_that_fails_is_taken_back(upgraded: Server, step: str, *, git
     assert differences(before, upgraded.look()) == []
 
 
-@BOTH
-def test_what_is_no_longer_whole_is_not_gone_back_to(upgraded: Server, *, git: bool) -> None:
+def test_what_is_no_longer_whole_is_not_gone_back_to(upgraded: Server) -> None:
     (upgraded.folder / "var/backups/r2/database.dump").write_text("PGDMP\nEND\n")
 
     assert go_back(upgraded, "r2").startswith("rolled-back check_backup: the backup ")
     assert "window-open stop_services " not in upgraded.journal
 
 
-def test_an_old_release_that_does_not_run_any_more_is_seen_while_netpoint_serves(make_server: Make) -> None:
-    server = make_server()
-    carry_out(server)
-    shutil.rmtree(server.old / "venv")
+def test_an_old_release_that_does_not_run_any_more_is_seen_while_netpoint_serves(upgraded: Server) -> None:
+    shutil.rmtree(upgraded.old / "venv")
 
-    assert "does not run any more" in go_back(server, "r2")
-    assert "window-open stop_services " not in server.journal
+    assert "does not run any more" in go_back(upgraded, "r2")
+    assert "window-open stop_services " not in upgraded.journal
 
 
 @pytest.mark.parametrize("git", [True], ids=["git"])
@@ -171,10 +197,9 @@ def test_marks_are_undone_wherever_their_step_was_cut_off(make_server: Make, ear
     assert (undone, marks(server)) == ([0, 0], before)
 
 
-def test_a_release_that_was_rolled_back_is_kept_and_unpacked_anew(make_server: Make) -> None:
+def test_a_release_that_was_rolled_back_is_kept_and_unpacked_anew(upgraded: Server) -> None:
     """Users may have left files there that nobody else has."""
-    server = make_server()
-    carry_out(server)
+    server = upgraded
     (server.new / "netpoint/media/late.png").write_text("PNG")
     go_back(server, "r2")
 
@@ -260,9 +285,9 @@ def test_half_a_backup_is_none(make_server: Make, step: str) -> None:
     assert list((server.folder / "var/backups").iterdir()) == []
 
 
-@BOTH
-def test_files_of_a_backup_come_back_and_later_ones_stay(make_server: Make, *, git: bool) -> None:
-    server = make_server(git=git)
+def test_files_of_a_backup_come_back_and_later_ones_stay(checkout: Server) -> None:
+    """That files of archives come back is shown in test_saved_files.py."""
+    server = checkout
     save(server)
     media = server.old / "netpoint/media"
     (media / "image-attachments/switch.png").unlink()
