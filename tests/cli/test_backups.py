@@ -1,4 +1,4 @@
-"""Backups and the way back as they are typed, over real SSH, on practice servers of both methods."""
+"""Backups and the way back as they are typed, over real SSH, on practice servers; the lab has the longer stories."""
 
 import fcntl
 import hashlib
@@ -23,12 +23,13 @@ pytest.importorskip("asyncssh")
 pytestmark = pytest.mark.ssh
 
 PATIENCE = 300  # seconds for one command; on a quiet machine none takes more than 30
-SERVERS = "up1=3.4.9,up2=3.4.9:git,save1=3.4.9,save2=3.4.9:git,fail1=3.4.9,fail2=3.4.9:git,old=2.10.10"
+ARCHIVE, GIT = "3.4.9", "3.4.9:git"
 
 
 @pytest.fixture(scope="module")
 def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practice]:
-    with serve(tmp_path_factory.mktemp("way-back") / "practice", SERVERS) as served:
+    """Serve what is only asked, never upgraded."""
+    with serve(tmp_path_factory.mktemp("way-back") / "practice", "old=2.10.10") as served:
         yield served
 
 
@@ -106,121 +107,107 @@ class Site:
             return {**found, "database": "\n".join(database.iterdump())}
 
 
-def sites(practice: Practice, *names: str) -> list[Site]:
-    return [Site(practice, name) for name in names]
+@pytest.fixture
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    """Serve one server alone, installed as the test's parameter says."""
+    with serve(tmp_path / "practice", f"np1={request.param}") as served:
+        yield Site(served, "np1")
+
+
+@pytest.fixture
+def operator(site: Site, tmp_path: Path) -> Operator:
+    return Operator(Workstation(tmp_path / "alice", site.practice.folder / "hosts.yaml"), site.name)
 
 
 def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
     return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 
-def test_up_and_back_and_up_again(practice: Practice, somewhere: Workstation) -> None:
-    operator, here = Operator(somewhere, "up1,up2"), sites(practice, "up1", "up2")
-    before = {site.name: site.look() for site in here}
+@pytest.mark.parametrize("site", [ARCHIVE], indirect=True)
+def test_an_upgrade_is_rolled_back(site: Site, operator: Operator) -> None:
+    before = site.look()
     assert operator.ends("upgrade", "--version", "3.5.0", "--yes") == {"upgraded"}
-    for site in here:
-        site.add("written-since")
+    site.add("written-since")
 
-    refused = operator.report("rollback", "--yes", code=3)
+    refused = operator.report("rollback", "--yes", code=3)["np1"]
 
-    for name, host in refused.items():
-        assert (host["status"], host["from"], host["to"], name in {"up1", "up2"}) == ("refused", "3.5.0", "3.4.9", True)
-        assert "loses what was written since: 1 change by admin" in host["reason"]
-    assert [(site.serves("3.5.0"), site.sites()) for site in here] == [(True, 41)] * 2
+    assert (refused["status"], refused["from"], refused["to"]) == ("refused", "3.5.0", "3.4.9")
+    assert "loses what was written since: 1 change by admin" in refused["reason"]
+    assert (site.serves("3.5.0"), site.sites()) == (True, 41)
 
-    restored = operator.report("rollback", "--accept-loss", "--yes")
+    restored = operator.report("rollback", "--accept-loss", "--yes")["np1"]
 
-    assert {(host["status"], host["from"], host["to"]) for host in restored.values()} == {
-        ("restored", "3.5.0", "3.4.9")
-    }
-    for site in here:
-        assert eventually(lambda site=site: site.serves("3.4.9"))
-        assert differences(before[site.name], site.look()) == []
-    checkout = f"git -C {practice.root('up2')}/opt/netpoint"
-    assert practice.run("up2", f"{checkout} status --porcelain --branch").startswith("## master")
+    assert (restored["status"], restored["from"], restored["to"]) == ("restored", "3.5.0", "3.4.9")
+    assert eventually(lambda: site.serves("3.4.9"))
+    assert differences(before, site.look()) == []
 
-    nothing = operator.report("rollback", "--yes", code=3)
-    assert {host["reason"] for host in nothing.values()} == {"no upgrade to 3.4.9 has left a backup here"}
+    nothing = operator.report("rollback", "--yes", code=3)["np1"]
+    assert nothing["reason"] == "no upgrade to 3.4.9 has left a backup here"
 
-    again = operator.report("upgrade", "--version", "3.5.0", "--yes")
-    assert {host["status"] for host in again.values()} == {"upgraded"}
-    assert all("rolled-back" in {problem["code"] for problem in host["problems"]} for host in again.values())
-    assert [(site.serves("3.5.0"), site.sites()) for site in here] == [(True, 40)] * 2
-
-    # What the way back left behind can be gone to as well: the row whose loss was accepted is not lost.
-    alone = Operator(somewhere, "up1")
-    here[0].add("written-later, and yet with the number that the lost one had")
-    left = next(backup for backup in listed(alone) if backup["purpose"] == "rollback")
-    assert left["changes"] == 1
-    assert alone.ends("rollback", "--to", left["id"], "--accept-loss", "--yes") == {"restored"}
-    assert (here[0].serves("3.5.0"), here[0].sites()) == (True, 41)
+    # What the rollback left behind can be restored as well: its row is what was written since.
+    (left,) = (backup for backup in listed(operator) if backup["purpose"] == "rollback")
+    assert left["changes"] == 0
 
 
 def listed(operator: Operator) -> list[dict[str, Any]]:
-    """Return the backups of the first of the servers; the others have the same runs."""
-    hosts = operator.report("backups")
-    backups: list[dict[str, Any]] = next(iter(hosts.values()))["backups"]
+    """Return the backups of the operator's server."""
+    (host,) = operator.report("backups").values()
+    backups: list[dict[str, Any]] = host["backups"]
     return backups
 
 
-def test_a_backup_is_proved_listed_fetched_and_gone_back_to(practice: Practice, somewhere: Workstation) -> None:
-    operator, here = Operator(somewhere, "save1,save2"), sites(practice, "save1", "save2")
-    before = {site.name: site.look() for site in here}
+@pytest.mark.parametrize("site", [GIT], indirect=True)
+def test_a_backup_is_verified_listed_fetched_restored_and_pruned(site: Site, operator: Operator) -> None:
+    before = site.look()
 
     assert operator.ends("backup", "--verify", "full") == {"saved"}
 
-    for site in here:
-        assert differences(before[site.name], site.look()) == []
-        assert [path.name for path in (practice.root(site.name) / "run/postgresql").glob("*.db")] == ["netpoint.db"]
+    assert differences(before, site.look()) == []
+    assert [path.name for path in (site.practice.root("np1") / "run/postgresql").glob("*.db")] == ["netpoint.db"]
     (saved,) = listed(operator)
     assert (saved["purpose"], saved["version"], saved["verified"], saved["changes"]) == ("backup", "3.4.9", "full", 0)
 
     assert operator.ends("fetch-backup", "--dir", "fetched") == {"done"}
-    for site in here:
-        folder = somewhere.home / "fetched" / site.name / saved["id"]
-        assert sorted(path.name for path in folder.iterdir()) == ["database.dump", "files.tar", "manifest"]
-        assert {path.stat().st_mode & 0o777 for path in (*folder.iterdir(), folder)} == {0o600, 0o700}
-        told = dict(line.split("=", 1) for line in (folder / "manifest").read_text().splitlines())
-        assert told["sha256.files.tar"] == hashlib.sha256((folder / "files.tar").read_bytes()).hexdigest()
+    folder = operator.place.home / "fetched/np1" / saved["id"]
+    assert sorted(path.name for path in folder.iterdir()) == ["database.dump", "files.tar", "manifest"]
+    assert {path.stat().st_mode & 0o777 for path in (*folder.iterdir(), folder)} == {0o600, 0o700}
+    manifest = dict(line.split("=", 1) for line in (folder / "manifest").read_text().splitlines())
+    assert manifest["sha256.files.tar"] == hashlib.sha256((folder / "files.tar").read_bytes()).hexdigest()
 
-    for site in here:
-        site.add("a mistake")
-        shutil.rmtree(site.media / "image-attachments")
-        (site.media / "of-users.png").write_bytes(b"PNG")
+    site.add("a mistake")
+    shutil.rmtree(site.media / "image-attachments")
+    (site.media / "of-users.png").write_bytes(b"PNG")
     assert listed(operator)[0]["changes"] == 1
     assert operator.ends("rollback", "--to", saved["id"], "--yes", code=3) == {"refused"}
     assert operator.ends("rollback", "--to", saved["id"], "--accept-loss", "--yes") == {"restored"}
 
-    for site in here:
-        added = [name for name in differences(before[site.name], site.look()) if not name.endswith("of-users.png")]
-        assert (added, site.serves("3.4.9"), site.sites()) == ([], True, 40)
+    added = [name for name in differences(before, site.look()) if not name.endswith("of-users.png")]
+    assert (added, site.serves("3.4.9"), site.sites()) == ([], True, 40)
+    checkout = f"git -C {site.practice.root('np1')}/opt/netpoint"
+    assert site.practice.run("np1", f"{checkout} status --porcelain --branch").startswith("## master")
 
-    looked = operator.report("prune", "--keep", "1", "--dry-run")
-    assert all(f"backup {saved['id']} of 3.4.9" in host["reason"] for host in looked.values())
-    assert all(saved["id"] in site.backups for site in here)
+    assert f"backup {saved['id']} of 3.4.9" in operator.report("prune", "--keep", "1", "--dry-run")["np1"]["reason"]
+    assert saved["id"] in site.backups
     assert operator.ends("prune", "--keep", "1", "--yes") == {"done"}
-    assert [len(site.backups) for site in here] == [1, 1]
-    assert all(saved["id"] not in site.backups for site in here)
+    assert (len(site.backups), saved["id"] in site.backups) == (1, False)
     assert operator.ends("prune", "--keep", "1", "--yes") == {"unchanged"}
 
 
-def test_a_migration_that_fails_half_way_is_put_back(practice: Practice, somewhere: Workstation) -> None:
+@pytest.mark.parametrize("site", [GIT], indirect=True)
+def test_a_migration_that_fails_half_way_is_put_back(site: Site, operator: Operator) -> None:
     """One of its migrations was applied by then; what keeps the next from it is a table of the admin's own."""
-    operator, here = Operator(somewhere, "fail1,fail2"), sites(practice, "fail1", "fail2")
-    for site in here:
-        practice.run(site.name, reach(practice, site.name) + "psql -c 'CREATE TABLE dcim_devicerole (mine text)'")
-    before = {site.name: site.look() for site in here}
+    practice = site.practice
+    practice.run("np1", reach(practice, "np1") + "psql -c 'CREATE TABLE dcim_devicerole (mine text)'")
+    before = site.look()
 
-    failed = operator.report("upgrade", "--version", "3.5.0", "--yes", code=2)
+    failed = operator.report("upgrade", "--version", "3.5.0", "--yes", code=2)["np1"]
 
-    for site in here:
-        told = failed[site.name]
-        assert told["status"] == "rolled-back"
-        assert told["reason"].startswith("run_upgrade: upgrade.sh ended with status 1 at: Applying database migrations")
-        assert "dcim_devicerole already exists" in told["reason"]
-        assert differences(before[site.name], site.look()) == []
-        assert eventually(lambda site=site: site.serves("3.4.9"))
-        assert site.sites() == 40
+    assert failed["status"] == "rolled-back"
+    assert failed["reason"].startswith("run_upgrade: upgrade.sh ended with status 1 at: Applying database migrations")
+    assert "dcim_devicerole already exists" in failed["reason"]
+    assert differences(before, site.look()) == []
+    assert eventually(lambda: site.serves("3.4.9"))
+    assert site.sites() == 40
 
 
 @pytest.mark.parametrize(
