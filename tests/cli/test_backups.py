@@ -144,9 +144,8 @@ def test_an_upgrade_is_rolled_back(site: Site, operator: Operator) -> None:
     nothing = operator.report("rollback", "--yes", code=3)["np1"]
     assert nothing["reason"] == "no upgrade to 3.4.9 has left a backup here"
 
-    # What the rollback left behind can be restored as well: its row is what was written since.
     (left,) = (backup for backup in listed(operator) if backup["purpose"] == "rollback")
-    assert left["changes"] == 0
+    assert (left["version"], left["changes"]) == ("3.5.0", 0)
 
 
 def listed(operator: Operator) -> list[dict[str, Any]]:
@@ -213,8 +212,6 @@ def test_a_migration_that_fails_half_way_is_put_back(site: Site, operator: Opera
 @pytest.mark.parametrize(
     ("typed", "reason"),
     [
-        (["rollback", "--yes"], "no upgrade to 2.10.10 has left a backup here"),
-        (["rollback", "--to", "2.10.10", "--yes"], "2.10.10 is installed already"),
         (["rollback", "--to", "2.9.1", "--yes"], "there is no backup 2.9.1 here"),
         (["fetch-backup"], "there is no backup"),
     ],
