@@ -9,7 +9,7 @@ from tests.accounts import Account
 from tests.again import Again
 from tests.outcomes import NoteTaker
 from tests.progress import Progress
-from tests.rings import ring_of
+from tests.rings import RINGS, ring_of
 
 # A busy machine is no failure; `--hypothesis-profile` wins over the variable.
 # A continuous integration tries the same examples each time: it judges the change, and others look for new ones.
@@ -17,9 +17,6 @@ settings.register_profile("fast", max_examples=25, deadline=None, suppress_healt
                           derandomize=bool(os.environ.get("CI")))  # fmt: skip
 settings.register_profile("ci", max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
-
-# fixtures of the lab that one process should have alone, for several tests share their servers
-SHARED = frozenset({"upgraded", "results", "guarded", "pair"})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,10 +34,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what takes longest begin first, and what shares servers stay in one process (pytest-xdist)."""
-    items.sort(key=lambda item: ring_of(mark.name for mark in item.iter_markers()) != "lab")
+    """Run the slow rings first, and tests that share a module's servers in one process (pytest-xdist).
+
+    All other tests are free to run anywhere, so that no process is left with a whole file at the end.
+    """
+    slowest_first = [*reversed(RINGS)]
+    items.sort(key=lambda item: slowest_first.index(ring_of(mark.name for mark in item.iter_markers())))
     for item in items:
-        if ring_of(mark.name for mark in item.iter_markers()) != "lab":
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
-        elif shared := SHARED & {*getattr(item, "fixturenames", ())}:
-            item.add_marker(pytest.mark.xdist_group(f"{item.path}:{min(shared)}"))
+        if shared := _shared_fixtures(item):
+            item.add_marker(pytest.mark.xdist_group(f"{item.location[0]}:{min(shared)}"))
+
+
+def _shared_fixtures(item: pytest.Item) -> set[str]:
+    """Return the fixtures of a module that a test needs and that need no other fixture of the module."""
+    known = item._fixtureinfo.name2fixturedefs  # there is no public way to ask for scopes
+    shared = {name: found[-1] for name, found in known.items() if any(each.scope == "module" for each in found)}
+    return {name for name, found in shared.items() if not shared.keys() & {*found.argnames}}
