@@ -19,6 +19,7 @@ import yaml
 
 from tests.running.test_practice import Practice, eventually, serve
 from tests.support.flaky import STALL, Flaky
+from tests.support.processes import DIES_WITH_US
 
 pytest.importorskip("asyncssh")
 
@@ -87,7 +88,7 @@ class Workstation:
         environment = {**os.environ, "HOME": str(self.home), "XDG_CACHE_HOME": str(self.home / "cache"),
                        "PYTHONPATH": str(PROJECT), "COLUMNS": "200"}  # fmt: skip
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
-        command = [sys.executable, *program, task, "--hosts-file", str(self.hosts_file), *options]
+        command = [*DIES_WITH_US, sys.executable, *program, task, "--hosts-file", str(self.hosts_file), *options]
         return subprocess.Popen(command, cwd=self.home, env=environment, text=True, start_new_session=True, **pipes)
 
     def run(self, *words: str, **how: Any) -> "subprocess.CompletedProcess[str]":  # noqa: ANN401  whatever Popen takes

@@ -23,7 +23,7 @@ from netpoint_remote.errors import UsageError
 from netpoint_remote.planning.hosts_file import parse_hosts_file
 from netpoint_remote.practice import ServerSpec, parse_servers
 from netpoint_remote.running.ssh import open_session
-from tests.support.processes import of_folder
+from tests.support.processes import STOPS_WITH_US, of_folder
 
 pytest.importorskip("asyncssh")
 
@@ -79,7 +79,8 @@ class Practice:
 
 @contextmanager
 def serve(folder: Path, servers: str) -> Iterator[Practice]:
-    command = [sys.executable, "-m", "netpoint_remote.practice", "--dir", str(folder), "--servers", servers]
+    program = [sys.executable, "-m", "netpoint_remote.practice"]
+    command = [*STOPS_WITH_US, *program, "--dir", str(folder), "--servers", servers]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout
         try:

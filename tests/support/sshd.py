@@ -2,16 +2,20 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.support.processes import DIES_WITH_US, of_environment
+
 PROGRAM = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-DEADLINE = 10.0  # seconds
+DEADLINE = 120.0  # seconds; a quiet machine needs less than one
 
 
 def require_sshd() -> str:
@@ -66,8 +70,12 @@ class Sshd:
         return path
 
     def stop(self) -> None:
+        """End the server, and whatever commands it has started and clients have left."""
         self.process.kill()
         self.process.wait()
+        for pid in of_environment(f"PATH={self.bin}:"):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def start_sshd(
@@ -84,7 +92,9 @@ def start_sshd(
     for _ in range(5):  # another process may take the free port before sshd does
         port = _free_port(address)
         config = _write_config(folder, kinds, address, port, options)
-        process = subprocess.Popen([program, "-D", "-e", "-f", config], stderr=(folder / "sshd.log").open("ab"))
+        command = [*DIES_WITH_US, program, "-D", "-e", "-f", config]
+        with (folder / "sshd.log").open("ab") as log:
+            process = subprocess.Popen(command, stderr=log)
         server = Sshd(folder=folder, address=address, port=port, process=process)
         if _listens(server):
             return server
@@ -133,12 +143,10 @@ def _free_port(address: str) -> int:
 
 
 def _listens(server: Sshd) -> bool:
+    """Wait for the server's own word: on a port that was taken meanwhile somebody else would answer."""
     deadline = time.monotonic() + DEADLINE
     while server.process.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection((server.address, server.port), timeout=1).close()
-        except OSError:  # noqa: PERF203  it waits between two tries anyway
-            time.sleep(0.01)
-        else:
+        if f"listening on {server.address} port {server.port}." in server.log:
             return True
+        time.sleep(0.01)
     return False
