@@ -22,7 +22,7 @@ from tests.running.test_practice import Practice, asked, eventually, reach, serv
 pytest.importorskip("asyncssh")
 pytestmark = pytest.mark.ssh
 
-PATIENCE = 300  # seconds for one command; on a quiet machine none takes more than 30
+PATIENCE = 600  # seconds for one command; on a quiet machine none takes more than 20
 ARCHIVE, GIT = "3.4.9", "3.4.9:git"
 
 
@@ -91,7 +91,7 @@ class Site:
         """Write a row as users do, by the API."""
         address = self.practice.address(self.name) + "/api/dcim/sites/"
         request = urllib.request.Request(address, json.dumps({"name": name}).encode(), method="POST")
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             assert answer.status == 201
 
     def look(self) -> dict[str, str]:

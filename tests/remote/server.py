@@ -174,7 +174,10 @@ def make_checkout(folder: Path) -> Path:
     return checkout
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+PATIENCE = 300.0  # seconds; on a quiet machine nothing takes more than five
+
+
+def eventually(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     """Wait for something, and tell whether it came."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
@@ -452,7 +455,7 @@ class Server:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         ) as process:  # fmt: skip
             try:
-                output, _ = process.communicate(text.encode() if isinstance(text, str) else text, timeout=60)
+                output, _ = process.communicate(text.encode() if isinstance(text, str) else text, timeout=PATIENCE)
             finally:
                 if not detaches:
                     with suppress(ProcessLookupError):

@@ -58,7 +58,7 @@ def ask(
     *words: str, python: str = sys.executable, text: str = "", **environment: str
 ) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
-        [python, str(ASK), *words], input=text.encode("utf-8", "surrogateescape"), capture_output=True, timeout=30,
+        [python, str(ASK), *words], input=text.encode("utf-8", "surrogateescape"), capture_output=True, timeout=300,
         env={"PATH": REAL_PATH, "LC_ALL": "C", **environment}, check=False,
     )  # fmt: skip
     return subprocess.CompletedProcess(

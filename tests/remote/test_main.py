@@ -14,7 +14,7 @@ import pytest
 from netpoint_remote.reporting.event import Kind
 from netpoint_remote.running.journal import parse_entry
 from tests.remote.conftest import Make
-from tests.remote.server import PASSWORD, Server, eventually, write_files
+from tests.remote.server import PASSWORD, PATIENCE, Server, eventually, write_files
 
 STEP = """
 # A step of no meaning: it makes a file, and does before that what the test says.
@@ -30,7 +30,6 @@ printf 'export PGDATABASE=netpoint\\n' >"$RUN/database.env"
 """
 PLAN = (("one", "stage"), ("two", "window"), ("three", "window"), ("four", "after"))
 NAMES = [name for name, _ in PLAN]
-DEADLINE = 20.0
 
 
 def give_plan(server: Server, *plan: tuple[str, str], limit: int = 30, tries: int = 1) -> Server:
@@ -94,7 +93,7 @@ def leave_half_way(server: Server, where: str = "two_apply", first: str = ":") -
 def kill(process: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait(DEADLINE)
+    process.wait(PATIENCE)
 
 
 def processes_of(server: Server) -> list[int]:
@@ -443,6 +442,7 @@ def test_a_second_run_is_refused_while_the_first_one_goes_on(planned: Server) ->
     with running(planned):
         wait_for((planned.world / "reached").exists)
         second = next_run(planned)
+        planned.tell(impatient="")
 
         result = run(second)
 
@@ -468,7 +468,7 @@ def test_a_lock_whose_file_was_removed_is_still_one(planned: Server) -> None:
         (planned.state / "lock").unlink()
         result = run(next_run(planned))
         (planned.world / "go").touch()
-        first.wait(DEADLINE)
+        first.wait(PATIENCE)
 
     assert result == "refused another run works on this host: r1, whose lock was removed"
     assert (planned.state / "runs/r1/result").read_text() == "upgraded \n"
@@ -562,9 +562,11 @@ def test_a_run_is_recovered_once_however_often_it_is_asked(planned: Server) -> N
         kill(process)
         with running(planned, "recover") as first:
             wait_for((planned.world / "undoing").exists)
+            planned.tell(impatient="")
             meanwhile = run(planned, "recover")
+            (planned.world / "impatient").unlink()
             (planned.world / "go").touch()
-            first.wait(DEADLINE)
+            first.wait(PATIENCE)
         afterwards = run(planned, "recover")
 
     assert (meanwhile.partition(":")[0], afterwards) == ("none", "rolled-back it was interrupted")

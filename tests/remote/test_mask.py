@@ -62,7 +62,7 @@ class Run:
         }  # fmt: skip
         script = f'. "$BUNDLE/lib.sh"; {script}'
         done = subprocess.run(
-            ["sh", "-c", script], env=environment, input=text.encode(), capture_output=True, timeout=30, check=False
+            ["sh", "-c", script], env=environment, input=text.encode(), capture_output=True, timeout=300, check=False
         )
         assert (done.returncode, done.stderr) == (0, b"")
         return done.stdout.decode()

@@ -54,7 +54,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[io.TextIOWrapper
             os.close(master)
 
 
-def read_until(master: int, wanted: bytes, limit: float = 10.0) -> bytes:
+def read_until(master: int, wanted: bytes, limit: float = 120.0) -> bytes:
     """Return what the terminal got, as soon as `wanted` is in it or `limit` seconds have passed."""
     seen, end = b"", time.monotonic() + limit
     while wanted not in seen and time.monotonic() < end:

@@ -92,7 +92,7 @@ def connector(config: str = "none", credentials: Credentials | None = None) -> C
         config=SshConfig(config),
         credentials=credentials or Credentials(),
         patience=Patience(attempts=1),
-        deadlines=Deadlines(authenticate=5),
+        deadlines=Deadlines(reach=60, greet=60, authenticate=60),
     )
 
 

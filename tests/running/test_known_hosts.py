@@ -91,7 +91,7 @@ def openssh_accepts(server: Sshd, config: Path) -> bool:
     done = subprocess.run(
         ["ssh", "-F", config, "-p", str(server.port), "-o", "BatchMode=yes", "-o", "PubkeyAuthentication=no",
          "-o", "KexAlgorithms=curve25519-sha256", "127.0.0.1", "true"],
-        capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, check=False,
+        capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     if "Permission denied" in done.stderr:
         return True
@@ -323,7 +323,7 @@ def test_eight_thousand_lines_are_read_in_a_moment(tmp_path: Path) -> None:
     spent = time.process_time() - started
 
     assert known.judge(HostName(host="np7999"), ED25519 + bytes(32), now=0).standing is Standing.KNOWN
-    assert spent < 0.3  # measured: 0.02
+    assert spent < 2  # measured: 0.02; where each line costs a look at all others, it is minutes
 
 
 @pytest.mark.parametrize(

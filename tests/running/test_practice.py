@@ -22,10 +22,13 @@ import netpoint_remote
 from netpoint_remote.errors import UsageError
 from netpoint_remote.planning.hosts_file import parse_hosts_file
 from netpoint_remote.practice import ServerSpec, parse_servers
+from netpoint_remote.practice.install import RESTART_SECONDS
 from netpoint_remote.running.ssh import open_session
 from tests.support.processes import STOPS_WITH_US, of_folder
 
 pytest.importorskip("asyncssh")
+
+PATIENCE = 120  # seconds for what takes less than one on a quiet machine
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Practice:
 
     def ssh(self, host: str, command: str, *, text: str = "", user: str = "admin") -> subprocess.CompletedProcess[str]:
         line = self.command_line(host, command, user=user)
-        return subprocess.run(line, input=text, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(line, input=text, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     def start(self, host: str, command: str) -> "subprocess.Popen[str]":
         pipe = subprocess.PIPE
@@ -71,7 +74,7 @@ class Practice:
     def get(self, host: str, path: str = "/login/", **headers: str) -> tuple[int, str]:
         request = urllib.request.Request(self.address(host) + path, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return answer.status, answer.read().decode() + str(answer.headers)
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode() + str(error.headers)
@@ -90,7 +93,7 @@ def serve(folder: Path, servers: str) -> Iterator[Practice]:
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.stdout.read() == ""
-            assert process.wait(10) == 0
+            assert process.wait(PATIENCE) == 0
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +103,8 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practice]:
         yield served
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
+def eventually(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
             return False
@@ -172,7 +175,7 @@ def test_one_looks_around_on_a_terminal(practice: Practice) -> None:
     line = practice.command_line("np1", "")
     typed = "stty rows 33 cols 99; tty; hostname; stty size; exit 3\n"
     done = subprocess.run(
-        ["ssh", "-tt", *line[1:-1]], input=typed, capture_output=True, text=True, timeout=60, check=False
+        ["ssh", "-tt", *line[1:-1]], input=typed, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 3, done.stderr
     assert "/dev/pts/" in done.stdout
@@ -224,8 +227,9 @@ def test_a_service_that_dies_is_started_again_after_its_pause(practice: Practice
 
     old = shown("MainPID")
     practice.run("np3", f"kill -9 {old}")
-    assert eventually(lambda: shown("SubState") == "auto-restart", 5)
     assert eventually(lambda: shown("NRestarts") == "1")
+    pause = int(shown("ExecMainStartTimestampMonotonic")) - int(shown("ExecMainExitTimestampMonotonic"))
+    assert pause >= RESTART_SECONDS * 1_000_000
     assert eventually(lambda: answers(practice, "np3"))
     assert shown("MainPID") not in {old, "0"}
 
@@ -410,7 +414,7 @@ def test_the_end_leaves_nothing_running(tmp_path: Path) -> None:
         served.run("np1", f"sudo systemd-run --unit=away --collect -p Type=exec sh -c 'sleep 4321; : {tmp_path}'")
         served.run("np1", f"setsid sh -c 'sleep 4321; : {tmp_path}' </dev/null >/dev/null 2>&1 &")
         assert len(of_folder(tmp_path)) >= 5
-    assert eventually(lambda: of_folder(tmp_path) == [], 5)
+    assert eventually(lambda: of_folder(tmp_path) == [])
 
 
 @pytest.mark.ssh
@@ -419,7 +423,7 @@ def test_a_client_that_stays_does_not_hold_up_the_end(tmp_path: Path) -> None:
         assert client.stdout
         assert client.stdout.readline() == "there\n"
         os.kill(served.pid, signal.SIGTERM)
-        assert client.wait(10) == 255
+        assert client.wait(PATIENCE) == 255
 
 
 @pytest.mark.ssh
@@ -433,7 +437,7 @@ def test_the_demo_keeps_its_word_and_only_its_report(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     command = [sys.executable, "-m", "netpoint_remote.practice.demo"]
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180, check=False
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=10 * PATIENCE, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     report = tmp_path / done.stdout.splitlines()[-1]
@@ -448,7 +452,7 @@ def test_the_demo_keeps_its_word_and_only_its_report(tmp_path: Path) -> None:
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
     command = [sys.executable, "-m", "netpoint_remote.practice", "--dir", str(tmp_path), "--servers", "np1=3.5.0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, "is not empty" in done.stderr) == (1, True)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
@@ -459,7 +463,7 @@ def test_redis_wants_its_password(practice: Practice) -> None:
     names: dict[str, Any] = {}
     exec(text, names)
     redis = names["REDIS"]["tasks"]
-    with socket.create_connection((redis["HOST"], redis["PORT"]), timeout=10) as connection:
+    with socket.create_connection((redis["HOST"], redis["PORT"]), timeout=PATIENCE) as connection:
         for sent, expected in (
             ("PING", b"-NOAUTH"), ("AUTH wrong", b"-WRONGPASS"), (f"AUTH {redis['PASSWORD']}", b"+OK"),
             ("PING", b"+PONG"), ("INFO server", b"redis_version:7"),

@@ -31,7 +31,7 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def found(remote: Path, cache: Path, version: str = "3.5.0") -> GitRelease:
-    return obtain_git(version, f"file://{remote}", NETPOINT, cache, timeout=20)
+    return obtain_git(version, f"file://{remote}", NETPOINT, cache, timeout=120)
 
 
 def test_a_tag_is_found_and_its_tree_is_read(remote: Path, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_remotes_that_could_run_something_are_refused(tmp_path: Path, remote: st
 
 def test_a_missing_remote_is_a_clear_error_without_its_password(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError) as caught:
-        obtain_git("3.5.0", "http://me:secret@127.0.0.1:1/x.git", NETPOINT, tmp_path, timeout=20)
+        obtain_git("3.5.0", "http://me:secret@127.0.0.1:1/x.git", NETPOINT, tmp_path, timeout=120)
 
     assert "http://127.0.0.1:1/x.git" in str(caught.value)
     assert "secret" not in str(caught.value)
