@@ -1,4 +1,7 @@
-"""`python -m tests.lab up --servers 3`: lab servers with NetPoint 3.4.9 to play with, until Ctrl-C."""
+"""`python -m tests.lab up --servers 3`: lab servers with NetPoint 3.4.9 to play with, until Ctrl-C.
+
+`clean` empties the lab's cache, `cpu` shows where the CPU of an upgrade goes.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
+from tests.lab.cpu import show
 from tests.lab.lab import Lab
 from tests.lab.netpoint.install import PASSWORD, USER, Installation
 from tests.lab.rootfs import cache_folder, why_not
@@ -40,7 +44,12 @@ def main() -> int:
         return 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
-        _up(arguments.servers) if arguments.what == "up" else shutil.rmtree(cache_folder())
+        if arguments.what == "up":
+            _up(arguments.servers)
+        elif arguments.what == "cpu":
+            show(arguments.method)
+        else:
+            shutil.rmtree(cache_folder())
     return 0
 
 
@@ -60,8 +69,9 @@ def _up(servers: int) -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
-    parser.add_argument("what", choices=["up", "clean"], help="boot servers and leave them up; empty the lab's cache")
-    parser.add_argument("--servers", type=int, default=3, help="how many (default: 3)")
+    parser.add_argument("what", choices=["up", "clean", "cpu"], help="boot servers; empty the lab's cache; measure")
+    parser.add_argument("--servers", type=int, default=3, help="up: how many [default: 3]")
+    parser.add_argument("--method", choices=["archive", "git"], default="archive", help="cpu: [default: archive]")
     return parser.parse_args()
 
 

@@ -333,7 +333,7 @@ def _started(process: int) -> str | None:
         return None
 
 
-def _cgroups(name: str) -> list[Path]:
+def cgroups(name: str) -> list[Path]:
     """Return the control groups of a server, one in each hierarchy that systemd uses."""
     top = Path("/sys/fs/cgroup")
     hierarchies = [top / part for part in ("systemd", "unified") if (top / part / "cgroup.procs").exists()]
@@ -346,11 +346,11 @@ def _in_own_cgroup(name: str) -> list[str]:
     Without one all servers boot in the same group, and a systemd that ends one of its units ends what another's runs.
     """
     script = 'for group in $1; do mkdir -p "$group" && echo $$ >"$group/cgroup.procs"; done; shift; exec "$@"'
-    return ["sh", "-c", script, "sh", " ".join(map(str, _cgroups(name)))]
+    return ["sh", "-c", script, "sh", " ".join(map(str, cgroups(name)))]
 
 
 def _remove_cgroups(name: str) -> None:
-    for group in _cgroups(name):
+    for group in cgroups(name):
         for folder, _, _ in os.walk(group, topdown=False):
             with suppress(OSError):
                 Path(folder).rmdir()
