@@ -1,23 +1,26 @@
 """The package index of the lab servers: one folder of wheels, fetched once from this machine's ordinary index.
 
+They are repacked (`repacking.py`), and pip is the one that `venv` brings, so that upgrade.sh finds it up to date.
 `mkdocs` is a stand-in of ours: the real one brings thirty packages, and no test looks at what it builds.
 """
 
 from __future__ import annotations
 
 import platform
+import shutil
 import subprocess
 import sys
 import zipfile
 from typing import TYPE_CHECKING
 
-from tests.lab.rootfs import built_once, digest, python_version, rootfs
+from tests.lab.repacking import repack
+from tests.lab.rootfs import ENSURED_WHEELS, built_once, digest, key, python_version, rootfs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 REQUIREMENTS = (
-    ("Django==4.2.16", "gunicorn==22.0.0", "psycopg2-binary==2.9.10", "redis==5.0.8", "rq==1.13.0", "wheel", "pip"),
+    ("Django==4.2.16", "gunicorn==22.0.0", "psycopg2-binary==2.9.10", "redis==5.0.8", "rq==1.13.0", "wheel"),
     ("async-timeout", "setuptools<81", "typing-extensions"),  # asked for on some Pythons, or by who builds packages
     ("redis==5.0.8", "rq==1.16.2"),
     ("redis==5.0.8", "rq==2.0.0"),
@@ -47,13 +50,18 @@ def main():
 
 def wheels() -> Path:
     """Return the folder of wheels for the lab's Python, fetching it when it is not in the cache."""
-    python = python_version(rootfs())
-    recipe = digest(python, platform.machine(), DOCS_BUILDER, repr(REQUIREMENTS))
-    return built_once(f"wheels-{recipe}", lambda folder: _fetch(folder, python))
+    return built_once(f"wheels-{recipe()}", lambda folder: _fetch(folder, rootfs()))
 
 
-def _fetch(folder: Path, python: str) -> None:
-    for requirements in REQUIREMENTS:
+def recipe() -> str:
+    """Return the name of how the wheels are made at present, and the root filesystem that they are made for."""
+    return digest(key(), platform.machine(), DOCS_BUILDER, repr(REQUIREMENTS))
+
+
+def _fetch(folder: Path, root: Path) -> None:
+    pip = _whole_pip(root)
+    python = python_version(root)
+    for requirements in (*REQUIREMENTS, *(() if pip else (("pip",),))):
         subprocess.run(
             [
                 *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
@@ -64,6 +72,18 @@ def _fetch(folder: Path, python: str) -> None:
             check=True,
         )
     _write_docs_wheel(folder)
+    for wheel in folder.glob("*.whl"):
+        repack(wheel, root)
+    if pip:
+        shutil.copy(pip, folder)
+
+
+def _whole_pip(root: Path) -> Path | None:
+    """Return the wheel of pip that `venv` installs, unless its libraries are in wheels of their own (Debian 11)."""
+    for wheel in (root / ENSURED_WHEELS).glob("pip-*.whl"):
+        if "pip/_vendor/requests/__init__.py" in zipfile.ZipFile(wheel).namelist():
+            return wheel
+    return None
 
 
 def _write_docs_wheel(folder: Path) -> None:

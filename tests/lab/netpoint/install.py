@@ -19,21 +19,23 @@ from typing import TYPE_CHECKING, Literal
 
 from packaging.version import Version
 from tests.lab.netpoint.releases import VERSIONS, generator, make_git, make_release, top_folder
-from tests.lab.rootfs import built_once, digest, key
+from tests.lab.rootfs import built_once, digest
 from tests.lab.servers import Keys, LabError, Server
-from tests.lab.wheels import wheels
+from tests.lab.wheels import recipe, wheels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT = "5"
+FORMAT = "6"
 """Raise it when installations are made in another way."""
 
-ENGLISH_ALONE = "find {folder}/venv -regex '.*/locale/[^/]*' -type d ! -name en -prune -exec rm -rf {{}} +"
-"""Translations are half of the files of an environment, and servers of tests copy environments all day."""
-
 ROOT = "/opt/netpoint"
-PIP = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/srv/wheels", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+PIP = {
+    "PIP_NO_INDEX": "1",
+    "PIP_FIND_LINKS": "/srv/wheels",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_COMPILE": "0",  # pip takes that for yes; the wheels have their bytecode
+}
 """What upgrade.sh needs in its environment on a lab server, where no package index can be reached."""
 
 USER = "operator"
@@ -108,7 +110,7 @@ def netpoint_server(
 
 def image(installation: Installation) -> Path:
     """Return the filesystem layer of an installation, making it when it is not in the cache."""
-    name = f"image-{digest(FORMAT, key(), generator(), repr(installation))}"
+    name = f"image-{digest(FORMAT, recipe(), generator(), repr(installation))}"
     return built_once(name, lambda folder: _make_image(installation, folder))
 
 
@@ -153,7 +155,6 @@ def _make_image(installation: Installation, folder: Path) -> None:
         try:
             server.boot()
             install(server, installation)
-            server.run(ENGLISH_ALONE.format(folder=installation.folder))
             server.power_off()
             server.keep_disk(folder)
         finally:
