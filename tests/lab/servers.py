@@ -229,6 +229,7 @@ class Server:
             f"lowerdir={':'.join(map(str, layers))}",
             f"upperdir={self.folder / 'upper'}",
             f"workdir={self.folder / 'work'}",
+            "redirect_dir=on",  # else moving a folder of an installation copies all of it
             "volatile",  # the lab never crashes this machine's own kernel: no need to wait for its disk
         )
         subprocess.run(["mount", "-t", "overlay", "-o", ",".join(options), "lab", self.root], check=True)
