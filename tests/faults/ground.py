@@ -145,12 +145,16 @@ def make_ground(folder: Path, journey: Journey, setting: Setting) -> Ground:
 def _booted(lab: Lab, journey: Journey, setting: Setting) -> Ground:
     environment = image(journey.installation) / journey.installation.folder.lstrip("/") / "venv"
     server = lab.server(
-        NAME, journey.installation, sudo_asks=setting.sudo_asks, shares={"/srv/environment": environment}
+        NAME,
+        journey.installation,
+        sudo_asks=setting.sudo_asks,
+        restart_pause=setting.restart_pause,
+        shares={"/srv/environment": environment},
     )
     ground = Ground(lab, server, journey, Orders(server.root), Disks(server.root), Mirror(server))
     if setting.sudo_asks:
         ground.environment["NETPOINT_REMOTE_SUDO_PASSWORD"] = SUDO_PASSWORD
-    _settle_files(server.root, journey, setting.restart_pause)
+    _settle_files(server.root, journey)
     if setting.clock_turns:
         install_clock(server.root)
     ground.disks.mount()
@@ -170,7 +174,7 @@ def _booted(lab: Lab, journey: Journey, setting: Setting) -> Ground:
     return ground
 
 
-def _settle_files(root: Path, journey: Journey, restart_pause: int) -> None:
+def _settle_files(root: Path, journey: Journey) -> None:
     """Give a switched-off server work for the steps that seldom have any, and the same files as each other one."""
     folder = root / journey.installation.folder.lstrip("/")
     configuration = folder / "netpoint/netpoint/configuration.py"
@@ -184,8 +188,3 @@ def _settle_files(root: Path, journey: Journey, restart_pause: int) -> None:
     unit = root / "etc/systemd/system/netpoint.service"
     unit.write_text(unit.read_text().replace("=/opt/netpoint/venv/bin/gunicorn", "=/usr/local/bin/gunicorn"))
     (root / "usr/local/bin/gunicorn").symlink_to("/opt/netpoint/venv/bin/gunicorn")
-    for service in ("netpoint", "netpoint-rq"):
-        drop_in = root / f"usr/local/lib/systemd/system/{service}.service.d/lab.conf"
-        drop_in.parent.mkdir(parents=True)
-        # With the pause that NetPoint's units really make, systemd never gives one up.
-        drop_in.write_text(f"[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestartSec={restart_pause}\n")

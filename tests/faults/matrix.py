@@ -11,6 +11,7 @@ from tests.faults.judging import Result, judge
 from tests.faults.lanes import Job, Work
 from tests.faults.singles import release_faults, single_faults
 from tests.faults.walks import WALKS, Asked, Clocks, walk
+from tests.lab.netpoint.install import USUAL_PAUSE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from tests.faults.ground import Ground
     from tests.faults.journeys import Journey
     from tests.faults.states import State
-
-
-USUAL_PAUSE = 30
-"""Seconds that NetPoint's units wait before they start again, as its documentation has them."""
 
 
 def all_jobs(*, everything: bool = True) -> list[Job]:

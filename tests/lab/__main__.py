@@ -16,7 +16,7 @@ from typing import Literal
 
 from tests.lab.cpu import show
 from tests.lab.lab import Lab
-from tests.lab.netpoint.install import PASSWORD, USER, Installation
+from tests.lab.netpoint.install import PASSWORD, USER, USUAL_PAUSE, Installation
 from tests.lab.rootfs import cache_folder, why_not
 
 METHODS: tuple[Literal["archive", "git"], ...] = ("archive", "archive", "git")
@@ -57,7 +57,8 @@ def _up(servers: int) -> None:
     with tempfile.TemporaryDirectory(prefix="netpoint-remote-lab-") as folder, Lab(Path(folder)) as lab:
         print("Booting; the first time this takes some minutes.", flush=True)
         for number in range(servers):
-            lab.server(f"np{number + 1}", Installation("3.4.9", method=METHODS[number % len(METHODS)]))
+            method = METHODS[number % len(METHODS)]
+            lab.server(f"np{number + 1}", Installation("3.4.9", method=method), restart_pause=USUAL_PAUSE)
         lab.boot()
         print(_help(lab), flush=True)
         with contextlib.suppress(KeyboardInterrupt):

@@ -55,15 +55,17 @@ class Lab:
         *,
         sudo_asks: bool = False,
         cloned: bool = False,
+        restart_pause: int = 1,
         shares: dict[str, Path] | None = None,
     ) -> Server:
-        """Add a switched-off server with NetPoint on it."""
+        """Add a switched-off server with NetPoint on it; see `netpoint_server`."""
         server = netpoint_server(
             name,
             keys=self.keys,
             installation=installation,
             sudo_asks=sudo_asks,
             cloned=cloned,
+            restart_pause=restart_pause,
             shares={str(self.sources): self.sources, **(shares or {})},
         )
         self.servers.append(server)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab.asking import active, current, is_logged_in, log_in, migrations, page, rows, served_version, tree
 from tests.lab.lab import Lab
-from tests.lab.netpoint.install import Installation, upgrade_sh
+from tests.lab.netpoint.install import USUAL_PAUSE, Installation, upgrade_sh
 from tests.lab.netpoint.releases import Fault, make_release
 from tests.lab.operator import wait_until
 from tests.lab.servers import LabError
@@ -168,7 +168,7 @@ def test_a_failing_migration_leaves_half_of_its_work(lab: Lab, tmp_path: Path) -
 
 def test_a_dying_service_is_up_at_first(lab: Lab, tmp_path: Path) -> None:
     make_release("3.5.0", tmp_path, faults=[Fault.SERVICE_DIES])
-    server = lab.server("np1", Installation("3.4.9"), shares={"/srv/releases": tmp_path})
+    server = lab.server("np1", Installation("3.4.9"), restart_pause=USUAL_PAUSE, shares={"/srv/releases": tmp_path})
     lab.boot()
     _put_in_place(server, "3.5.0", "archive")
     upgrade_sh(server, "/opt/netpoint")

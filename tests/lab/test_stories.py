@@ -23,7 +23,7 @@ from tests.lab.asking import (
     wait_until_serving,
 )
 from tests.lab.lab import Lab
-from tests.lab.netpoint.install import OWN_FILES, ROOT, Installation
+from tests.lab.netpoint.install import OWN_FILES, ROOT, USUAL_PAUSE, Installation
 from tests.lab.netpoint.releases import Fault
 from tests.lab.operator import Fab, Run, fab, start_upgrade, upgrade, wait_until
 from tests.lab.rootfs import SUDO_PASSWORD
@@ -87,9 +87,9 @@ def _without_bytecode(files: dict[str, str]) -> dict[str, str]:
     return {path: what for path, what in files.items() if "__pycache__" not in path}
 
 
-def _boot(lab: Lab, **installations: Installation) -> list[Memory]:
+def _boot(lab: Lab, *, restart_pause: int = 1, **installations: Installation) -> list[Memory]:
     for name, installation in installations.items():
-        lab.server(name, installation)
+        lab.server(name, installation, restart_pause=restart_pause)
     lab.boot()
     return [Memory.of(server) for server in lab.servers]
 
@@ -113,7 +113,7 @@ class Upgraded:
 @pytest.fixture(scope="module")
 def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
     with Lab(tmp_path_factory.mktemp("upgraded")) as lab:
-        before = _boot(lab, np1=ARCHIVE, np2=GIT)
+        before = _boot(lab, restart_pause=USUAL_PAUSE, np1=ARCHIVE, np2=GIT)
         lab.write_hosts_file()
         yield Upgraded(lab, before, upgrade(lab, "3.5.0"))
 
@@ -288,7 +288,8 @@ def test_a_changed_checkout_is_refused(lab: Lab) -> None:
     ids=lambda fault: fault.name.lower(),
 )
 def test_a_broken_release_is_undone_and_the_old_one_serves(lab: Lab, fault: Fault) -> None:
-    before = _boot(lab, np1=ARCHIVE, np2=GIT)
+    dies = fault in {Fault.SERVICE_DIES, Fault.WORKER_DIES}
+    before = _boot(lab, restart_pause=USUAL_PAUSE if dies else 1, np1=ARCHIVE, np2=GIT)
     lab.write_hosts_file(release=lab.publish("3.5.0", fault))
     run = upgrade(lab, "3.5.0")
     assert run.statuses == {"np1": "rolled-back", "np2": "rolled-back"}, run.reasons

@@ -38,6 +38,9 @@ PIP = {
 }
 """What upgrade.sh needs in its environment on a lab server, where no package index can be reached."""
 
+USUAL_PAUSE = 30
+"""Seconds that NetPoint's units wait before they start again, as its documentation has them."""
+
 USER = "operator"
 PASSWORD = "operator's own password"
 OWN_FILES = {
@@ -93,16 +96,21 @@ def netpoint_server(
     installation: Installation,
     sudo_asks: bool = False,
     cloned: bool = False,
+    restart_pause: int = 1,
     shares: Mapping[str, Path] | None = None,
 ) -> Server:
     """Return a switched-off server with NetPoint on it, its SECRET_KEY and its database cluster its own.
 
     A `cloned` server keeps the cluster identifier of the others, as virtual machines copied from one template do.
+    `restart_pause` is how many seconds its units wait before they start again; NetPoint's own pause is
+    `USUAL_PAUSE`. An upgrade watches them five seconds longer than that.
     """
     everything = {**usual_shares(), **(shares or {})}
     layers = (image(installation),)
     server = Server(name, keys=keys, layers=layers, shares=everything, sudo_asks=sudo_asks)
     _renew_secret_key(server.root / installation.folder.lstrip("/") / "netpoint/netpoint/configuration.py")
+    if restart_pause != USUAL_PAUSE:
+        _set_restart_pause(server.root, restart_pause)
     if not cloned:
         _renew_cluster(server.root)
     return server
@@ -229,6 +237,14 @@ def _renew_cluster(root: Path) -> None:
             check=True,
             capture_output=True,
         )
+
+
+def _set_restart_pause(root: Path, seconds: int) -> None:
+    for service in ("netpoint", "netpoint-rq"):
+        drop_in = root / f"usr/local/lib/systemd/system/{service}.service.d/lab.conf"
+        drop_in.parent.mkdir(parents=True)
+        # With the pause that NetPoint's units really make, systemd never gives one up.
+        drop_in.write_text(f"[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestartSec={seconds}\n")
 
 
 def _gunicorn() -> str:
