@@ -189,7 +189,8 @@ class Server:
     def drop_connections(self) -> None:
         """End every open SSH connection from the server's side; sshd goes on listening."""
         listener = self.run("systemctl show --value -p MainPID ssh").stdout.strip()
-        self.run(f"pkill -KILL -P {listener} || true")
+        # Each connection has two processes, and the one that is no child of the listener holds it open too.
+        self.run(f"pgrep ^sshd | grep -v -x {listener} | xargs -r kill -KILL", check=False)
 
     def close(self) -> None:
         """Take away everything the server left on this machine."""
