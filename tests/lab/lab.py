@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tests.lab.netpoint.install import Installation
     from tests.lab.netpoint.releases import Fault
+    from tests.lab.operator import Fab
 
 
 class Lab:
@@ -37,6 +38,7 @@ class Lab:
         self.folder = folder
         self.keys = Keys.make(folder)
         self.servers: list[Server] = []
+        self.commands: list[Fab] = []
         self.sources = folder / "sources"
         self.sources.mkdir()
 
@@ -46,6 +48,9 @@ class Lab:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for command in self.commands:
+            if command.running:  # a test that failed has left it
+                command.kill()
         close_all(self.servers)
 
     def server(

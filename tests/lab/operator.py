@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[2]
 WITHOUT_REPORTS = frozenset({"status", "stop", "backups", "fetch-backup", "prune"})
+TIMEOUT = 1800
+"""Seconds a command may take: more than ten times what an upgrade of two servers takes on an idle machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,9 @@ class Fab:
     ) -> None:
         """Start a task; a `workstation` is the folder of another machine's home, cache and reports."""
         place = workstation or lab.folder
-        reports = () if task in WITHOUT_REPORTS else ("--report-dir", str(place / "runs"))
+        self._reports = place / "runs"
+        self._earlier = set(self._reports.glob("*"))
+        reports = () if task in WITHOUT_REPORTS else ("--report-dir", str(self._reports))
         home = {"HOME": str(workstation)} if workstation else {}
         self._process = subprocess.Popen(
             [
@@ -86,8 +90,27 @@ class Fab:
             text=True,
             start_new_session=True,
         )
+        lab.commands.append(self)
 
-    def wait(self, timeout: float = 400) -> Run:
+    @property
+    def folder(self) -> Path:
+        """The folder of its report; no other command of the same workstation may have begun later."""
+        (folder,) = set(self._reports.glob("*")) - self._earlier
+        return folder
+
+    def count(self, kind: str, host: str) -> int:
+        """Return how often something has happened to a host so far, such as `line-lost`."""
+        if not set(self._reports.glob("*")) - self._earlier:
+            return 0
+        lines = (self.folder / "events.jsonl").read_text().splitlines(keepends=True)
+        events = [json.loads(line) for line in lines if line.endswith("\n")]
+        return sum((event["kind"], event["host"]) == (kind, host) for event in events)
+
+    def wait_for(self, kind: str, host: str) -> None:
+        """Wait until something has happened to a host, such as `line-lost`."""
+        wait_until(lambda: self.count(kind, host) > 0, fab=self)
+
+    def wait(self, timeout: float = TIMEOUT) -> Run:
         """Wait for its end."""
         printed, said = self._process.communicate(timeout=timeout)
         return Run(exit_code=self._process.returncode, printed=printed, said=said)
@@ -117,9 +140,16 @@ def fab(
     return Fab(lab, task, *options, environment=environment, workstation=workstation).wait()
 
 
-def upgrade(lab: Lab, version: str, *options: str, environment: Mapping[str, str] | None = None) -> Run:
+def upgrade(
+    lab: Lab,
+    version: str,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    workstation: Path | None = None,
+) -> Run:
     """Upgrade all servers of the laboratory."""
-    return fab(lab, "upgrade", "--version", version, "--yes", *options, environment=environment)
+    options = ("--version", version, "--yes", *options)
+    return fab(lab, "upgrade", *options, environment=environment, workstation=workstation)
 
 
 def start_upgrade(lab: Lab, version: str, *options: str) -> Fab:
