@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PROCESSES := 4
+PYTEST = $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --again
 EXTRAS := practice,test,check
 BENCH := .venv-bench
 # Debian keeps the module in a package of its own.
 VENV_OR_ADVICE = @$(PYTHON) -m venv $(@D) || { rm -rf $(@D); echo "$(PYTHON) cannot make virtual environments; as root: apt-get install python3-venv" >&2; exit 1; }
 
-.PHONY: help demo test faults fast check bench lab clean packages install
+.PHONY: help demo test stories faults fast check bench lab clean packages install
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile
@@ -35,7 +36,10 @@ packages: ## Install the Debian packages that the tests want (root only)
 
 # The lab waits for its servers most of its time: more processes than cores, and what takes longest first.
 test: $(VENV)/.all packages ## Run every ring of tests that this machine can run
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --again
+	$(PYTEST) -m 'not thorough'
+
+stories: $(VENV)/.all packages ## Run every story of the lab on real servers; root
+	$(PYTEST) -m lab tests/lab
 
 faults: $(VENV)/.all packages ## Put faults into every step of every plan on real servers; root, under an hour
 	$(BIN)/python -m tests.faults

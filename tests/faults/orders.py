@@ -37,11 +37,11 @@ class Orders:
     def folder(self) -> Path:
         return self.root / "var/lib/faults"
 
-    def install(self) -> None:
-        """Put the programs that carry orders out before the real ones."""
+    def install(self, programs: str = "*") -> None:
+        """Put the programs that carry orders out before the real ones; `timeout` alone makes no step faster."""
         for name in ("orders", "halves"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        for program in PROGRAMS.glob("*.sh"):
+        for program in PROGRAMS.glob(f"{programs}.sh"):
             target = self.root / "usr/local/bin" / program.stem
             shutil.copyfile(program, target)
             target.chmod(0o755)

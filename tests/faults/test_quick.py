@@ -44,6 +44,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[Key, Result]:
     return lanes.results
 
 
+@pytest.mark.promise(2, 3, 4, method="both")
 @pytest.mark.parametrize("name", sorted({*CELLS, CUT}), ids=lambda name: "-".join(filter(None, name)))
 def test_a_fault_leaves_nothing_lost_and_nobody_down(results: dict[Key, Result], name: Key) -> None:
     journey, fault, step = name

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from tests.lab.netpoint.install import PASSWORD, ROOT, USER
+from tests.lab.netpoint.releases import GO_ON
 from tests.lab.servers import LabError
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 PASSING = frozenset({"django_session", "django_migrations", "auth_user"})
 """Tables that change by themselves: logins, the record of migrations, the time of the last login."""
 
-SERVING_TIMEOUT = 60
+SERVING_TIMEOUT = 300
+"""Seconds NetPoint may take from the start of its units to its first page; on an idle machine it takes five."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,31 @@ def migrations(server: Server) -> set[str]:
     return set(_query(server, "SELECT app || '.' || name FROM django_migrations"))
 
 
+def is_migrating(database: Server) -> bool:
+    """Tell whether a migration in this server's database waits for `let_migrate` (Fault.MIGRATION_WAITS)."""
+    waiting = f"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %{GO_ON}%' AND state = 'active'"
+    return _query(database, waiting, check=False) == ["1"]
+
+
+def let_migrate(*databases: Server) -> None:
+    """Let the migrations that wait in the databases of these servers continue, now and from now on."""
+    for database in databases:
+        _query(database, f"CREATE ROLE {GO_ON}")
+
+
+def is_serving(server: Server, version: str) -> bool:
+    """Tell whether the web service answers with a release."""
+    try:
+        return served_version(server) == version
+    except OSError:
+        return False
+
+
+def at_work(server: Server) -> bool:
+    """Tell whether a plan is in progress on the server: its lock is held."""
+    return server.run("flock -n /var/lib/netpoint-remote/lock true", check=False).returncode != 0
+
+
 def tree(server: Server, path: str) -> dict[str, str]:
     """Return every file under a path with its mode, owner, group and checksum."""
     listing = server.run(
@@ -118,9 +145,9 @@ def current(server: Server) -> str:
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
 
 
-def _query(server: Server, sql: str) -> list[str]:
+def _query(server: Server, sql: str, *, check: bool = True) -> list[str]:
     command = ["psql", "--no-align", "--tuples-only", "--quiet", "--dbname=netpoint", f"--command={sql}"]
-    return server.run(command, user="postgres").stdout.splitlines()
+    return server.run(command, user="postgres", check=check).stdout.splitlines()
 
 
 def _units(server: Server) -> bool:

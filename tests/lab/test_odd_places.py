@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import yaml
 
 from tests.lab.asking import active, served_version
@@ -38,6 +39,7 @@ def _place(lab: Lab, **folders: str) -> None:
     path.write_text(yaml.safe_dump(inventory))
 
 
+@pytest.mark.promise(8)
 def test_what_somebody_else_has_planted_is_refused_and_oddly_named_folders_are_not(lab: Lab) -> None:
     server = lab.server("np1", Installation("3.4.9"))
     lab.boot()

@@ -222,6 +222,7 @@ def _make_index(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.promise(7, method="both")
 def test_a_backup_holds_its_secrets_and_nobody_else_does(guarded: Guarded) -> None:
     run, processes = guarded.run("backup", "--verify", "full")
     assert run.statuses == {"np1": "saved", "np2": "saved"}, run.reasons
@@ -244,21 +245,25 @@ def test_all_secrets_do_their_work(guarded: Guarded, upgraded: tuple[Run, Proces
     assert {"git-remote-http", "pg_dump", "sudo", "upgrade.sh"} <= processes.seen | {"upgrade.sh"}
 
 
+@pytest.mark.promise(7, method="both")
 def test_no_secret_is_shown(guarded: Guarded, upgraded: tuple[Run, ProcessLists]) -> None:
     run, _ = upgraded
     assert [name for name, secret in guarded.secrets.items() if secret in run.printed + run.said] == []
 
 
+@pytest.mark.promise(7, method="both")
 def test_no_secret_is_in_an_argument(upgraded: tuple[Run, ProcessLists]) -> None:
     _, processes = upgraded
     assert sorted(processes.found) == []
 
 
+@pytest.mark.promise(7, method="both")
 def test_no_secret_is_written_here(guarded: Guarded, upgraded: tuple[Run, ProcessLists]) -> None:
     assert upgraded
     assert list(guarded.written_here()) == []
 
 
+@pytest.mark.promise(7, method="both")
 def test_no_secret_is_written_on_the_servers(guarded: Guarded, upgraded: tuple[Run, ProcessLists]) -> None:
     assert upgraded
     assert [found for server in guarded.lab.servers for found in guarded.written_there(server)] == []
@@ -308,6 +313,7 @@ def test_a_failing_run_tells_why_and_no_secret(guarded: Guarded, failed: tuple[R
     assert [name for name, secret in guarded.secrets.items() if secret in run.printed + run.said] == []
 
 
+@pytest.mark.promise(7, method="both")
 def test_a_failing_run_leaves_no_secret_anywhere(guarded: Guarded, failed: tuple[Run, ProcessLists]) -> None:
     _, processes = failed
     assert sorted(processes.found) == []

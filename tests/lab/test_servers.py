@@ -89,6 +89,7 @@ def test_servers_have_databases_of_their_own(pair: Lab) -> None:
     assert len({server.run(ask, user="postgres").stdout for server in pair.servers}) == 2
 
 
+@pytest.mark.thorough
 def test_a_power_cut_keeps_the_rows(lab: Lab) -> None:
     server = lab.server("np1", Installation("3.4.9"))
     lab.boot()
@@ -102,6 +103,7 @@ def test_a_power_cut_keeps_the_rows(lab: Lab) -> None:
     assert server.run("cat /proc/sys/kernel/random/boot_id").stdout != boot
 
 
+@pytest.mark.thorough
 def test_a_pulled_cable_cuts_the_line(lab: Lab) -> None:
     server = lab.server("np1", Installation("3.4.9"))
     lab.boot()
@@ -112,7 +114,7 @@ def test_a_pulled_cable_cuts_the_line(lab: Lab) -> None:
     assert page(server, "/login/").status == 200
 
 
-@pytest.mark.parametrize("method", ["archive", "git"])
+@pytest.mark.parametrize("method", ["archive", pytest.param("git", marks=pytest.mark.thorough)])
 def test_the_official_procedure_upgrades_by_hand(lab: Lab, method: str) -> None:
     server = lab.server("np1", Installation("3.4.9", method="git" if method == "git" else "archive"))
     lab.boot()
@@ -133,6 +135,7 @@ def test_the_official_procedure_upgrades_by_hand(lab: Lab, method: str) -> None:
     }
 
 
+@pytest.mark.thorough
 def test_a_major_release_cannot_be_skipped(lab: Lab) -> None:
     """As with the real one: Django itself refuses, and nothing is lost."""
     server = lab.server("np1", Installation("2.10.10"))
@@ -144,6 +147,7 @@ def test_a_major_release_cannot_be_skipped(lab: Lab) -> None:
     assert (rows(server), migrations(server)) == (before, recorded)
 
 
+@pytest.mark.thorough
 def test_the_long_way_climbs_through_every_release(lab: Lab) -> None:
     server = lab.server("np1", Installation("2.10.10"))
     lab.boot()
@@ -156,6 +160,7 @@ def test_the_long_way_climbs_through_every_release(lab: Lab) -> None:
     assert current(server) == "/opt/netpoint-3.7.2"
 
 
+@pytest.mark.thorough
 def test_a_failing_migration_leaves_half_of_its_work(lab: Lab, tmp_path: Path) -> None:
     make_release("3.5.0", tmp_path, faults=[Fault.MIGRATION_FAILS])
     server = lab.server("np1", Installation("3.4.9"), shares={"/srv/releases": tmp_path})
@@ -166,6 +171,7 @@ def test_a_failing_migration_leaves_half_of_its_work(lab: Lab, tmp_path: Path) -
     assert len(rows(server, ["dcim_device"])["dcim_device"]) == 1000
 
 
+@pytest.mark.thorough
 def test_a_dying_service_is_up_at_first(lab: Lab, tmp_path: Path) -> None:
     make_release("3.5.0", tmp_path, faults=[Fault.SERVICE_DIES])
     server = lab.server("np1", Installation("3.4.9"), restart_pause=USUAL_PAUSE, shares={"/srv/releases": tmp_path})

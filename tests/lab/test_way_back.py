@@ -3,73 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.asking import page, rows, served_version, wait_until_serving
-from tests.lab.netpoint.install import ROOT, Installation
+from tests.lab.asking import rows, served_version, wait_until_serving
+from tests.lab.memory import ARCHIVE, GIT, Memory, add_rights_of_others, boot, rights, write_site
+from tests.lab.netpoint.install import ROOT
 from tests.lab.operator import fab, upgrade
-from tests.lab.test_stories import Memory
 
 if TYPE_CHECKING:
     from tests.lab.lab import Lab
-    from tests.lab.servers import Server
-
-ARCHIVE = Installation("3.4.9")
-GIT = Installation("3.4.9", method="git")
+    from tests.lab.netpoint.install import Installation
 
 
 def _boot(lab: Lab, **installations: Installation) -> list[Memory]:
-    for name, installation in installations.items():
-        lab.server(name, installation)
-    lab.boot()
+    memories = boot(lab, **installations)
     lab.write_hosts_file()
-    return [Memory.of(server) for server in lab.servers]
+    return memories
 
 
-def _write_site(server: Server, cookie: str, slug: str) -> None:
-    headers = {"Cookie": cookie, "Content-Type": "application/json"}
-    assert (
-        page(server, "/api/dcim/sites/", headers=headers, body=json.dumps({"name": slug, "slug": slug})).status == 201
-    )
-
-
-RIGHTS = """
-    SELECT 'table', relname, relowner::regrole, relacl FROM pg_class WHERE relnamespace = 'public'::regnamespace
-    UNION ALL SELECT 'schema', nspname, nspowner::regrole, nspacl FROM pg_namespace WHERE nspname = 'public'
-    UNION ALL SELECT 'database', datname, datdba::regrole, datacl FROM pg_database WHERE datname = 'netpoint'
-    ORDER BY 1, 2
-"""
-
-
-OF_OTHERS = """
-    CREATE ROLE reader; GRANT SELECT ON dcim_site TO reader; GRANT CONNECT ON DATABASE netpoint TO reader;
-    CREATE COLLATION natural_sort (provider = icu, locale = 'und-u-kn-true');
-    ALTER COLLATION natural_sort OWNER TO netpoint;
-    CREATE SCHEMA watch; GRANT USAGE ON SCHEMA watch TO netpoint;
-    CREATE FUNCTION watch.explain(text) RETURNS text SECURITY DEFINER LANGUAGE sql AS 'SELECT $1';
-    CREATE TABLE watch.seen (id int); INSERT INTO watch.seen VALUES (7); GRANT SELECT ON watch.seen TO netpoint;
-    CREATE PUBLICATION watched FOR TABLE watch.seen;
-    ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reader;
-"""
-"""What a database's administrators keep in it; the collation is as releases since 4.2 make one."""
-
-
-def _rights(server: Server) -> str:
-    """Return who owns what, and all that is not NetPoint's tables."""
-    told = server.run(["psql", "-X", "-A", "-t", "-d", "netpoint", "-c", RIGHTS], user="postgres").stdout
-    others = server.run("pg_dump --schema-only -T 'public.*' netpoint | grep -v -e '^--' -e restrict", user="postgres")
-    return told + others.stdout + server.run("psql -X -c 'TABLE watch.seen' netpoint", user="postgres").stdout
-
-
+@pytest.mark.thorough
+@pytest.mark.promise(2, 6, method="both")
 def test_a_way_back_and_forth(lab: Lab) -> None:
     """Both methods: up, back, up again, and back once more, though users had written."""
     before = _boot(lab, np1=ARCHIVE, np2=GIT)
     for memory in before:
-        memory.server.run(["psql", "-q", "-d", "netpoint", "-c", OF_OTHERS], user="postgres")
-    rights = [_rights(memory.server) for memory in before]
+        add_rights_of_others(memory.server)
+    rights_before = [rights(memory.server) for memory in before]
     assert upgrade(lab, "3.5.0").statuses == {"np1": "upgraded", "np2": "upgraded"}
 
     back = fab(lab, "rollback", "--yes")
@@ -77,7 +38,7 @@ def test_a_way_back_and_forth(lab: Lab) -> None:
     for memory in before:
         wait_until_serving(memory.server)
         memory.check_all_is_as_it_was()
-    assert [_rights(memory.server) for memory in before] == rights
+    assert [rights(memory.server) for memory in before] == rights_before
 
     again = fab(lab, "rollback", "--yes")
     assert (again.exit_code, again.statuses) == (3, {"np1": "refused", "np2": "refused"}), again.reasons
@@ -86,7 +47,7 @@ def test_a_way_back_and_forth(lab: Lab) -> None:
     assert up.statuses == {"np1": "upgraded", "np2": "upgraded"}, up.reasons
     assert "was rolled back on this host before" in up.reasons
     for memory in before:
-        _write_site(memory.server, memory.cookie, "written-since")
+        assert write_site(memory.server, memory.cookie, "written-since")
 
     refused = fab(lab, "rollback", "--yes")
     assert (refused.exit_code, refused.statuses) == (3, {"np1": "refused", "np2": "refused"}), refused.reasons
@@ -100,10 +61,12 @@ def test_a_way_back_and_forth(lab: Lab) -> None:
         memory.check_all_is_as_it_was()
 
 
+@pytest.mark.thorough
+@pytest.mark.promise(6, method="archive")
 def test_a_way_back_can_be_taken_back(lab: Lab) -> None:
     (memory,) = _boot(lab, np1=ARCHIVE)
     assert upgrade(lab, "3.5.0").statuses == {"np1": "upgraded"}
-    _write_site(memory.server, memory.cookie, "written-in-the-new-release")
+    assert write_site(memory.server, memory.cookie, "written-in-the-new-release")
     back = fab(lab, "rollback", "--yes", "--accept-loss")
     assert back.statuses == {"np1": "restored"}, back.reasons
     listed = fab(lab, "backups").host("np1")["backups"]
@@ -116,7 +79,13 @@ def test_a_way_back_can_be_taken_back(lab: Lab) -> None:
     assert "written-in-the-new-release" in "\n".join(rows(memory.server, ["dcim_site"])["dcim_site"])
 
 
-@pytest.mark.parametrize("installation", [ARCHIVE, GIT], ids=["archive", "git"])
+@pytest.mark.parametrize(
+    "installation",
+    [
+        pytest.param(ARCHIVE, id="archive", marks=pytest.mark.promise(6, method="archive")),
+        pytest.param(GIT, id="git", marks=[pytest.mark.promise(6, method="git"), pytest.mark.thorough]),
+    ],
+)
 def test_a_backup_brings_rows_and_files_back(lab: Lab, installation: Installation) -> None:
     (memory,) = _boot(lab, np1=installation)
     server = memory.server
@@ -131,7 +100,7 @@ def test_a_backup_brings_rows_and_files_back(lab: Lab, installation: Installatio
     server.run(
         f"rm {ROOT}/netpoint/media/image-attachments/site_1_rack.png; echo bad >{ROOT}/netpoint/scripts/audit.py"
     )
-    _write_site(server, memory.cookie, "written-since")
+    assert write_site(server, memory.cookie, "written-since")
     back = fab(lab, "rollback", "--yes", "--accept-loss", "--to", kept["id"])
 
     assert back.statuses == {"np1": "restored"}, back.reasons
@@ -152,9 +121,11 @@ BESIDE_NETPOINT = """
 """
 
 
+@pytest.mark.thorough
+@pytest.mark.promise(6, method="archive")
 @pytest.mark.parametrize("maker", ["superuser", "NetPoint's role"])
 def test_a_database_with_more_than_netpoints_own_is_verified_in_full(lab: Lab, maker: str) -> None:
-    """A role makes its schemas and what extensions it may; one that it may not make is nobody's hindrance."""
+    """A role makes its schemas and what extensions it may; one that it may not make is left out."""
     (memory,) = _boot(lab, np1=ARCHIVE)
     memory.server.run(["psql", "-q", "-d", "netpoint", "-c", BESIDE_NETPOINT], user="postgres")
     if maker != "superuser":
@@ -166,6 +137,8 @@ def test_a_database_with_more_than_netpoints_own_is_verified_in_full(lab: Lab, m
     assert "netpoint_remote" not in memory.server.run(["psql", "-l"], user="postgres").stdout
 
 
+@pytest.mark.thorough
+@pytest.mark.promise(6, method="both")
 def test_pruning_leaves_the_way_back_open(lab: Lab) -> None:
     """Two upgrades on, the first release and its backup go; the second is still one command away."""
     before = _boot(lab, np1=ARCHIVE, np2=GIT)

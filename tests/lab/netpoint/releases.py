@@ -70,7 +70,19 @@ psycopg2-binary==2.9.10
 redis==5.0.8
 """
 EPOCH = 1_700_000_000
-SLOW_SECONDS = 20
+GO_ON = "go_on"
+"""The database role for which the last migration of a release may wait; any session sees it as soon as it exists."""
+
+WAIT_FOR_ROLE = f"""\
+DO $$ BEGIN
+    FOR seconds IN 1..3600 LOOP
+        FOR tenths IN 1..10 LOOP
+            IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{GO_ON}') THEN RETURN; END IF;
+            PERFORM pg_sleep(0.1);
+        END LOOP;
+    END LOOP;
+    RAISE EXCEPTION 'waited an hour for the role {GO_ON}';
+END $$"""
 DYING_SECONDS = 8
 
 
@@ -78,7 +90,7 @@ class Fault(Enum):
     """What can be wrong with a release."""
 
     MIGRATION_FAILS = "its last migration deletes half of the devices and then fails"
-    MIGRATION_IS_SLOW = f"its last migration takes {SLOW_SECONDS} s more"
+    MIGRATION_WAITS = f"its last migration waits until the database has the role {GO_ON}"
     SERVICE_DIES = f"its web service dies {DYING_SECONDS} s after a start by its unit"
     WORKER_DIES = f"its worker dies {DYING_SECONDS} s after a start by its unit"
     WORKER_UNPINNED = "it does not say which rq it needs, and the newest one breaks its worker"
@@ -173,8 +185,8 @@ def _requirements(version: str) -> str:
 def _add_fault(fault: Fault, folder: Path) -> None:
     if fault is Fault.MIGRATION_FAILS:
         _add_migration(folder, "fails", "DELETE FROM dcim_device WHERE id % 2 = 0", "SELECT 1 / 0")
-    elif fault is Fault.MIGRATION_IS_SLOW:
-        _add_migration(folder, "is_slow", f"SELECT pg_sleep({SLOW_SECONDS})")
+    elif fault is Fault.MIGRATION_WAITS:
+        _add_migration(folder, "waits", WAIT_FOR_ROLE)
     elif fault is Fault.SERVICE_DIES:
         _append(folder / "netpoint/netpoint/wsgi.py", _dying_in("netpoint.service", "os.kill(os.getppid(), 9)"))
     elif fault is Fault.WORKER_DIES:
