@@ -301,6 +301,7 @@ def test_ctrl_c_leaves_a_host_that_never_answers(bob: Workstation, practice: Pra
 # ---- stop
 
 
+@pytest.mark.promise(9)
 def test_a_stop_is_asked_for_and_everybody_is_accounted_for(bob: Workstation, make_run: Callable[..., Run]) -> None:
     run = make_run().begin(*BEGIN)
 
@@ -322,6 +323,7 @@ def test_what_is_in_use_already_is_not_stopped(bob: Workstation, make_run: Calla
     assert not (run.folder / "stop").exists()
 
 
+@pytest.mark.promise(11)
 @pytest.mark.parametrize(("answer", "asked"), [("1\n", True), ("yes\n", False)])
 def test_on_a_terminal_it_is_shown_first_and_has_to_be_confirmed(
     bob: Workstation, make_run: Callable[..., Run], answer: str, *, asked: bool

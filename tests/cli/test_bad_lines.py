@@ -44,6 +44,7 @@ def through(relays: dict[str, Flaky], practice: Practice, folder: Path) -> Path:
     return hosts_file
 
 
+@pytest.mark.promise(4)
 def test_the_same_command_again_is_all_it_takes(tmp_path: Path) -> None:
     with ExitStack() as opened:
         servers = ",".join(f"{name}={what}" for name, what in SERVERS.items())

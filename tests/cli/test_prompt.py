@@ -11,6 +11,7 @@ from netpoint_remote.cli.prompt import PASSWORD_VARIABLE, counts_hosts, sudo_pas
 from netpoint_remote.errors import UsageError
 
 
+@pytest.mark.promise(11)
 @pytest.mark.parametrize(
     ("typed", "goes_on"), [("3\n", True), (" 3 \n", True), ("3", True), ("4\n", False), ("\n", False), ("", False)]
 )

@@ -245,6 +245,7 @@ def test_a_healthy_netbox_has_no_problems() -> None:
     assert find_problems(case(facts(real="/opt/netbox-3.4.9", link="/opt/netbox-3.4.9", units=both), on=on)) == ()
 
 
+@pytest.mark.promise(1)
 def test_all_problems_are_shown_at_once_and_errors_first() -> None:
     seen = facts("2.10.10", python="3.5.3", complete=False, units=units(enabled="disabled"), redis=(("tasks", "3.2"),))
 

@@ -67,6 +67,7 @@ def test_the_hops_strictly_climb(installed: Version, target: Version) -> None:
         assert climbed[0].release[:2] >= installed.release[:2]
 
 
+@pytest.mark.promise(1)
 @given(releases, releases)
 def test_a_major_is_entered_only_from_the_last_minor_of_the_one_before(installed: Version, target: Version) -> None:
     stations = [installed, *(lowest(hop) for hop in path(installed, target))]

@@ -96,6 +96,7 @@ def test_a_dump_that_is_not_sealed_has_no_name_yet(stopped: Server) -> None:
     assert list((stopped.folder / "var/backups").iterdir()) == []
 
 
+@pytest.mark.promise(6)
 @pytest.mark.parametrize(
     ("pg_dump", "reason"),
     [

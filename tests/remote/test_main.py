@@ -460,6 +460,7 @@ def test_the_lock_dies_with_its_holder_and_its_steps(planned: Server) -> None:
         assert run(next_run(planned)) == "upgraded"
 
 
+@pytest.mark.promise(5)
 def test_a_lock_whose_file_was_removed_is_still_one(planned: Server) -> None:
     """Somebody took it for stale: the run that goes on must not be settled as a dead one."""
     tell(planned, two_apply=': >"$WORLD/reached"; until [ -f "$WORLD/go" ]; do :; done')

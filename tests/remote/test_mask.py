@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from netpoint_remote.running.bundle import assignments
 from tests.remote.server import REAL_PATH, REMOTE, write_files
 
+pytestmark = pytest.mark.promise(7)
 KEY = "k3y-" * 12
 CONFIGURATION = """
 import os

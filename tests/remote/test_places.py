@@ -9,6 +9,7 @@ import pytest
 
 from tests.remote.server import REAL_PATH, REMOTE
 
+pytestmark = pytest.mark.promise(8)
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others, which only root may")
 STRANGER = 65534
 Plant = Callable[[Path], None]

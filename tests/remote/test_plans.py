@@ -74,6 +74,7 @@ def test_a_plan_ends_with_the_new_release_in_service(make_server: Make, shell: t
     assert "hunter2" not in (serving.run / "log").read_text() + "\n".join(serving.said)
 
 
+@pytest.mark.promise(2, 3, method="both")
 @pytest.mark.parametrize(("git", "shell"), [(False, SHELLS[1]), (True, SHELLS[0])], ids=["archive", "git"])
 def test_a_plan_that_fails_leaves_everything_as_it_was(make_server: Make, shell: tuple[str, ...], *, git: bool) -> None:
     serving = with_shell(make_server(git=git), shell)

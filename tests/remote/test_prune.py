@@ -16,6 +16,7 @@ from tests.remote.test_probe import host_of, hush
 if TYPE_CHECKING:
     import subprocess
 
+pytestmark = pytest.mark.promise(6)
 SAVED, LEFT = "20290101T000000Z-bbbbbb", "20300101T000000Z-aaaaaa"
 
 

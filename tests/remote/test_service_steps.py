@@ -141,6 +141,7 @@ def test_sessions_of_netpoint_itself_are_waited_for(server: Server) -> None:
     server.apply("stop_services")
 
 
+@pytest.mark.promise(2)
 def test_somebody_else_in_the_database_stops_the_upgrade(server: Server) -> None:
     server.record()
     server.tell(sessions="1\n")
@@ -354,6 +355,7 @@ def test_a_unit_that_cannot_be_started_is_told(stopped: Server) -> None:
     assert stopped.reason == "systemctl could not start netpoint netpoint-rq"
 
 
+@pytest.mark.promise(2)
 @pytest.mark.parametrize(
     ("rows", "lost"),
     [("9\n", "2 rows"), ("1\n", "rows, nobody knows how many,")],

@@ -81,6 +81,7 @@ def test_every_step_file_is_tried() -> None:
     assert {*ARCHIVE, *GIT, *OF_OTHER_PLANS} == {path.stem for path in Path(REMOTE / "steps").glob("*.sh")}
 
 
+@pytest.mark.promise(4, method="both")
 @pytest.mark.parametrize(("method", "name"), STEPS)
 def test_a_step_may_be_carried_out_and_undone_as_often_as_it_is_asked(
     make_server: Make, method: str, name: str
@@ -98,6 +99,7 @@ def test_a_step_may_be_carried_out_and_undone_as_often_as_it_is_asked(
     assert left == []
 
 
+@pytest.mark.promise(4, method="both")
 @pytest.mark.parametrize(("method", "name"), CHANGING)
 def test_whatever_a_killed_step_leaves_is_undone(make_server: Make, method: str, name: str) -> None:
     """The step is killed before its first change, before its second, and so on, until it comes to its end."""

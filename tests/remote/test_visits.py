@@ -59,6 +59,7 @@ def ended(server: Server) -> bool:
 # ---- start
 
 
+@pytest.mark.promise(3)
 def test_a_run_goes_on_when_the_one_who_started_it_is_gone(shut: Server) -> None:
     assert visit(shut, "start.sh", payload=bundle(shut)) == "started\n"
 

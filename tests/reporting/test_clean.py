@@ -6,6 +6,8 @@ from strategies import hostile, reports
 
 from netpoint_remote.reporting.clean import clean, clean_block, clean_instant, clean_report, clean_seconds
 
+pytestmark = pytest.mark.promise(8)
+
 
 @pytest.mark.parametrize(
     ("text", "shown"),

@@ -116,6 +116,7 @@ def test_a_fleet_of_none_is_a_report_too() -> None:
     assert "no host" in render_report(replace(samples.UPGRADE, hosts=()))
 
 
+@pytest.mark.promise(8, 9)
 @given(reports, st.sampled_from([40, 80, 160]))
 def test_nothing_in_a_report_acts_on_a_terminal_and_every_host_is_told(report: FleetReport, width: int) -> None:
     for render in (render_report, render_check, render_status):

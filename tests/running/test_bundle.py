@@ -118,6 +118,7 @@ def test_a_bundle_is_for_nobody_elses_eyes() -> None:
     assert ([member.name for member in members], texts) == (["about", "bundle/plan"], ["ä\n".encode(), b""])
 
 
+@pytest.mark.promise(7)
 def test_secrets_are_only_in_files_that_do_not_outlive_the_run() -> None:
     assert [name for name, text in bundled().items() if SECRET in text] == ["bundle/netrc", "bundle/environment.sh"]
 

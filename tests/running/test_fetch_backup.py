@@ -224,6 +224,7 @@ manifests = st.lists(
 answers = st.lists(st.just(coded(DUMP)) | st.binary(max_size=9).map(coded) | st.text(max_size=9), max_size=4)
 
 
+@pytest.mark.promise(8)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(manifest=manifests, sent=st.lists(answers, max_size=3))
 def test_whatever_a_server_sends_nothing_is_written_elsewhere(

@@ -162,6 +162,7 @@ PLAIN = {
 }
 
 
+@pytest.mark.promise(8)
 @pytest.mark.ssh
 @pytest.mark.parametrize("case", PLAIN)
 def test_a_host_key_is_judged_as_openssh_judges_it(case: str, place: Place, tmp_path: Path) -> None:
@@ -219,6 +220,7 @@ def test_accept_new_adds_the_line_that_openssh_would_add(more: str, place: Place
     assert openssh_accepts(place.plain, config)
 
 
+@pytest.mark.promise(8)
 @pytest.mark.ssh
 @pytest.mark.parametrize("strict", ["accept-new", "no"])
 def test_a_changed_key_is_refused_even_where_new_ones_are_accepted(strict: str, place: Place, tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ def test_whatever_is_let_through_stays_in_its_folder_when_unpacked(tmp_path: Pat
     assert resolved.is_relative_to(root / "NetPoint-3.5.0")
 
 
+@pytest.mark.promise(1)
 @QUICK
 @given(position=st.floats(0, 1, exclude_max=True), byte=st.integers(1, 255))
 def test_one_changed_byte_never_passes_unnoticed(tmp_path: Path, position: float, byte: int) -> None:

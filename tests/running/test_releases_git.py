@@ -54,6 +54,7 @@ def test_an_unknown_tag_names_those_near_it(remote: Path, tmp_path: Path) -> Non
         found(remote, tmp_path, "3.4.10")
 
 
+@pytest.mark.promise(1, method="git")
 def test_a_tag_with_another_version_inside_is_refused(remote: Path, tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match=r"tag v3\.6-beta1: asked for 3\.6\.0b1, but inside it is 3\.5\.0"):
         found(remote, tmp_path, "3.6.0b1")

@@ -370,6 +370,7 @@ def test_a_server_without_sudo_says_so(tmp_path: Path) -> None:
         bare.stop()
 
 
+@pytest.mark.promise(7)
 @pytest.mark.ssh
 def test_the_password_is_in_no_argument_and_no_environment(account: Sshd) -> None:
     """The script itself looks at every process there is; it is told what to look for by halves."""
