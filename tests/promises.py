@@ -172,8 +172,8 @@ def _marks(node: ast.AST, *, without: Iterable[int] = ()) -> Iterator[_Mark]:
         if id(each) not in left_out and isinstance(each, ast.Attribute) and ast.unparse(each.value) == "pytest.mark":
             call = calls.get(id(each)) if each.attr == "promise" else None
             numbers = tuple(ast.literal_eval(argument) for argument in call.args) if call else ()
-            said = {word.arg: ast.literal_eval(word.value) for word in call.keywords} if call else {}
-            yield _Mark(name=each.attr, numbers=numbers, **said)
+            methods = [ast.literal_eval(word.value) for word in call.keywords if word.arg == "method"] if call else []
+            yield _Mark(name=each.attr, numbers=numbers, method=methods[0] if methods else "either")
 
 
 def _is_pytestmark(node: ast.AST) -> bool:
