@@ -17,7 +17,8 @@ from typing import Literal
 from tests.lab.cpu import show
 from tests.lab.lab import Lab
 from tests.lab.netpoint.install import PASSWORD, USER, USUAL_PAUSE, Installation
-from tests.lab.rootfs import cache_folder, why_not
+from tests.lab.private import cache_folder
+from tests.lab.rootfs import why_not
 
 METHODS: tuple[Literal["archive", "git"], ...] = ("archive", "archive", "git")
 """How the servers are installed, in turn."""

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-LOCKS = Path("/run/lock/netpoint-remote-lab")
+from tests.lab.private import private_folder
+
+LOCKS = Path("/run/netpoint-remote-lab")
 TO_HERE, BETWEEN = "host0", "between"  # a server's cables: to this machine, to another server
 
 
@@ -43,7 +45,7 @@ class Slot:
 
 def take_slot() -> Slot:
     """Return the first slot nobody holds."""
-    LOCKS.mkdir(parents=True, exist_ok=True)
+    private_folder(LOCKS)
     for number in range(1, 255):
         lock = (LOCKS / str(number)).open("a")
         try:

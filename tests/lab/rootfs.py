@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab import repacking
+from tests.lab.errors import LabError
+from tests.lab.network import LOCKS
+from tests.lab.private import cache_folder, private_folder
 from tests.lab.repacking import repack
 
 if TYPE_CHECKING:
@@ -102,16 +105,14 @@ def why_not() -> str | None:
     missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
     if missing:
         return f"the lab needs these packages: apt-get install {' '.join(missing)}"
+    try:
+        cache_folder()
+        private_folder(LOCKS)
+    except LabError as error:
+        return f"the lab needs private folders: {error}"
     if not _can_mount_and_link():
         return "the lab needs overlay mounts and network namespaces, and this machine allows root neither or only one"
     return None
-
-
-def cache_folder() -> Path:
-    """Return the folder of everything the lab builds once: NETPOINT_LAB_CACHE, or its default."""
-    folder = Path(os.environ.get("NETPOINT_LAB_CACHE", "/var/cache/netpoint-remote-lab"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def digest(*parts: str) -> str:

@@ -29,7 +29,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab import network
-from tests.lab.rootfs import cache_folder, rootfs
+from tests.lab.errors import LabError
+from tests.lab.private import cache_folder
+from tests.lab.rootfs import rootfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,10 +44,6 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }
-
-
-class LabError(Exception):
-    """A lab server did not do what it was told; the message carries what it said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

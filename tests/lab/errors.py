@@ -1,0 +1,7 @@
+"""The one error of the lab."""
+
+from __future__ import annotations
+
+
+class LabError(Exception):
+    """The lab could not do what a test asked for; the message says what happened and what to do."""
