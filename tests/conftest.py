@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.accounts import Account
 from tests.again import Again
+from tests.lab import signals
 from tests.outcomes import NoteTaker
 from tests.progress import Progress
 from tests.rings import RINGS, ring_of
@@ -24,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    signals.end_in_order()
     config.pluginmanager.register(NoteTaker())
     if hasattr(config, "workerinput"):  # one process of several knows a part only
         return

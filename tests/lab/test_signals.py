@@ -1,0 +1,54 @@
+"""pytest, too, ends in order when it is asked to: its fixtures take away what they made."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab.operator import PROJECT, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEST = """
+import pathlib, pytest, signal
+
+@pytest.fixture
+def made():
+    made = pathlib.Path(__file__).with_name("made")
+    made.touch()
+    yield
+    made.unlink()
+
+def test_waits(made):
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_pytest_in_order(tmp_path: Path, number: int) -> None:
+    (tmp_path / "test_one.py").write_text(TEST)
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "tests.conftest",
+            "-p",
+            "no:cacheprovider",
+            f"--rootdir={tmp_path}",
+            tmp_path,
+        ],
+        cwd=PROJECT,
+        env={**os.environ, "PYTEST_ADDOPTS": ""},
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        wait_until((tmp_path / "made").exists, timeout=60)
+        process.send_signal(number)
+        assert (process.wait(timeout=60), (tmp_path / "made").exists()) == (2, False)
