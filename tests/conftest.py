@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.accounts import Account
 from tests.again import Again
-from tests.lab import signals
+from tests.lab import signals, slots  # noqa: F401  when a process ends, `slots` takes away the servers of its tests
 from tests.outcomes import NoteTaker
 from tests.progress import Progress
 from tests.rings import RINGS, ring_of

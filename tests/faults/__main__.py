@@ -6,9 +6,7 @@ import argparse
 import json
 import os
 import random
-import signal
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import asdict
@@ -20,6 +18,7 @@ from tests.faults.journeys import JOURNEYS
 from tests.faults.lanes import Lanes, remaining
 from tests.faults.matrix import all_jobs
 from tests.faults.table import render, summary
+from tests.lab import cache, signals, slots
 from tests.lab.rootfs import why_not
 
 if TYPE_CHECKING:
@@ -38,10 +37,12 @@ def main() -> int:
         return 1
     if arguments.shuffle:
         random.Random(arguments.shuffle).shuffle(jobs)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signals.end_in_order()
+    slots.sweep()
+    cache.remove_unused()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="netpoint-remote-faults-") as folder:
-        lanes = Lanes(Path(folder), jobs, lambda line: print(line, file=sys.stderr, flush=True))
+    with slots.scratch() as slot:
+        lanes = Lanes(slot.folder, jobs, lambda line: print(line, file=sys.stderr, flush=True))
         with suppress(KeyboardInterrupt):  # the table shows what has been done so far
             lanes.run(arguments.lanes)
     order = {job.fault: number for number, job in enumerate(all_jobs())}

@@ -6,13 +6,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.faults.ground import USUAL, Ground, Setting, make_ground
 from tests.faults.judging import BACK, LOST, NEXT, ON, Result
 from tests.faults.states import State, differences
+from tests.lab import signals
 from tests.lab.servers import LabError
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ class Lanes:
                 for lane in running:
                     lane.result()
             finally:
-                self.jobs.clear()  # asked to stop: the cells that have begun are the last ones
+                with signals.held_back():
+                    self.jobs.clear()  # asked to stop: the cells that have begun are the last ones
+                    wait(running)
 
     def _run_lane(self) -> None:
         ground: Ground | None = None

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shutil
 import signal
 import sys
-import tempfile
-from pathlib import Path
 from typing import Literal
 
+from tests.lab import cache, signals, slots
 from tests.lab.cpu import show
 from tests.lab.lab import Lab
 from tests.lab.netpoint.install import PASSWORD, USER, USUAL_PAUSE, Installation
@@ -43,19 +41,30 @@ def main() -> int:
     if reason := why_not():
         print(reason, file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signals.end_in_order()
     with contextlib.suppress(KeyboardInterrupt):
-        if arguments.what == "up":
-            _up(arguments.servers)
-        elif arguments.what == "cpu":
+        if arguments.what == "clean":
+            return _clean()
+        if arguments.what == "cpu":
             show(arguments.method)
         else:
-            shutil.rmtree(cache_folder())
+            _up(arguments.servers)
+    return 0
+
+
+def _clean() -> int:
+    if names := slots.in_use():
+        print(f"{cache_folder()} is in use by {', '.join(names)}: end these runs first.", file=sys.stderr)
+        return 1
+    slots.sweep()
+    cache.empty()
     return 0
 
 
 def _up(servers: int) -> None:
-    with tempfile.TemporaryDirectory(prefix="netpoint-remote-lab-") as folder, Lab(Path(folder)) as lab:
+    slots.sweep()
+    cache.remove_unused()
+    with slots.scratch() as slot, Lab(slot.folder) as lab:
         print("Booting; the first time this takes some minutes.", flush=True)
         for number in range(servers):
             method = METHODS[number % len(METHODS)]
@@ -64,8 +73,6 @@ def _up(servers: int) -> None:
         print(_help(lab), flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
-        for number in (signal.SIGINT, signal.SIGTERM):  # an impatient second one must not leave servers behind
-            signal.signal(number, signal.SIG_IGN)
         print("Taking the servers away.", flush=True)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab import cache, slots
 from tests.lab.lab import Lab
 from tests.lab.rootfs import why_not
 
@@ -26,12 +27,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def lab_can_run() -> None:
-    """Skip the ring, or fail it, where it cannot run; for every folder of tests that boots servers."""
+    """Skip the ring, or fail it, where it cannot run, for every folder of tests that boots servers.
+
+    Where it can, take away first what killed runs left.
+    """
     reason = why_not()
     if reason and os.environ.get("CI"):
         pytest.fail(f"THE LAB RING DID NOT RUN: {reason}", pytrace=False)
     if reason:
         pytest.skip(f"THE LAB RING DID NOT RUN: {reason}")
+    slots.sweep()
+    cache.remove_unused()
 
 
 @pytest.fixture

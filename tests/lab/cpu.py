@@ -12,7 +12,6 @@ import ctypes
 import os
 import re
 import struct
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -21,10 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.netpoint.install import Installation
 from tests.lab.operator import fab, upgrade
-from tests.lab.servers import LabError, cgroups
+from tests.lab.slots import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +39,6 @@ POLL = 0.02
 SHOWN_FROM = 0.1
 """Rows with less seconds than this are one row."""
 
-OWN_GROUP = "cpu"
 PYTHON_NAMES = (
     (r"runpy\.run_module|ensurepip", "`ensurepip`"),
     (r"-m venv ", "`python3 -m venv`"),
@@ -103,8 +102,8 @@ class Meter:
         self.costs.append(cost)
 
     def _total(self) -> float:
-        """Return the seconds that the server and this process's children have taken so far."""
-        return _group_seconds(self.server.slot.name) + _group_seconds(OWN_GROUP) - time.process_time()
+        """Return the seconds that the server and the commands of its operator have taken so far."""
+        return self.server.slot.cpu_seconds()
 
     def _alive(self) -> dict[int, tuple[str, float]]:
         found = {}
@@ -167,17 +166,16 @@ class Meter:
 
 def show(method: Literal["archive", "git"]) -> None:
     """Upgrade one server and roll it back, and print what it took."""
-    with tempfile.TemporaryDirectory(prefix="netpoint-remote-lab-") as folder, Lab(Path(folder)) as lab:
+    with scratch() as slot, Lab(slot.folder) as lab:
         server = lab.server("np1", Installation("3.4.9", method=method))
         lab.write_hosts_file()
-        with _own_group(), _accounting(Path(folder) / "records") as records:
+        with _accounting(slot.folder / "records") as records:
             meter = Meter(records=records, server=server)
             meter.measure("boot", lab.boot)
             meter.measure("check", lambda: fab(lab, "check", "--version", "3.5.0"))
             meter.measure("upgrade", lambda: _done(upgrade(lab, "3.5.0").statuses, "upgraded"))
             meter.measure("second run", lambda: _done(upgrade(lab, "3.5.0").statuses, "unchanged"))
             meter.measure("rollback", lambda: _done(fab(lab, "rollback", "--yes").statuses, "restored"))
-            meter.measure("end", server.power_cut)
     print("\n".join(_table(meter.costs)))
 
 
@@ -203,31 +201,6 @@ def _table(costs: list[Cost]) -> Iterator[str]:
 def _seconds(compressed: int) -> float:
     """Return what an accounting record says as three bits of exponent to the base 8 and 13 of fraction."""
     return ((compressed & 0x1FFF) << 3 * (compressed >> 13)) / TICKS_PER_SECOND
-
-
-def _group_seconds(name: str) -> float:
-    for group in cgroups(name):
-        with suppress(OSError):
-            found = re.search(r"usage_usec (\d+)", (group / "cpu.stat").read_text())
-            if found:
-                return int(found[1]) / 1_000_000
-    return 0.0
-
-
-@contextlib.contextmanager
-def _own_group() -> Iterator[None]:
-    """Put this process into a control group of its own, and back to the top."""
-    groups = cgroups(OWN_GROUP)
-    for group in groups:
-        group.mkdir(exist_ok=True)
-        (group / "cgroup.procs").write_text(str(os.getpid()))
-    try:
-        yield
-    finally:
-        for group in groups:
-            (group.parent / "cgroup.procs").write_text(str(os.getpid()))
-            with suppress(OSError):
-                group.rmdir()
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ class Fab:
         self._earlier = set(self._reports.glob("*"))
         reports = () if task in WITHOUT_REPORTS else ("--report-dir", str(self._reports))
         home = {"HOME": str(workstation)} if workstation else {}
-        self._process = subprocess.Popen(
+        self._process = lab.servers[0].slot.start(
             [
                 *(sys.executable, "-m", "fabric", task, "--json"),
                 *("--hosts-file", str(lab.folder / "hosts.yaml"), *reports),
@@ -84,11 +84,9 @@ class Fab:
             ],
             cwd=PROJECT,
             env={**os.environ, "XDG_CACHE_HOME": str(place / "cache"), **home, **(environment or {})},
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            start_new_session=True,
         )
         lab.commands.append(self)
 

@@ -6,25 +6,23 @@ where NETPOINT_LAB_SUITE names another release of it (`bullseye`), that one, fro
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
 import os
 import platform
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab import repacking
+from tests.lab.cache import built_once, digest
 from tests.lab.errors import LabError
-from tests.lab.network import LOCKS
 from tests.lab.private import cache_folder, private_folder
 from tests.lab.repacking import repack
+from tests.lab.slots import LOCKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.lab.slots import Slot
 
 FORMAT = "7"
 """Raise it when the way the root filesystem is built changes."""
@@ -115,11 +113,6 @@ def why_not() -> str | None:
     return None
 
 
-def digest(*parts: str) -> str:
-    """Return a short name for what is built from these parts."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
-
-
 def key() -> str:
     """Return the name of the root filesystem's present recipe."""
     return digest(FORMAT, _suite(), *PACKAGES, *repacking.recipe())
@@ -130,40 +123,13 @@ def rootfs() -> Path:
     return built_once(f"rootfs-{key()}", _build)
 
 
-def built_once(name: str, build: Callable[[Path], None]) -> Path:
-    """Return the folder `name` of the cache; where it is missing, let `build` fill it, one process at a time.
-
-    It appears under its name only when it is complete.
-    """
-    target = cache_folder() / name
-    with _locked(name):
-        if not target.exists():
-            beside = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=cache_folder()))
-            beside.chmod(0o755)
-            try:
-                build(beside)
-                beside.rename(target)
-            except BaseException:
-                shutil.rmtree(beside, ignore_errors=True)
-                raise
-    return target
-
-
 def python_version(root: Path) -> str:
     """Return the version of the root filesystem's Python, as `3.11`."""
     return (root / "usr/bin/python3").readlink().name.removeprefix("python")
 
 
-@contextlib.contextmanager
-def _locked(name: str) -> Iterator[None]:
-    with (cache_folder() / f".{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _build(folder: Path) -> None:
-    sources = "".join(f"{line}\n" for line in _sources())
-    subprocess.run(
+def _build(slot: Slot) -> None:
+    slot.run(
         [
             "mmdebstrap",
             "--quiet",
@@ -174,15 +140,12 @@ def _build(folder: Path) -> None:
             "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-exclude=/usr/share/locale/*",
             _suite(),
-            str(folder),
-            "-",
-        ],
-        input=sources,
-        text=True,
-        check=True,
+            slot.folder,
+            *_sources(),
+        ]
     )
-    folder.chmod(0o755)
-    _settle(folder)
+    slot.folder.chmod(0o755)
+    _settle(slot.folder)
 
 
 def _settle(root: Path) -> None:

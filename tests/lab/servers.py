@@ -13,11 +13,9 @@ Its network is its own (`network.py`), so every service listens where it does in
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,10 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab import network
+from tests.lab import network, signals
 from tests.lab.errors import LabError
-from tests.lab.private import cache_folder
 from tests.lab.rootfs import rootfs
+from tests.lab.slots import take_slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -91,12 +89,11 @@ class Server:
         self.keys = keys
         self.sudo_asks = sudo_asks
         self.shares = dict(shares or {})
-        self.slot = network.take_slot()
-        self.folder = cache_folder() / "running" / self.slot.name
-        self.root = self.folder / "root"
         self._nspawn: subprocess.Popen[bytes] | None = None
-        self._leader = 0
-        _sweep(self.folder)
+        self._leader: int | None = None
+        self.slot = take_slot()
+        self.folder = self.slot.folder
+        self.root = self.folder / "root"
         try:
             self._mount([*layers, rootfs()])
             self._personalise()
@@ -117,12 +114,9 @@ class Server:
         """Start the server and wait until systemd has started everything and sshd answers."""
         console = (self.folder / "console").open("ab")
         with console:
-            self._nspawn = subprocess.Popen(
-                self._nspawn_command(), stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
-            )
+            self._nspawn = self.slot.start(self._nspawn_command(), server=True, stdout=console, stderr=console)
         deadline = time.monotonic() + BOOT_TIMEOUT
         self._leader = self._wait_for_init(deadline)
-        _remember(self.folder, self._leader)
         self._wait_for_sshd(deadline)
         state = self.run("systemctl is-system-running --wait", check=False, timeout=BOOT_TIMEOUT).stdout.strip()
         if state != "running":
@@ -166,15 +160,11 @@ class Server:
 
     def power_cut(self) -> None:
         """End every process of the server at once; its disk stays as it is."""
-        if self.running:
-            os.kill(self._leader, signal.SIGKILL)
-        self._wait_for_end()
+        self._end(signal.SIGKILL)
 
     def power_off(self) -> None:
         """Shut the server down in order."""
-        if self.running:
-            os.kill(self._leader, signal.SIGRTMIN + 4)
-        self._wait_for_end()
+        self._end(signal.SIGRTMIN + 4)
 
     def unplug(self) -> None:
         """Cut the server from the network: packets vanish, nothing is told to either side."""
@@ -192,19 +182,18 @@ class Server:
 
     def close(self) -> None:
         """Take away everything the server left on this machine."""
-        self.power_cut()
-        network.remove_cable(self.slot)
-        _sweep(self.folder)
-        _remove_cgroups(self.slot.name)
-        self.slot.free()
+        with signals.held_back():
+            self.slot.free()
+            if self._nspawn is not None:
+                self._nspawn.wait(timeout=BOOT_TIMEOUT)
+                self._nspawn = None
 
     def keep_disk(self, target: Path) -> None:
         """Copy what this switched-off server changed into `target`, as a layer for others."""
-        subprocess.run(["cp", "-a", f"{self.folder / 'upper'}/.", str(target)], check=True)
+        self.slot.run(["cp", "-a", f"{self.folder / 'upper'}/.", target])
 
     def _nspawn_command(self) -> list[str]:
         return [
-            *_in_own_cgroup(self.slot.name),
             "systemd-nspawn",
             "--quiet",
             "--boot",
@@ -223,7 +212,7 @@ class Server:
 
     def _mount(self, layers: Iterable[Path]) -> None:
         for part in ("upper", "work", "root"):
-            (self.folder / part).mkdir(parents=True)
+            (self.folder / part).mkdir()
         options = (
             f"lowerdir={':'.join(map(str, layers))}",
             f"upperdir={self.folder / 'upper'}",
@@ -231,7 +220,7 @@ class Server:
             "redirect_dir=on",  # else moving a folder of an installation copies all of it
             "volatile",  # the lab never crashes this machine's own kernel: no need to wait for its disk
         )
-        subprocess.run(["mount", "-t", "overlay", "-o", ",".join(options), "lab", self.root], check=True)
+        self.slot.run(["mount", "-t", "overlay", "-o", ",".join(options), "lab", self.root])
 
     def _personalise(self) -> None:
         """Write what no two servers share: name, identity, host key, who may log in."""
@@ -282,11 +271,14 @@ class Server:
             time.sleep(0.1)
         raise LabError(f"sshd of {self.name} does not answer: {self._console()}")
 
-    def _wait_for_end(self) -> None:
+    def _end(self, number: int) -> None:
+        """Send a signal to init, and wait until the server is off."""
+        if self.running and self._leader is not None:
+            os.kill(self._leader, number)
         if self._nspawn is not None:
             self._nspawn.wait(timeout=BOOT_TIMEOUT)
-            self._nspawn = None
-            (self.folder / "init").unlink(missing_ok=True)
+            self._nspawn = self._leader = None
+            self.slot.remove_server_groups()
 
     def _console(self) -> str:
         return (self.folder / "console").read_text(errors="replace")[-2000:]
@@ -300,7 +292,7 @@ def boot_all(servers: Iterable[Server]) -> None:
 
 def close_all(servers: Iterable[Server]) -> None:
     """Take away servers, all of them, whatever one of them says."""
-    with ThreadPoolExecutor() as pool:
+    with signals.held_back(), ThreadPoolExecutor() as pool:
         list(pool.map(Server.close, servers))
 
 
@@ -323,61 +315,3 @@ def _is_init(process: int) -> bool:
                 numbers = line.split()[1:]
                 return len(numbers) > 1 and numbers[-1] == "1"
     return False
-
-
-def _started(process: int) -> str | None:
-    """Return when a process started: with its id, that names it for good."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return None
-
-
-def cgroups(name: str) -> list[Path]:
-    """Return the control groups of a server, one in each hierarchy that systemd uses."""
-    top = Path("/sys/fs/cgroup")
-    hierarchies = [top / part for part in ("systemd", "unified") if (top / part / "cgroup.procs").exists()]
-    return [folder / f"netpoint-{name}" for folder in hierarchies or [top]]
-
-
-def _in_own_cgroup(name: str) -> list[str]:
-    """Return the words before a command that give it a control group of its own.
-
-    Without one all servers boot in the same group, and a systemd that ends one of its units ends what another's runs.
-    """
-    script = 'for group in $1; do mkdir -p "$group" && echo $$ >"$group/cgroup.procs"; done; shift; exec "$@"'
-    return ["sh", "-c", script, "sh", " ".join(map(str, cgroups(name)))]
-
-
-def _remove_cgroups(name: str) -> None:
-    for group in cgroups(name):
-        for folder, _, _ in os.walk(group, topdown=False):
-            with suppress(OSError):
-                Path(folder).rmdir()
-
-
-def _remember(folder: Path, init: int) -> None:
-    (folder / "init").write_text(json.dumps([init, _started(init)]))
-
-
-def _sweep(folder: Path) -> None:
-    """Remove a server's folder, ending first what a killed test run left in it."""
-    with suppress(FileNotFoundError, ValueError):
-        init, started = json.loads((folder / "init").read_text())
-        if started is not None and _started(init) == started:
-            os.kill(init, signal.SIGKILL)
-            _wait_until_gone(init)
-    for _ in range(50):
-        if not os.path.ismount(folder / "root"):
-            break
-        if subprocess.run(["umount", "--recursive", folder / "root"], capture_output=True, check=False).returncode != 0:
-            time.sleep(0.1)
-    if not os.path.ismount(folder / "root"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_until_gone(process: int) -> None:
-    for _ in range(100):
-        if _started(process) is None:
-            return
-        time.sleep(0.1)

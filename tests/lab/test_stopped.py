@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from tests.lab.asking import is_migrating, let_migrate, served_version, wait_unt
 from tests.lab.memory import ARCHIVE, GIT, Memory, boot
 from tests.lab.netpoint.releases import Fault
 from tests.lab.operator import Fab, fab, start_upgrade, wait_until
+from tests.lab.slots import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +31,11 @@ def elsewhere(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def small(elsewhere: Path) -> Iterator[Path]:
+def small() -> Iterator[Path]:
     """Return the home of another workstation, on a disk of its own that is soon full."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "small", elsewhere], check=True)
-    yield elsewhere
-    subprocess.run(["umount", "--lazy", elsewhere], check=True)
+    with scratch() as slot:
+        slot.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "small", slot.folder])
+        yield slot.folder
 
 
 def _status(lab: Lab, elsewhere: Path) -> dict[str, Any]:

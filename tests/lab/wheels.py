@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import platform
 import shutil
-import subprocess
 import sys
 import zipfile
 from typing import TYPE_CHECKING
 
+from tests.lab.cache import built_once, digest
 from tests.lab.repacking import repack
-from tests.lab.rootfs import ENSURED_WHEELS, built_once, digest, key, python_version, rootfs
+from tests.lab.rootfs import ENSURED_WHEELS, key, python_version, rootfs
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.lab.slots import Slot
 
 REQUIREMENTS = (
     ("Django==4.2.16", "gunicorn==22.0.0", "psycopg2-binary==2.9.10", "redis==5.0.8", "rq==1.13.0", "wheel"),
@@ -50,7 +52,7 @@ def main():
 
 def wheels() -> Path:
     """Return the folder of wheels for the lab's Python, fetching it when it is not in the cache."""
-    return built_once(f"wheels-{recipe()}", lambda folder: _fetch(folder, rootfs()))
+    return built_once(f"wheels-{recipe()}", lambda slot: _fetch(slot, rootfs()))
 
 
 def recipe() -> str:
@@ -58,24 +60,23 @@ def recipe() -> str:
     return digest(key(), platform.machine(), DOCS_BUILDER, repr(REQUIREMENTS))
 
 
-def _fetch(folder: Path, root: Path) -> None:
+def _fetch(slot: Slot, root: Path) -> None:
     pip = _whole_pip(root)
     python = python_version(root)
     for requirements in (*REQUIREMENTS, *(() if pip else (("pip",),))):
-        subprocess.run(
+        slot.run(
             [
                 *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
-                *("--only-binary=:all:", "--implementation=cp", f"--python-version={python}", f"--dest={folder}"),
+                *("--only-binary=:all:", "--implementation=cp", f"--python-version={python}", f"--dest={slot.folder}"),
                 *(f"--platform={name}_{platform.machine()}" for name in ("manylinux2014", "manylinux_2_28", "linux")),
                 *requirements,
-            ],
-            check=True,
+            ]
         )
-    _write_docs_wheel(folder)
-    for wheel in folder.glob("*.whl"):
+    _write_docs_wheel(slot.folder)
+    for wheel in slot.folder.glob("*.whl"):
         repack(wheel, root)
     if pip:
-        shutil.copy(pip, folder)
+        shutil.copy(pip, slot.folder)
 
 
 def _whole_pip(root: Path) -> Path | None:

@@ -12,15 +12,15 @@ import re
 import secrets
 import shlex
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from packaging.version import Version
+from tests.lab.cache import built_once, digest
 from tests.lab.netpoint.releases import VERSIONS, generator, make_git, make_release, top_folder
-from tests.lab.rootfs import built_once, digest
 from tests.lab.servers import Keys, LabError, Server
+from tests.lab.slots import Slot, scratch
 from tests.lab.wheels import recipe, wheels
 
 if TYPE_CHECKING:
@@ -108,18 +108,22 @@ def netpoint_server(
     everything = {**usual_shares(), **(shares or {})}
     layers = (image(installation),)
     server = Server(name, keys=keys, layers=layers, shares=everything, sudo_asks=sudo_asks)
-    _renew_secret_key(server.root / installation.folder.lstrip("/") / "netpoint/netpoint/configuration.py")
-    if restart_pause != USUAL_PAUSE:
-        _set_restart_pause(server.root, restart_pause)
-    if not cloned:
-        _renew_cluster(server.root)
+    try:
+        _renew_secret_key(server.root / installation.folder.lstrip("/") / "netpoint/netpoint/configuration.py")
+        if restart_pause != USUAL_PAUSE:
+            _set_restart_pause(server.root, restart_pause)
+        if not cloned:
+            _renew_cluster(server.root)
+    except BaseException:
+        server.close()
+        raise
     return server
 
 
 def image(installation: Installation) -> Path:
     """Return the filesystem layer of an installation, making it when it is not in the cache."""
     name = f"image-{digest(FORMAT, recipe(), generator(), repr(installation))}"
-    return built_once(name, lambda folder: _make_image(installation, folder))
+    return built_once(name, lambda slot: _make_image(installation, slot.folder))
 
 
 def git_folder() -> Path:
@@ -158,8 +162,8 @@ def upgrade_sh(server: Server, folder: str, **environment: str) -> str:
 
 
 def _make_image(installation: Installation, folder: Path) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        server = Server("image", keys=Keys.make(Path(scratch)), shares=usual_shares())
+    with scratch() as keys:
+        server = Server("image", keys=Keys.make(keys.folder), shares=usual_shares())
         try:
             server.boot()
             install(server, installation)
@@ -169,13 +173,13 @@ def _make_image(installation: Installation, folder: Path) -> None:
             server.close()
 
 
-def _make_git_folder(folder: Path) -> None:
-    make_git(VERSIONS, folder / "netpoint.git")
+def _make_git_folder(slot: Slot) -> None:
+    make_git(VERSIONS, slot.folder / "netpoint.git")
 
 
-def _make_archives(folder: Path) -> None:
+def _make_archives(slot: Slot) -> None:
     for version in VERSIONS:
-        make_release(version, folder)
+        make_release(version, slot.folder)
 
 
 def _prepare_database(server: Server, installation: Installation) -> None:

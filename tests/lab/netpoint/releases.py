@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
-from tests.lab.rootfs import digest
+from tests.lab.cache import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -108,7 +108,7 @@ def generator() -> str:
 def make_release(version: str, folder: Path, *, faults: Iterable[Fault] = ()) -> Path:
     """Write the release's archive, as GitHub names and packs it, into a folder; return its path."""
     archive = folder / f"v{version}.tar.gz"
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
         top = Path(scratch) / top_folder(version)
         write_tree(version, top, faults=faults)
         with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
@@ -118,7 +118,7 @@ def make_release(version: str, folder: Path, *, faults: Iterable[Fault] = ()) ->
 
 def make_git(versions: Iterable[str], path: Path, *, faults: Mapping[str, Iterable[Fault]] | None = None) -> Path:
     """Write a bare repository with a tag for each version, the last one on `master`; return its path."""
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
         work = Path(scratch) / "work"
         _git("init", "--quiet", "--initial-branch=master", str(work))
         for version in versions:
