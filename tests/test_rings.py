@@ -52,11 +52,11 @@ def test_a_flaky_test_is_counted_as_that() -> None:
 
 def test_what_is_running_is_named_with_its_time(pytestconfig: pytest.Config) -> None:
     progress = Progress(pytestconfig)
-    progress.pytest_runtest_logstart("tests/lab/test_stories.py::test_one@a-group")
+    progress.pytest_runtest_logstart("tests/lab/test_upgraded.py::test_one@a-group")
     progress.pytest_runtest_logstart("tests/test_docs.py::test_other")
     progress.pytest_runtest_logfinish("tests/test_docs.py::test_other")
 
     line = progress.line(time.monotonic() + 130)
 
     progress.pytest_unconfigure()
-    assert re.fullmatch(r"2:1\d: 1 test done; running: tests/lab/test_stories.py::test_one \(2:1\d\)", line), line
+    assert re.fullmatch(r"2:1\d: 1 test done; running: tests/lab/test_upgraded.py::test_one \(2:1\d\)", line), line
