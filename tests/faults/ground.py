@@ -15,7 +15,7 @@ from tests.faults.states import UPLOADED, State, served
 from tests.lab.asking import log_in
 from tests.lab.lab import Lab
 from tests.lab.netpoint.install import git_folder, image
-from tests.lab.operator import Fab, Run
+from tests.lab.operator import TIMEOUT, Fab, Run
 from tests.lab.rootfs import SUDO_PASSWORD
 from tests.lab.servers import LabError
 
@@ -93,7 +93,7 @@ class Ground:
             release=release or {"url": self.mirror.url, "git": f"file://{git_folder()}/netpoint.git"}
         )
 
-    def run(self, *command: str, patience: float = 300) -> Run:
+    def run(self, *command: str, patience: float = TIMEOUT) -> Run:
         """Run a command of the operator to its end."""
         return self.fab(*command).wait(timeout=patience)
 
@@ -161,7 +161,7 @@ def _booted(lab: Lab, journey: Journey, setting: Setting) -> Ground:
     ground.orders.install()
     server.boot()
     ground.write_hosts_file()
-    if served(server, patience=60) != journey.installation.version:
+    if served(server, patience=600) != journey.installation.version:
         raise LabError(f"{journey.installation.version} does not serve on a fresh server")
     ground.cookie = log_in(server)
     server.run(["psql", "-q", "-d", "netpoint"], text=OF_THE_DATABASE, user="postgres")

@@ -56,13 +56,13 @@ class Expectation:
 def judge(ground: Ground, end: State, run: Run | None, expected: Expectation) -> Result:
     """Answer the five questions; the server is at the journey's beginning afterwards, or at its end (`on`)."""
     wrong = []
-    if expected.serves_meanwhile and not served(ground.server, patience=30):
+    if expected.serves_meanwhile and not served(ground.server, patience=300):
         wrong.append("(a) nothing serves")
     if ground.journey.saves and ground.was_restarted():
         wrong.append("(a) NetPoint was stopped meanwhile")
     ground.orders.withdraw()
     ground.disks.free()
-    if not lock_is_free(ground.server, patience=10):
+    if not lock_is_free(ground.server, patience=300):
         wrong.append("(c) the lock is held")
     became, differing = _became(ground, end)
     report = _reported(run)

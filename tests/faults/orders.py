@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PROGRAMS = Path(__file__).parent / "server"
 WHENS = ("before", "middle", "after")
-PATIENCE = 120.0  # seconds until a step is reached
+PATIENCE = 900.0  # seconds until a step is reached
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ PATIENCE = 75.0
 IN_MIGRATION = "until pgrep -f 'manage.py migrate' >/dev/null; do /bin/sleep 0.05; done"
 UNTIL_THE_WORKER_STAYS = """\
 up=0
-for tries in $(seq 100); do
+for tries in $(seq 1000); do
     if systemctl is-active -q netpoint-rq; then up=$((up + 1)); else up=0; fi
     [ "$up" -lt 10 ] || exit 0
     /bin/sleep 0.3

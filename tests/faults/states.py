@@ -196,7 +196,7 @@ SELECT concat_ws(' ', 'role', rolname, rolsuper, rolcreatedb, rolcanlogin) FROM 
 """
 
 ASK = "\n".join((
-    "for tries in $(seq 100); do",
+    "for tries in $(seq 1000); do",
     """    [ -n "$(systemctl list-units --all --plain --no-legend 'netpoint-remote-*')" ] || break""",
     "    /bin/sleep 0.1",
     "done",

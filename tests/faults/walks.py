@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.faults.states import State
     from tests.lab.operator import Fab, Run
 
-PATIENCE = 60.0
+PATIENCE = 600.0
 SETTLED = Expectation(ends=frozenset({ON}))
 
 
@@ -74,7 +74,7 @@ class Walk:
 
     def _next_point(self) -> Point | None:
         """Return where the run holds still next, None once it has ended."""
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         while (point := self.ground.orders.reached()) is None:
             if self._ended():
                 return None

@@ -37,7 +37,7 @@ class Page:
 
 def page(server: Server, path: str, *, headers: Mapping[str, str] | None = None, body: str | None = None) -> Page:
     """Return a page as a user gets it through the front web server; with a body, its answer to that."""
-    line = http.client.HTTPConnection(server.address, 80, timeout=20)
+    line = http.client.HTTPConnection(server.address, 80, timeout=60)
     try:
         line.request("GET" if body is None else "POST", path, body=body, headers=dict(headers or {}))
         answer = line.getresponse()

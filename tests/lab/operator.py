@@ -155,7 +155,7 @@ def start_upgrade(lab: Lab, version: str, *options: str) -> Fab:
     return Fab(lab, "upgrade", "--version", version, "--yes", *options)
 
 
-def wait_until(what: Callable[[], bool], *, fab: Fab | None = None, timeout: float = 400) -> None:
+def wait_until(what: Callable[[], bool], *, fab: Fab | None = None, timeout: float = TIMEOUT) -> None:
     """Wait until something is so; give up when the command that should bring it about has ended."""
     deadline = time.monotonic() + timeout
     while not what():

@@ -34,7 +34,7 @@ from tests.lab.slots import take_slot
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-BOOT_TIMEOUT = 90
+BOOT_TIMEOUT = 300
 """Seconds a boot may take; on an idle machine it takes five."""
 
 ENVIRONMENT = {
@@ -124,7 +124,7 @@ class Server:
             raise LabError(f"{self.name} is {state} after its boot: {failed}")
 
     def run(
-        self, command: str | Sequence[str], *, text: str = "", check: bool = True, timeout: float = 300, user: str = ""
+        self, command: str | Sequence[str], *, text: str = "", check: bool = True, timeout: float = 900, user: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the server as root, or as `user`, without SSH; a string goes through sh."""
         words = ["sh", "-c", command] if isinstance(command, str) else list(command)
@@ -142,7 +142,7 @@ class Server:
             raise LabError(f"{self.name}: {shlex.join(words)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
-    def ssh(self, command: str, *, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def ssh(self, command: str, *, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run a command as `admin` over real SSH."""
         options = ("BatchMode=yes", "StrictHostKeyChecking=yes", f"UserKnownHostsFile={self.keys.known_hosts}")
         return subprocess.run(

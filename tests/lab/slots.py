@@ -43,7 +43,7 @@ JOIN = 'for group in $1; do echo $$ >"$group/cgroup.procs" || exit; done; shift;
 ORDERLY = 5
 """Seconds that systemd-nspawn may take to tidy up, once its server has no processes; it takes a few milliseconds."""
 
-PATIENCE = 120
+PATIENCE = 600
 """Seconds until what cannot be taken away is an error."""
 
 

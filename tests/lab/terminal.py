@@ -11,7 +11,7 @@ import termios
 import threading
 from typing import TYPE_CHECKING
 
-from tests.lab.operator import PROJECT, Run
+from tests.lab.operator import PROJECT, TIMEOUT, Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def type_fab(
-    lab: Lab, task: str, *options: str, answers: Mapping[str, str], environment: Mapping[str, str], timeout: float = 400
+    lab: Lab,
+    task: str,
+    *options: str,
+    answers: Mapping[str, str],
+    environment: Mapping[str, str],
+    timeout: float = TIMEOUT,
 ) -> Run:
     """Run a task of `fab` on a terminal of its own; `answers` are what is typed when a text is shown."""
     ours, theirs = pty.openpty()

@@ -95,7 +95,7 @@ def _run(*arguments: str) -> tuple[int, list[int]]:
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     return done.returncode, [int(number) for number in (done.stdout.splitlines() or [""])[0].split()]
@@ -111,7 +111,7 @@ def _another_run() -> Iterator[list[int]]:
         assert process.stdout is not None
         yield [int(number) for number in process.stdout.readline().split()]
         process.stdin.close()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=600) == 0
 
 
 def _left(folder: Path, numbers: list[int]) -> list[str]:
@@ -150,7 +150,7 @@ def _text(path: Path) -> str:
 
 def _sweep(folder: Path, numbers: list[int]) -> None:
     """Sweep as the next run does; a process that has just been killed may own its slots for a moment."""
-    wait_until(lambda: slots.sweep() or not _left(folder, numbers), timeout=60)
+    wait_until(lambda: slots.sweep() or not _left(folder, numbers))
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_a_dying_service_is_up_at_first(lab: Lab, tmp_path: Path) -> None:
     upgrade_sh(server, "/opt/netpoint")
     server.run("systemctl restart netpoint netpoint-rq")
     assert active(server) == {"netpoint": "active", "netpoint-rq": "active"}
-    wait_until(lambda: active(server)["netpoint"] == "activating", timeout=60)
+    wait_until(lambda: active(server)["netpoint"] == "activating")
     assert active(server)["netpoint-rq"] == "active"
 
 

@@ -49,6 +49,6 @@ def test_a_signal_ends_pytest_in_order(tmp_path: Path, number: int) -> None:
         env={**os.environ, "PYTEST_ADDOPTS": ""},
         stdout=subprocess.DEVNULL,
     ) as process:
-        wait_until((tmp_path / "made").exists, timeout=60)
+        wait_until((tmp_path / "made").exists, timeout=600)
         process.send_signal(number)
-        assert (process.wait(timeout=60), (tmp_path / "made").exists()) == (2, False)
+        assert (process.wait(timeout=600), (tmp_path / "made").exists()) == (2, False)

@@ -155,7 +155,7 @@ def install(server: Server, installation: Installation) -> None:
 def upgrade_sh(server: Server, folder: str, **environment: str) -> str:
     """Run the upgrade script of a tree as its documentation says, and return what it printed."""
     settings = shlex.join(f"{name}={value}" for name, value in {**PIP, **environment}.items())
-    done = server.run(f"cd / && env {settings} {folder}/upgrade.sh 2>&1", timeout=300)
+    done = server.run(f"cd / && env {settings} {folder}/upgrade.sh 2>&1")
     if "Upgrade complete!" not in done.stdout:
         raise LabError(f"upgrade.sh said nothing of its end:\n{done.stdout}")
     return done.stdout
