@@ -17,6 +17,7 @@ from netpoint_remote.planning.inventory import Host
 from netpoint_remote.running.credentials import OFFERED_AT_MOST, Credentials, certifies, parse_public
 from netpoint_remote.running.ssh import Connector, Deadlines, Patience
 from netpoint_remote.running.ssh_config import Route, SshConfig
+from tests.support.processes import DIES_WITH_US
 from tests.support.sshd import Sshd, make_key, start_sshd
 
 # kind, and what ssh-keygen calls the format
@@ -56,11 +57,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     server.stop()
 
 
+@pytest.fixture(autouse=True)
+def no_keys_of_yours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no agent and no keys of whoever runs the tests."""
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
 @pytest.fixture
-def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def agent(no_keys_of_yours: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:  # noqa: ARG001  first the other
     """Start a real ssh-agent."""
     path = tmp_path / "agent"
-    running = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [*DIES_WITH_US, "ssh-agent", "-D", "-a", path]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not path.exists():
         assert running.poll() is None
     monkeypatch.setenv("SSH_AUTH_SOCK", str(path))

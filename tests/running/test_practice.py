@@ -435,7 +435,7 @@ def test_the_demo_keeps_its_word_and_only_its_report(tmp_path: Path) -> None:
         "PYTHONPATH": str(Path(netpoint_remote.__file__).parents[1]),
     }
     (tmp_path / "scratch").mkdir()
-    command = [sys.executable, "-m", "netpoint_remote.practice.demo"]
+    command = [*STOPS_WITH_US, sys.executable, "-m", "netpoint_remote.practice.demo"]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=10 * PATIENCE, check=False
     )
