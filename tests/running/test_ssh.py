@@ -399,9 +399,9 @@ def test_a_script_with_a_nul_is_a_bug_of_ours(script: str) -> None:
 
 
 @pytest.mark.ssh
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.6, 0.97])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.6, 0.83])
 def test_what_passes_by_itself_is_tried_again(server: Sshd, share: float) -> None:
-    """Wherever the handshake or the login is cut."""
+    """Wherever the handshake or the login is cut; what is counted may include 300 bytes that come after the login."""
     with Flaky(server.port) as relay, connector() as shared:
         shared.open(host(server, relay.port))
         whole = relay.bytes_to_client
