@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tests.lab.slots import Slot
 
 TO_HERE, BETWEEN = "host0", "between"  # a server's cables: to this machine, to another server
+OTHERS = "198.19.0.0/16"
+"""The addresses of servers on the cables between them."""
 
 
 def lay_cable(slot: Slot) -> Path:
@@ -43,6 +45,20 @@ def join(one: Slot, other: Slot) -> tuple[str, str]:
         _ip(slot, "-n", slot.name, "address", "add", f"{address}/24", "dev", BETWEEN)
         _ip(slot, "-n", slot.name, "link", "set", BETWEEN, "up")
     return ends[one], ends[other]
+
+
+def forget_connections(slot: Slot) -> None:
+    """Let connections to other servers end without a word to them, as a power cut does; the cable must be unplugged.
+
+    Processes that are killed leave their connections to the kernel, which keeps saying goodbye for minutes, and what
+    it could not send waits until the cable is plugged in.
+    """
+    script = f"""
+        echo 1 >/proc/sys/net/ipv4/tcp_orphan_retries
+        while [ -n "$(ss -Htn dst {OTHERS})" ]; do sleep 0.1; done
+    """
+    _ip(slot, "netns", "exec", slot.name, "sh", "-c", script)
+    _ip(slot, "-n", slot.name, "neighbour", "flush", "dev", BETWEEN)
 
 
 def _ip(slot: Slot, *arguments: str) -> None:

@@ -19,7 +19,7 @@ from tests.lab.asking import (
 from tests.lab.memory import ARCHIVE, DOWN, GIT, Memory
 from tests.lab.netpoint.install import ROOT
 from tests.lab.netpoint.releases import Fault
-from tests.lab.network import BETWEEN, join, plug, unplug
+from tests.lab.network import BETWEEN, forget_connections, join, plug, unplug
 from tests.lab.operator import fab, start_upgrade, upgrade, wait_until
 
 if TYPE_CHECKING:
@@ -190,8 +190,10 @@ def test_a_power_cut_is_settled_though_a_database_elsewhere_has_not_noticed_it(l
     unplug(elsewhere.slot, BETWEEN)
     server.power_cut()
     disturbed.kill()
-    plug(elsewhere.slot, BETWEEN)
+    forget_connections(server.slot)
     assert "netpoint-remote" in _sessions(elsewhere)
+    plug(elsewhere.slot, BETWEEN)
+    assert is_migrating(elsewhere)
     server.boot()
 
     wait_until(lambda: is_serving(server, "3.4.9") and not at_work(server))
