@@ -625,7 +625,8 @@ class _Login:
 
     def _check_still_there(self, error: Exception) -> None:
         where = _where(self._link.route)
-        if self._link.transport.is_active():
+        # What could not be written is a lost line, though Paramiko's reading thread may not have noticed it yet.
+        if self._link.transport.is_active() and not isinstance(error, EOFError):
             if time.monotonic() >= self._deadline:
                 raise Unreachable(f"{where} did not answer in time while logging in") from error
         elif self._tried:

@@ -415,6 +415,20 @@ def test_what_passes_by_itself_is_tried_again(server: Sshd, share: float) -> Non
 
 
 @pytest.mark.ssh
+def test_a_line_lost_while_a_key_is_sent_is_no_refusal(server: Sshd) -> None:
+    """The thread that writes may find the line gone before the one that reads."""
+
+    def lose_the_line(_: object) -> list[str]:
+        raise EOFError
+
+    with connector() as shared:
+        link = shared.open(host(server, server.port))._link
+        login = ssh._Login(link, shared.credentials, 600)
+        with pytest.raises(Unreachable, match="hung up while logging in"):
+            login._try("a key", lose_the_line)
+
+
+@pytest.mark.ssh
 def test_patience_ends(server: Sshd) -> None:
     with Flaky(server.port, [REFUSE] * 9) as relay, connector(patience=replace(AT_ONCE, attempts=3)) as shared:
         with pytest.raises(Unreachable, match="hung up during the SSH handshake"):
