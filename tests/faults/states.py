@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab.asking import PASSING, page
+from tests.lab.slots import is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,22 +99,11 @@ def lock_is_free(server: Server, *, patience: float) -> bool:
     Who holds a lock whose file was removed is seen by the work that it goes on with.
     """
     deadline = time.monotonic() + patience
-    while _is_locked(server.root / LOCK) or server.run("pgrep -f 'bundle/main[.]sh'", check=False).returncode == 0:
+    while is_locked(server.root / LOCK) or server.run("pgrep -f 'bundle/main[.]sh'", check=False).returncode == 0:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)
     return True
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        with path.open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _file_differences(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

@@ -192,8 +192,13 @@ def sweep() -> None:
 def in_use() -> list[str]:
     """Return the names of the slots of this cache that have an owner."""
     here = str(cache_folder() / "running")
-    names = [Path(record[0]) for number in NUMBERS if (record := _record(number)) and _is_owned(number)]
+    names = [Path(record[0]) for number in NUMBERS if (record := _record(number)) and has_owner(number)]
     return [name.name for name in names if str(name.parent) == here]
+
+
+def has_owner(number: int) -> bool:
+    """Tell whether a process has the slot of this number."""
+    return is_locked(LOCKS / str(number))
 
 
 def _locked(number: int) -> Slot | None:
@@ -207,9 +212,10 @@ def _locked(number: int) -> Slot | None:
     return Slot(number=number, folder=cache_folder() / "running" / f"{NAME}{number}", lock=lock)
 
 
-def _is_owned(number: int) -> bool:
+def is_locked(path: Path) -> bool:
+    """Tell whether a process holds the lock on a file; without the file none does."""
     try:
-        with (LOCKS / str(number)).open() as lock:
+        with path.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
@@ -317,7 +323,7 @@ def _leave_nothing() -> None:
 def _is_owned_by_a_child(number: int) -> bool:
     with suppress(OSError, IndexError):
         parent = Path(f"/proc/{_record(number)[1]}/stat").read_text().rpartition(")")[2].split()[1]
-        return int(parent) == os.getpid() and _is_owned(number)
+        return int(parent) == os.getpid() and has_owner(number)
     return False
 
 

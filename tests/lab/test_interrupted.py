@@ -232,7 +232,7 @@ def test_a_killed_fab_leaves_the_server_to_finish_with_nobody_watching(lab: Lab)
 def test_a_power_cut_in_the_window_is_undone_at_boot_and_the_same_command_converges(
     lab: Lab, method: Installation
 ) -> None:
-    """NetPoint's units start only when the database is as it was, so nobody writes what would be lost."""
+    """NetPoint's units start only when the database is as it was, so no row is written that would be lost."""
     (memory,) = boot(lab, np1=method)
     lab.write_hosts_file(release=lab.publish("3.5.0", Fault.MIGRATION_WAITS))
     running = start_upgrade(lab, "3.5.0")

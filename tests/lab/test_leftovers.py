@@ -126,7 +126,7 @@ def _left(folder: Path, numbers: list[int]) -> list[str]:
         *(f"{path} is mounted" for path in slots._mounts([folder])),
         *(f"{path.parent} runs" for path in Path("/proc").glob("[0-9]*/cmdline") if below in _text(path)),
         *(f"{path.parent} runs" for path in Path("/proc").glob("[0-9]*/mountinfo") if below in _root_mount(path)),
-        *(str(path) for number in numbers for path in _places(number) if not slots._is_owned(number)),
+        *(str(path) for number in numbers for path in _places(number) if not slots.has_owner(number)),
     ]
 
 

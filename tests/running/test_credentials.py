@@ -59,7 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 @pytest.fixture(autouse=True)
 def no_keys_of_yours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no agent and no keys of whoever runs the tests."""
+    """Have no agent and no keys of the person who runs the tests."""
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
 

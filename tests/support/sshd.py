@@ -143,7 +143,7 @@ def _free_port(address: str) -> int:
 
 
 def _listens(server: Sshd) -> bool:
-    """Wait for the server's own word: on a port that was taken meanwhile somebody else would answer."""
+    """Wait for a line of this server: another server may have taken the port."""
     deadline = time.monotonic() + DEADLINE
     while server.process.poll() is None and time.monotonic() < deadline:
         if f"listening on {server.address} port {server.port}." in server.log:
