@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -282,8 +283,9 @@ def test_a_refusal_says_which_key_and_what_to_do(place: Place, tmp_path: Path) -
 
 def test_a_name_added_by_another_process_is_not_added_again(tmp_path: Path) -> None:
     file = str(tmp_path / "folder" / "known_hosts")
-    with multiprocessing.Pool(4) as pool:
-        pool.map(_add, [file] * 16)
+    # Fresh processes: a forked one would have the threads' locks and the signal handlers of the test run.
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_add, [file] * 16))
 
     assert Path(file).read_text().count("\n") == 1
 
