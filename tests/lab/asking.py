@@ -64,8 +64,18 @@ def log_in(server: Server, *, base_path: str = "") -> str:
 
 
 def is_logged_in(server: Server, cookie: str, *, base_path: str = "") -> bool:
-    """Tell whether a session is still one of a logged-in user."""
-    return f"{USER} (v" in page(server, f"/{base_path}", headers={"Cookie": cookie}).text
+    """Tell whether a session is still one of a logged-in user.
+
+    An error page does not answer that: each worker gives one after the database was restarted, so it is asked again.
+    """
+    deadline = time.monotonic() + SERVING_TIMEOUT
+    while (
+        answer := page(server, f"/{base_path}", headers={"Cookie": cookie})
+    ).status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    return f"{USER} (v" in answer.text
 
 
 def served_version(server: Server, *, base_path: str = "") -> str:
