@@ -16,17 +16,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TEST = """
-import pathlib, pytest, signal
+import pathlib, pytest, time
+
+MADE = pathlib.Path(__file__).with_name("made")
 
 @pytest.fixture
 def made():
-    made = pathlib.Path(__file__).with_name("made")
-    made.touch()
+    MADE.touch()
     yield
-    made.unlink()
+    MADE.unlink()
 
 def test_waits(made):
-    signal.pause()
+    MADE.with_name("waits").touch()
+    while True:  # a signal that comes just before signal.pause() would not end it
+        time.sleep(0.1)
 """
 
 
@@ -49,6 +52,6 @@ def test_a_signal_ends_pytest_in_order(tmp_path: Path, number: int) -> None:
         env={**os.environ, "PYTEST_ADDOPTS": ""},
         stdout=subprocess.DEVNULL,
     ) as process:
-        wait_until((tmp_path / "made").exists, timeout=600)
+        wait_until((tmp_path / "waits").exists, timeout=600)
         process.send_signal(number)
         assert (process.wait(timeout=600), (tmp_path / "made").exists()) == (2, False)
