@@ -102,25 +102,24 @@ def new_folder(directory: Path) -> Path:
 
 
 async def _run(shared: Shared, specs: tuple[ServerSpec, ...], ready: Callable[[str], None]) -> None:
-    orphans.adopt()
-    reaping = asyncio.create_task(orphans.reap())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     servers: list[Server] = []
-    with contextlib.ExitStack() as stack:
-        try:
-            started = time.monotonic()
-            await start_all(shared, specs, servers, stack, stop)
-            if not stop.is_set():
-                seconds = time.monotonic() - started
-                ready(f"ready {len(servers)} servers in {seconds:.1f} s, hosts file {shared.directory / 'hosts.yaml'}")
-                await stop.wait()
-        finally:
-            await asyncio.gather(*(server.systemd.close() for server in servers))
-            reaping.cancel()
-            await orphans.end_all()
+    async with orphans.adopted():
+        with contextlib.ExitStack() as stack:
+            try:
+                started = time.monotonic()
+                await start_all(shared, specs, servers, stack, stop)
+                if not stop.is_set():
+                    seconds = time.monotonic() - started
+                    ready(
+                        f"ready {len(servers)} servers in {seconds:.1f} s, hosts file {shared.directory / 'hosts.yaml'}"
+                    )
+                    await stop.wait()
+            finally:
+                await asyncio.gather(*(server.systemd.close() for server in servers))
 
 
 async def start_all(
