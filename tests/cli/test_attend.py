@@ -23,6 +23,8 @@ from tests.support.processes import DIES_WITH_US
 
 pytest.importorskip("asyncssh")
 
+pytestmark = pytest.mark.ssh
+
 PROJECT = Path(__file__).parents[2]
 OWN = ("-m", "netpoint_remote.cli.program")
 STOCK = ("-c", "from fabric.main import program; program.run()", "--search-root", str(PROJECT))
