@@ -20,7 +20,7 @@ WORTH_SHOWING = 1.0
 """Seconds."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Account:
     """Counts each test once: by its call, or by what kept it from being called."""
 

@@ -42,7 +42,7 @@ class Failure:
         return list(dict.fromkeys(note_of(report).test for report in self.reports))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Again:
     """Collects the failures, runs them again, and turns those that pass into flaky tests."""
 

@@ -34,14 +34,19 @@ def test_other(shared):
 
 def run(folder: Path, *options: str, ring: str, first_time: bool = True, passes: bool = True) -> tuple[int, str]:
     """Return the exit code and the output of a run over two tests that share a fixture."""
-    (folder / "conftest.py").write_text(HOOKS)
     (folder / "test_some.py").write_text(
         TESTS.format(folder=str(folder), first_time=first_time, passes=passes, ring=ring)
     )
+    return run_pytest(folder, *options, ".")
+
+
+def run_pytest(folder: Path, *options: str) -> tuple[int, str]:
+    """Return the exit code and the output of pytest with our hooks in a folder of tests."""
+    (folder / "conftest.py").write_text(HOOKS)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("PYTEST_ADDOPTS", None)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "--rootdir", folder, *options, "."],
+        [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "--rootdir", folder, *options],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -76,3 +81,17 @@ def test_what_is_a_failure_stays_one(tmp_path: Path, options: tuple[str, ...], r
 
     assert exit_code == 1, output
     assert "FLAKY" not in output
+
+
+def test_files_of_several_folders_can_be_named_in_one_call(tmp_path: Path) -> None:
+    files = [tmp_path / name / f"test_{name}.py" for name in ("one", "other")]
+    for file in files:
+        file.parent.mkdir()
+        file.with_name("conftest.py").write_text(
+            HOOKS.replace("pytest_addoption, ", "").replace(", pytest_configure", "")
+        )
+        file.write_text("def test_one(): ...\n")
+
+    exit_code, output = run_pytest(tmp_path, *map(str, files))
+
+    assert exit_code == 0, output
