@@ -32,12 +32,16 @@ def test_waits(made):
         time.sleep(0.1)
 """
 
+AS_ON_A_TERMINAL = ("env", "--default-signal=INT,TERM,HUP")
+"""Under nohup, or in the background of a shell, we ignore some of them, and so would what we start."""
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_pytest_in_order(tmp_path: Path, number: int) -> None:
     (tmp_path / "test_one.py").write_text(TEST)
     with subprocess.Popen(
         [
+            *AS_ON_A_TERMINAL,
             sys.executable,
             "-m",
             "pytest",
