@@ -69,13 +69,11 @@ def is_logged_in(server: Server, cookie: str, *, base_path: str = "") -> bool:
     An error page does not answer that: each worker gives one after the database was restarted, so it is asked again.
     """
     deadline = time.monotonic() + SERVING_TIMEOUT
-    while (
-        answer := page(server, f"/{base_path}", headers={"Cookie": cookie})
-    ).status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        if time.monotonic() > deadline:
-            break
+    while True:
+        answer = page(server, f"/{base_path}", headers={"Cookie": cookie})
+        if answer.status < http.HTTPStatus.INTERNAL_SERVER_ERROR or time.monotonic() > deadline:
+            return f"{USER} (v" in answer.text
         time.sleep(0.2)
-    return f"{USER} (v" in answer.text
 
 
 def served_version(server: Server, *, base_path: str = "") -> str:

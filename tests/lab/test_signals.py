@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab.operator import PROJECT, wait_until
+from tests.support.processes import DIES_WITH_US
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +42,7 @@ def test_a_signal_ends_pytest_in_order(tmp_path: Path, number: int) -> None:
     (tmp_path / "test_one.py").write_text(TEST)
     with subprocess.Popen(
         [
+            *DIES_WITH_US,
             *AS_ON_A_TERMINAL,
             sys.executable,
             "-m",
@@ -56,6 +58,9 @@ def test_a_signal_ends_pytest_in_order(tmp_path: Path, number: int) -> None:
         env={**os.environ, "PYTEST_ADDOPTS": ""},
         stdout=subprocess.DEVNULL,
     ) as process:
-        wait_until((tmp_path / "waits").exists, timeout=600)
-        process.send_signal(number)
-        assert (process.wait(timeout=600), (tmp_path / "made").exists()) == (2, False)
+        try:
+            wait_until((tmp_path / "waits").exists, timeout=600)
+            process.send_signal(number)
+            assert (process.wait(timeout=600), (tmp_path / "made").exists()) == (2, False)
+        finally:
+            process.kill()

@@ -5,7 +5,7 @@ import sys
 
 # In a process of its own: it becomes the parent of others.
 PROGRAM = """
-import asyncio, contextlib, os, time
+import asyncio, os, time
 from netpoint_remote.practice import orphans
 
 async def own(number):
@@ -14,7 +14,7 @@ async def own(number):
 
 async def main():
     async with orphans.adopted():
-        own_ones = [asyncio.create_task(own(number % 200)) for number in range(100)]
+        own_ones = [asyncio.create_task(own(number)) for number in range(100)]
         orphan = await asyncio.create_subprocess_exec("sh", "-c", "sleep 0.2 & echo $!", stdout=asyncio.subprocess.PIPE)
         left = int((await orphan.communicate())[0])
         for _ in range(200):
