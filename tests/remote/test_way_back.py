@@ -267,15 +267,21 @@ def test_a_backup_holds_what_is_the_admins_own_and_not_the_release(make_server: 
     assert names & {*released, "netpoint/project-static/docs/index.html"} == set()
 
 
-@pytest.mark.parametrize("step", ["dump_database", "save_files", "seal_backup"])
-def test_half_a_backup_is_none(make_server: Make, step: str) -> None:
+@pytest.mark.parametrize(
+    ("step", "where"),
+    [
+        ("dump_database", "apply() {"),
+        ("save_files", "apply() {"),
+        ("seal_backup", "apply() {"),
+        ("seal_backup", 'mv -T -- "$making" "$made"'),
+    ],
+)
+def test_what_a_backup_that_failed_has_saved_is_no_backup(make_server: Make, step: str, where: str) -> None:
     server = make_server()
     of = case_of(server)
     named = dict(bundle_files(of, make_backup_plan(of, verify=False), run_id="r2", operator="t", about="t",
                               constraints=True))  # fmt: skip
-    named[f"bundle/steps/{step}.sh"] = named[f"bundle/steps/{step}.sh"].replace(
-        "apply() {", "apply() {\nfail 'full'", 1
-    )
+    named[f"bundle/steps/{step}.sh"] = named[f"bundle/steps/{step}.sh"].replace(where, f"{where}\nfail 'full'", 1)
     server.run_id = "r2"
     write_files(server.run, {**named, "journal": "", "log": ""})
 

@@ -28,7 +28,7 @@ apply() {
     : >"$RUN/dumped"
 }
 
-# A backup that was sealed stays: it takes room only, and may be the one that somebody needs.
+# A backup that was sealed is for that step to undo.
 undo() {
     rm -rf -- "$making" "$RUN/dumped"
 }

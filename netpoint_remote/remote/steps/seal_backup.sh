@@ -53,6 +53,8 @@ manifest() {
     done
 }
 
+# Of an upgrade it stays: it takes room only, and may be needed. A `backup` that is undone has saved nothing.
 undo() {
     rm -f -- "$RUN/sealed"
+    if [ "$PURPOSE" = backup ] && [ -d "$made" ] && ! [ -e "$making" ]; then mv -T -- "$made" "$making"; fi
 }
