@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from netpoint_remote.reporting.layout import duration
-from tests.outcomes import Note, note_of, total_by_name
+from tests.outcomes import Note, Notes, total_by_name
 from tests.rings import RINGS, Ring, plain_reason
 
 if TYPE_CHECKING:
@@ -20,32 +20,44 @@ WORTH_SHOWING = 1.0
 """Seconds."""
 
 
+class Outcome(NamedTuple):
+    ring: str
+    what: str
+    reason: str = ""
+
+
 @dataclass(slots=True, eq=False)
 class Account:
-    """Counts each test once: by its call, or by what kept it from being called."""
+    """Counts each test once: by its call, by what kept it from being called, or by a failure after it."""
 
-    rings: dict[str, Ring] = field(default_factory=lambda: {name: Ring(name=name) for name in RINGS})
+    notes: Notes = field(default_factory=Notes)
+    _outcomes: dict[str, Outcome] = field(default_factory=dict)
     _seconds: dict[str, float] = field(default_factory=dict)
     _cpu: dict[str, float] = field(default_factory=dict)
     _tests: dict[str, float] = field(default_factory=dict)
     _fixtures: list[tuple[str, float]] = field(default_factory=list)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        note = note_of(report)
-        if report.when == "call" or (report.when == "setup" and not report.passed):
+        note = self.notes.of(report)
+        if report.when == "call" or not report.passed:
             reason = plain_reason(report.longrepr[2]) if report.skipped and isinstance(report.longrepr, tuple) else ""
-            self.rings[note.ring].count(report.outcome, reason)
+            self._outcomes[note.test] = Outcome(note.ring, report.outcome, reason)
         self._add_costs(note, report.duration)
 
-    def forgive(self, ring: str) -> None:
+    def forgive(self, test: str) -> None:
         """Count a failed test as flaky instead."""
-        self.rings[ring].failed -= 1
-        self.rings[ring].count("flaky")
+        self._outcomes[test] = self._outcomes[test]._replace(what="flaky")
+
+    def rings(self) -> list[Ring]:
+        rings = {name: Ring(name=name) for name in RINGS}
+        for outcome in self._outcomes.values():
+            rings[outcome.ring].count(outcome.what, outcome.reason)
+        return [*rings.values()]
 
     @pytest.hookimpl(trylast=True, wrapper=True)  # after `Again`, before the summary
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         result = yield
-        incomplete = any(ring.could_not_run for ring in self.rings.values())
+        incomplete = any(ring.could_not_run for ring in self.rings())
         if os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK and incomplete:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         return result
@@ -56,7 +68,7 @@ class Account:
             for line in self._costs():
                 terminalreporter.write_line(line)
         terminalreporter.section("rings")
-        for ring in self.rings.values():
+        for ring in self.rings():
             for line in ring.lines():
                 terminalreporter.write_line(line, yellow=ring.could_not_run, bold=ring.could_not_run)
 

@@ -1,7 +1,7 @@
 """What failed in the ssh and lab rings is run once more, alone, when everything else has ended.
 
 Real servers on a busy machine can fail for reasons that are not ours. A test that passes then is FLAKY: the run is
-green, its last lines name the test, and both outputs are kept. A failure in the fast ring is never run again.
+green, its last lines name the test, and both outputs are kept. Where a test of the fast ring failed, none is run again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.outcomes import note_of
+from tests.lab import signals
 
 if TYPE_CHECKING:
     from tests.accounts import Account
@@ -26,6 +26,7 @@ RETRIED = ("ssh", "lab")
 MOST = 5
 """Where more groups of tests fail, that is no chance."""
 
+PASSED = "failed, and passed when it was run again alone"
 FOLDER = Path("build/flaky")
 
 
@@ -35,11 +36,10 @@ class Failure:
 
     ring: str
     reports: list[pytest.TestReport] = field(default_factory=list)
+    tests: dict[str, None] = field(default_factory=dict)
+    became: str = ""
+    """What the second run showed: nothing where there was none."""
     output: Path | None = None
-
-    @property
-    def tests(self) -> list[str]:
-        return list(dict.fromkeys(note_of(report).test for report in self.reports))
 
 
 @dataclass(slots=True, eq=False)
@@ -50,55 +50,75 @@ class Again:
     account: Account
     progress: Progress
     _failures: dict[str, Failure] = field(default_factory=dict)
-    _flaky: list[Failure] = field(default_factory=list)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            note = note_of(report)
-            self._failures.setdefault(note.group, Failure(note.ring)).reports.append(report)
+            note = self.account.notes.of(report)
+            failure = self._failures.setdefault(note.group, Failure(note.ring))
+            failure.reports.append(report)
+            failure.tests[note.test] = None
 
     @pytest.hookimpl(trylast=True)  # when the processes of the tests have ended
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if session.exitstatus == pytest.ExitCode.TESTS_FAILED and self._may_be_chance():
-            for failure in self._failures.values():
-                if self._passes_alone(failure):
-                    self._flaky.append(failure)
-                    self._forgive(failure)
-            if len(self._flaky) == len(self._failures):
-                session.exitstatus = pytest.ExitCode.OK
+        if session.exitstatus != pytest.ExitCode.TESTS_FAILED or not self._may_be_chance():
+            return
+        for failure in self._failures.values():
+            try:
+                self._run_again(failure)
+            except KeyboardInterrupt:
+                session.exitstatus = pytest.ExitCode.INTERRUPTED
+                return
+            if failure.became == PASSED:
+                self._forgive(failure)
+        if all(failure.became == PASSED for failure in self._failures.values()):
+            session.exitstatus = pytest.ExitCode.OK
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        for failure in self._flaky:
-            for test in failure.tests:
+        for failure in self._failures.values():
+            for test in failure.tests if failure.became else ():
+                flaky = "FLAKY " * (failure.became == PASSED)
                 terminalreporter.write_line(
-                    f"FLAKY {test}: failed, and passed when it was run again alone. Both outputs: {failure.output}",
-                    yellow=True, bold=True,
-                )  # fmt: skip
+                    f"{flaky}{test}: {failure.became}. Both outputs: {failure.output}", yellow=True, bold=True
+                )
 
     def _may_be_chance(self) -> bool:
         return 0 < len(self._failures) <= MOST and all(each.ring in RETRIED for each in self._failures.values())
 
-    def _passes_alone(self, failure: Failure) -> bool:
+    def _run_again(self, failure: Failure) -> None:
+        """Run a failure's tests alone, and write down what became of them.
+
+        Raises:
+            KeyboardInterrupt: a signal ended it; what it said until then is kept.
+        """
         name = f"{', '.join(failure.tests)}, again and alone"
         self.progress.begin(name)
-        done = subprocess.run(
+        with subprocess.Popen(
             [sys.executable, "-m", "pytest", *_options(self.config), *failure.tests],
-            cwd=self.config.invocation_params.dir,
+            cwd=self.config.rootpath,
+            env={**os.environ, "PYTEST_ADDOPTS": ""},  # they were for the first run, `-n 4` among them
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            check=False,
-        )
-        self.progress.end(name)
-        failure.output = self._keep(failure, done.stdout)
-        return done.returncode == pytest.ExitCode.OK
+        ) as process:
+            try:
+                output, _ = process.communicate()
+                failure.became = _what_became(failure, process.returncode, output)
+            except KeyboardInterrupt:
+                with signals.held_back():  # it takes its servers away
+                    process.terminate()
+                    output, _ = process.communicate()
+                failure.became = "was being run again when a signal ended the run"
+                raise
+            finally:
+                self.progress.end(name)
+                failure.output = self._keep(failure, output)
 
     def _keep(self, failure: Failure, second: str) -> Path:
         first = "\n".join(f"{report.nodeid}\n{_text(report)}" for report in failure.reports)
-        name = re.sub(r"[^\w.-]+", "_", failure.tests[0])[:120]
+        name = re.sub(r"[^\w.-]+", "_", next(iter(failure.tests)))[:120]
         path = FOLDER / f"{name}-{os.getpid()}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"FIRST, with other tests beside it\n\n{first}\n\nAGAIN, alone\n\n{second}")
@@ -111,15 +131,23 @@ class Again:
             if kept:
                 terminal.stats[category] = kept
         terminal.stats.setdefault("flaky", []).extend(failure.reports)
-        for _ in failure.tests:
-            self.account.forgive(failure.ring)
+        for test in failure.tests:
+            self.account.forgive(test)
 
 
 def _text(report: pytest.TestReport) -> str:
     return "\n".join([report.longreprtext, *(f"{title}\n{text}" for title, text in report.sections)])
 
 
+def _what_became(failure: Failure, exit_code: int, output: str) -> str:
+    """Return what the second run showed. A test that was skipped has not passed, though pytest ends with 0."""
+    if exit_code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        return f"could not be run again (pytest ended with {exit_code})"
+    missing = {f"PASSED {test}" for test in failure.tests} - {*output.splitlines()}
+    return PASSED if exit_code == pytest.ExitCode.OK and not missing else "did not pass when it was run again alone"
+
+
 def _options(config: pytest.Config) -> list[str]:
     """Return what the run was started with and the second one needs too."""
     given = ["-c", str(config.inipath), "--rootdir", str(config.rootpath)] if config.inipath else []
-    return [*given, "-p", "no:cacheprovider", "-p", "no:xdist"]
+    return [*given, "-p", "no:cacheprovider", "-p", "no:xdist", "-rp", "--color=no"]

@@ -5,9 +5,10 @@ The process that runs a test writes a `Note` into the test's reports; the proces
 
 from __future__ import annotations
 
+import re
 import resource
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,13 +37,31 @@ class Note:
     fixtures: tuple[tuple[str, float], ...] = ()
 
 
-def note_of(report: pytest.TestReport) -> Note:
-    """Return what was noted for a report; a process that crashed could note nothing."""
-    noted = dict(report.user_properties).get(NOTE)
-    if isinstance(noted, dict):
-        return Note(**{**noted, "fixtures": tuple((name, seconds) for name, seconds in noted["fixtures"])})
-    test = report.nodeid.partition("@")[0]
-    return Note(test=test, group=test, ring="lab" if test.startswith(("tests/lab", "tests/faults")) else "fast")
+class Notes:
+    """Reads the notes, in the process that prints."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, Note] = {}
+
+    def of(self, report: pytest.TestReport) -> Note:
+        """Return what was noted for a report.
+
+        A process that crashed noted nothing of its end: then the test is known by its phases before, and if it had
+        none by its file.
+        """
+        noted = dict(report.user_properties).get(NOTE)
+        if isinstance(noted, dict):
+            note = Note(**{**noted, "fixtures": tuple((name, seconds) for name, seconds in noted["fixtures"])})
+            self._latest[report.nodeid] = replace(note, cpu=0.0, fixtures=())
+            return note
+        test = plain_id(report.nodeid)
+        ring = "lab" if test.startswith(("tests/lab", "tests/faults")) else "fast"
+        return self._latest.get(report.nodeid, Note(test=test, group=test, ring=ring))
+
+
+def plain_id(nodeid: str) -> str:
+    """Return the id of a test without the name of its group, which pytest-xdist adds after an `@`."""
+    return re.sub(r"@[^]]*$", "", nodeid)
 
 
 class NoteTaker:

@@ -1,13 +1,19 @@
 """A run of the tests of its own: what fails in the rings with real servers gets a second chance, alone."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+AS_ON_A_TERMINAL = ("env", "--default-signal=INT,TERM,HUP")
+"""Under nohup, or in the background of a shell, we ignore some of them, and so would what we start."""
+
 ROOT = Path(__file__).parents[1]
+PROCESSES = ("-n", "2", "--dist", "loadgroup")
 HOOKS = "from tests.conftest import pytest_addoption, pytest_collection_modifyitems, pytest_configure\n"
 TESTS = """
 from pathlib import Path
@@ -32,6 +38,23 @@ def test_other(shared):
 """
 
 
+FIRST_TIME = """
+import os
+import time
+from pathlib import Path
+import pytest
+
+def first_time():
+    seen = Path(__file__).with_name("seen")
+    begun_before = seen.exists()
+    seen.touch()
+    return not begun_before
+
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("shared")]
+"""
+"""The beginning of a file of tests that do something else when they run a second time."""
+
+
 def run(folder: Path, *options: str, ring: str, first_time: bool = True, passes: bool = True) -> tuple[int, str]:
     """Return the exit code and the output of a run over two tests that share a fixture."""
     (folder / "test_some.py").write_text(
@@ -40,24 +63,43 @@ def run(folder: Path, *options: str, ring: str, first_time: bool = True, passes:
     return run_pytest(folder, *options, ".")
 
 
+def run_twice(folder: Path, *options: str, text: str) -> tuple[int, str]:
+    """Return the exit code and the output of a run over tests of the lab ring that begin with FIRST_TIME."""
+    (folder / "test_some.py").write_text(FIRST_TIME + text)
+    return run_pytest(folder, "--again", *options, ".")
+
+
 def run_pytest(folder: Path, *options: str) -> tuple[int, str]:
     """Return the exit code and the output of pytest with our hooks in a folder of tests."""
+    with start_pytest(folder, *options) as process:
+        output, _ = process.communicate()
+    return process.returncode, output
+
+
+def start_pytest(folder: Path, *options: str, added: str = "") -> subprocess.Popen[str]:
     (folder / "conftest.py").write_text(HOOKS)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    environment.pop("PYTEST_ADDOPTS", None)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "--rootdir", folder, *options],
+    return subprocess.Popen(
+        [
+            *AS_ON_A_TERMINAL,
+            sys.executable,
+            "-m",
+            "pytest",
+            "-c",
+            ROOT / "pyproject.toml",
+            "--rootdir",
+            folder,
+            *options,
+        ],
         cwd=folder,
-        env=environment,
-        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": added},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
-    return done.returncode, done.stdout
 
 
 def test_what_passes_alone_is_flaky_and_the_run_green(tmp_path: Path) -> None:
-    exit_code, output = run(tmp_path, "--again", "-n", "2", "--dist", "loadgroup", ring="lab")
+    exit_code, output = run(tmp_path, "--again", *PROCESSES, ring="lab")
 
     assert exit_code == 0, output
     last = output.splitlines()[-8:]
@@ -81,6 +123,86 @@ def test_what_is_a_failure_stays_one(tmp_path: Path, options: tuple[str, ...], r
 
     assert exit_code == 1, output
     assert "FLAKY" not in output
+
+
+@pytest.mark.parametrize(
+    "second_time", ["pytest.skip('no servers here')", "pytest.xfail('no servers here')"], ids=["skipped", "xfailed"]
+)
+def test_only_a_test_that_passes_is_flaky(tmp_path: Path, second_time: str) -> None:
+    exit_code, output = run_twice(
+        tmp_path, text=f"def test_one():\n    assert not first_time()\n    {second_time}\ndef test_other(): ...\n"
+    )
+
+    assert exit_code == 1, output
+    assert "FLAKY" not in output
+    assert "ring lab (real Debian servers): 1 passed, 1 failed" in output.splitlines()
+
+
+TEARDOWN = """
+@pytest.fixture
+def fails_at_its_end():
+    yield
+    assert not first_time()
+
+def test_one(fails_at_its_end): ...
+"""
+CRASH = "def test_one():\n    if first_time():\n        os._exit(1)\n"
+AN_AT = "@pytest.mark.parametrize('where', ['a@b'])\n" + CRASH.replace("test_one()", "test_one(where)")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [((), TEARDOWN), (PROCESSES, TEARDOWN), (PROCESSES, CRASH), (PROCESSES, AN_AT)],
+    ids=["teardown", "teardown in a process", "crash", "crash of a test with an at sign"],
+)
+def test_a_test_is_counted_once(tmp_path: Path, options: tuple[str, ...], text: str) -> None:
+    exit_code, output = run_twice(tmp_path, *options, text=text)
+
+    assert exit_code == 0, output
+    assert "ring lab (real Debian servers): 0 passed, 1 flaky" in output.splitlines()
+    assert "ring fast (no root, no network): not requested" in output.splitlines()
+
+
+def test_a_failure_after_the_test_is_counted_as_one(tmp_path: Path) -> None:
+    exit_code, output = run_twice(tmp_path, text=TEARDOWN.replace("not first_time()", "False"))
+
+    assert exit_code == 1, output
+    assert "ring lab (real Debian servers): 0 passed, 1 failed" in output.splitlines()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_run_that_is_ended_while_it_tries_again_tells_what_it_knows(tmp_path: Path, number: int) -> None:
+    (tmp_path / "test_some.py").write_text(
+        FIRST_TIME + "def test_one():\n    assert not first_time()\n    Path('waits').touch()\n    time.sleep(60)\n"
+    )
+    with start_pytest(tmp_path, "--again", ".") as process:
+        while not (tmp_path / "waits").exists() and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(number)
+        output, _ = process.communicate()
+
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert "assert not first_time()" in output
+    assert "ring lab (real Debian servers): 0 passed, 1 failed" in output.splitlines()
+    assert len([*(tmp_path / "build" / "flaky").iterdir()]) == 1
+
+
+def test_options_of_the_environment_do_not_stop_the_second_time(tmp_path: Path) -> None:
+    (tmp_path / "test_some.py").write_text(FIRST_TIME + "def test_one():\n    assert not first_time()\n")
+    with start_pytest(tmp_path, "--again", ".", added=" ".join(PROCESSES)) as process:
+        output, _ = process.communicate()
+
+    assert process.returncode == 0, output
+
+
+def test_a_second_time_that_cannot_begin_is_told(tmp_path: Path) -> None:
+    (tmp_path / "test_some.py").write_text(
+        FIRST_TIME + "def test_one():\n    Path(__file__).unlink()\n    assert False\n"
+    )
+    exit_code, output = run_pytest(tmp_path, "--again", ".")
+
+    assert exit_code == 1, output
+    assert "test_some.py::test_one: could not be run again (pytest ended with 4). Both outputs: build/flaky/" in output
 
 
 def test_files_of_several_folders_can_be_named_in_one_call(tmp_path: Path) -> None:
