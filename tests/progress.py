@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from netpoint_remote.reporting.layout import clock, count
+from tests.outcomes import plain_id
 
 if TYPE_CHECKING:
     import pytest
@@ -46,7 +47,7 @@ class Progress:
     def line(self, now: float) -> str:
         """Return the line of progress at a moment of the monotonic clock."""
         running = sorted(self._running.copy().items(), key=lambda item: item[1])
-        tests = (f"{name.partition('@')[0]} ({clock(now - began)})" for name, began in running)
+        tests = (f"{plain_id(name)} ({clock(now - began)})" for name, began in running)
         return f"{clock(now - self._began)}: {count(self._done, 'test')} done; running: {', '.join(tests) or 'no test'}"
 
     def _print(self) -> None:
