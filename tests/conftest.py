@@ -9,7 +9,7 @@ from tests.accounts import Account
 from tests.again import Again
 from tests.lab import signals, slots  # noqa: F401  when a process ends, `slots` takes away the servers of its tests
 from tests.outcomes import NoteTaker
-from tests.progress import Progress
+from tests.progress import Progress, PytestProgress, past_the_capture
 from tests.rings import RINGS, ring_of
 
 # A busy machine is no failure; `--hypothesis-profile` wins over the variable.
@@ -29,8 +29,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(NoteTaker())
     if hasattr(config, "workerinput"):  # one process of several knows a part only
         return
-    account, progress = Account(), Progress(config)
-    for plugin in (account, progress, *([Again(config, account, progress)] if config.getoption("again") else [])):
+    account, progress = Account(), Progress(noun="test")
+    progress.print_every_minute(past_the_capture())
+    shown = PytestProgress(progress)
+    for plugin in (account, shown, *([Again(config, account, progress)] if config.getoption("again") else [])):
         config.pluginmanager.register(plugin)
 
 

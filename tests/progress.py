@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from netpoint_remote.reporting.layout import clock, count
 from tests.outcomes import plain_id
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable, Iterator
 
 INTERVAL = 60.0
 """Seconds."""
 
 
 class Progress:
-    """Prints the tests that run now, each with how long it has been running."""
+    """What runs now, each with how long it has been running; where nothing has a name, the phase.
 
-    def __init__(self, config: pytest.Config, interval: float = INTERVAL) -> None:
-        self._config = config
-        self._interval = interval
+    `noun` names what `done` counts. Without a name and a phase there is nothing to print.
+    """
+
+    def __init__(self, phase: str = "", *, noun: str = "") -> None:
+        self.phase = phase
+        self.done = 0
+        self._noun = noun
         self._began = time.monotonic()
         self._running: dict[str, float] = {}
-        self._done = 0
-        self._ended = threading.Event()
-        threading.Thread(target=self._print, daemon=True).start()
 
     def begin(self, name: str) -> None:
         self._running[name] = time.monotonic()
@@ -34,25 +37,52 @@ class Progress:
     def end(self, name: str) -> None:
         self._running.pop(name, None)
 
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self.begin(nodeid)
-
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        self.end(nodeid)
-        self._done += 1
-
-    def pytest_unconfigure(self) -> None:
-        self._ended.set()
+    @contextmanager
+    def during(self, name: str) -> Iterator[None]:
+        """Name what runs for the time of a block."""
+        self.begin(name)
+        try:
+            yield
+        finally:
+            self.end(name)
 
     def line(self, now: float) -> str:
-        """Return the line of progress at a moment of the monotonic clock."""
+        """Return the line of progress at a moment of the monotonic clock, or nothing."""
         running = sorted(self._running.copy().items(), key=lambda item: item[1])
-        tests = (f"{plain_id(name)} ({clock(now - began)})" for name, began in running)
-        return f"{clock(now - self._began)}: {count(self._done, 'test')} done; running: {', '.join(tests) or 'no test'}"
+        names = ", ".join(f"{name} ({clock(now - began)})" for name, began in running)
+        what = f"running: {names}" if names else self.phase
+        done = f"{count(self.done, self._noun)} done; " if self._noun else ""
+        return f"{clock(now - self._began)}: {done}{what}" if what else ""
 
-    def _print(self) -> None:
-        while not self._ended.wait(self._interval):
-            terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-            if terminal is not None:
-                terminal.ensure_newline()
-                terminal.write_line(self.line(time.monotonic()))
+    def print_every_minute(self, write: Callable[[str], None], interval: float = INTERVAL) -> None:
+        """Write the line every minute from now on, as long as the process lives."""
+        threading.Thread(target=self._print, args=(write, interval), daemon=True).start()
+
+    def _print(self, write: Callable[[str], None], interval: float) -> None:
+        while True:
+            time.sleep(interval)
+            if line := self.line(time.monotonic()):
+                write(line)
+
+
+class PytestProgress:
+    """The part of pytest: tells a progress which tests run, and the phase when none does."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        progress.phase = "collecting tests"
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._progress.phase = "cleaning up after the tests"
+        self._progress.begin(plain_id(nodeid))
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self._progress.end(plain_id(nodeid))
+        self._progress.done += 1
+
+
+def past_the_capture() -> Callable[[str], None]:
+    """Return what writes a line to the standard output of now, also while pytest captures that of a test."""
+    output = os.fdopen(os.dup(1), "w", errors="replace")
+    # The dots of the tests may stand before it.
+    return lambda line: print(f"\n{line}", file=output, flush=True)

@@ -1,12 +1,32 @@
 """What a run of the tests prints of itself: what did not run, what is running."""
 
+import os
 import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 
-import pytest
-
-from tests.progress import Progress
+from tests.progress import Progress, PytestProgress
 from tests.rings import Ring, ring_of
+
+ROOT = Path(__file__).parents[1]
+CONFTEST = """
+import threading
+from tests.progress import Progress, PytestProgress, past_the_capture
+
+def pytest_configure(config):
+    progress, write = Progress(noun="test"), past_the_capture()
+    config.printed = threading.Event()
+
+    def print_and_note(line):
+        write(line)
+        if "running" in line:
+            config.printed.set()
+
+    config.pluginmanager.register(PytestProgress(progress))
+    progress.print_every_minute(print_and_note, interval=0.01)
+"""
 
 
 def test_a_test_without_a_mark_is_in_the_fast_ring() -> None:
@@ -50,13 +70,41 @@ def test_a_flaky_test_is_counted_as_that() -> None:
     assert list(ring.lines()) == ["ring lab (real Debian servers): 1 passed, 1 flaky"]
 
 
-def test_what_is_running_is_named_with_its_time(pytestconfig: pytest.Config) -> None:
-    progress = Progress(pytestconfig)
-    progress.pytest_runtest_logstart("tests/lab/test_upgraded.py::test_one@a-group")
-    progress.pytest_runtest_logstart("tests/test_docs.py::test_other")
-    progress.pytest_runtest_logfinish("tests/test_docs.py::test_other")
+def test_what_is_running_is_named_with_its_time() -> None:
+    progress = Progress(noun="test")
+    shown = PytestProgress(progress)
+    shown.pytest_runtest_logstart("tests/lab/test_upgraded.py::test_one@a-group")
+    shown.pytest_runtest_logstart("tests/test_docs.py::test_other")
+    shown.pytest_runtest_logfinish("tests/test_docs.py::test_other")
 
     line = progress.line(time.monotonic() + 130)
 
-    progress.pytest_unconfigure()
     assert re.fullmatch(r"2:1\d: 1 test done; running: tests/lab/test_upgraded.py::test_one \(2:1\d\)", line), line
+
+
+def test_where_no_test_runs_the_phase_is_named() -> None:
+    progress = Progress(noun="test")
+    shown = PytestProgress(progress)
+
+    before = progress.line(time.monotonic())
+    shown.pytest_runtest_logstart("test_docs.py::test_one")
+    shown.pytest_runtest_logfinish("test_docs.py::test_one")
+    after = progress.line(time.monotonic())
+
+    assert (before, after) == ("0:00: 0 tests done; collecting tests", "0:00: 1 test done; cleaning up after the tests")
+
+
+def test_where_nothing_is_known_nothing_is_printed() -> None:
+    assert Progress().line(time.monotonic()) == ""
+
+
+def test_what_runs_is_printed_also_while_pytest_captures_it(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_some.py").write_text("def test_one(pytestconfig): assert pytestconfig.printed.wait(60)\n")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "."],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, "running: test_some.py::test_one (0:" in done.stdout) == (0, True), done.stdout
