@@ -5,8 +5,17 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from tests.faults.ground import Ground
+from tests.faults.journeys import JOURNEYS
+from tests.faults.judging import Result
+from tests.faults.lanes import Job, Lanes, Reference
+from tests.faults.orders import Orders
+from tests.faults.states import State
 from tests.progress import Progress, PytestProgress
 from tests.rings import Ring, ring_of
 
@@ -108,3 +117,40 @@ def test_what_runs_is_printed_also_while_pytest_captures_it(tmp_path: Path) -> N
     )  # fmt: skip
 
     assert (done.returncode, "running: test_some.py::test_one (0:" in done.stdout) == (0, True), done.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOfNothing:
+    """What a lane asks of a server whose job has no result."""
+
+    start: State
+    orders: Orders
+
+    def prepare(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def test_the_fault_matrix_names_the_job_and_the_server_that_is_made_for_it(tmp_path: Path) -> None:
+    (tmp_path / "var/lib/faults/halves").mkdir(parents=True)
+    progress, seen = Progress(noun="job"), list[str]()
+    state = State(files={}, rows=Counter(), sequences={}, services={}, serves="3.4.9", backups=0)
+
+    def line() -> str:
+        return re.sub(r"\d+:\d\d:? ?", "", progress.line(time.monotonic()))
+
+    def make(*_: object) -> Ground:
+        seen.append(line())
+        return cast("Ground", ServerOfNothing(state, Orders(tmp_path)))
+
+    def work(*_: object) -> dict[tuple[str, str], Result]:
+        seen.append(line())
+        return {}
+
+    job = Job(journey=JOURNEYS[0], fault="power cut, middle", step="run_upgrade", work=work)
+    lanes = Lanes(tmp_path, [job], print, progress, make)
+    lanes.references[JOURNEYS[0].name] = Reference(state, state, {})
+    lanes.run(1)
+
+    name = f"0 jobs done; running: {JOURNEYS[0].name} power cut, middle run_upgrade ()"
+    assert seen == [f"{name}, making server 1 ({JOURNEYS[0].name}) ()", name]
+    assert (line(), progress.done, lanes.results) == ("", 1, {})

@@ -15,6 +15,7 @@ from tests.faults.judging import BACK, LOST, NEXT, ON, Result
 from tests.faults.states import State, differences
 from tests.lab import signals
 from tests.lab.servers import LabError
+from tests.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,6 +57,9 @@ class Job:
         """Jobs of one place can follow each other on one server."""
         return self.journey.name, self.setting
 
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.journey.name, self.fault, self.step)))
+
 
 @dataclass(slots=True)
 class Lanes:
@@ -64,6 +68,8 @@ class Lanes:
     folder: Path
     jobs: list[Job]
     say: Callable[[str], None]
+    progress: Progress = field(default_factory=Progress)
+    make: Callable[[Path, Journey, Setting], Ground] = make_ground
     results: dict[Key, Result] = field(default_factory=dict)
     references: dict[str, Reference] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -92,7 +98,9 @@ class Lanes:
                     self._end_chain(ground)
                     ground = None
                 job = following
-                ground = self._do(job, ground)
+                with self.progress.during(str(job)):
+                    ground = self._do(job, ground)
+                self.progress.done += 1
             if ground is not None:
                 self._end_chain(ground)
                 ground = None
@@ -149,10 +157,11 @@ class Lanes:
     def _reference(self, journey: Journey) -> Reference:
         with self._making[journey.name]:
             if journey.name not in self.references:
-                plain = Job(journey=journey, fault="", step="", work=lambda _ground, _end: {})
+                plain = Job(journey=journey, fault="undisturbed run", step="", work=lambda _ground, _end: {})
                 ground = self._ground(plain)
                 try:
-                    self.references[journey.name] = _undisturbed(ground)
+                    with self.progress.during(str(plain)):
+                        self.references[journey.name] = _undisturbed(ground)
                 finally:
                     ground.close()
         return self.references[journey.name]
@@ -161,25 +170,30 @@ class Lanes:
         with self._lock:
             self._grounds += 1
             number = self._grounds
-        return make_ground(self.folder / f"ground-{number}", job.journey, job.setting)
+        with self.progress.during(f"making server {number} ({job.journey.name})"):
+            return self.make(self.folder / f"ground-{number}", job.journey, job.setting)
 
     def _end_chain(self, ground: Ground) -> None:
         """Let the server that survived so much go the whole way, undisturbed."""
         began = time.monotonic()
         journey = ground.journey
+        job = Job(journey=journey, fault=LAST_RUN, step=f"#{ground.lab.folder.name}", work=lambda _ground, _end: {})
+        with self.progress.during(str(job)):
+            result = self._last_run(ground)
+        self._note(job, {(job.fault, job.step): result}, time.monotonic() - began)
+
+    def _last_run(self, ground: Ground) -> Result:
         try:
             ground.prepare()
             run = ground.run()
-            differing = differences(self.references[journey.name].end, State.of(ground.server))
+            differing = differences(self.references[ground.journey.name].end, State.of(ground.server))
             wrong = [f"(d) {difference}" for difference in differing]
             wrong += [] if run.exit_code == 0 else [f"(d) {run.reasons}"]
-            result = Result(LOST if wrong else ON, tuple(wrong))
+            return Result(LOST if wrong else ON, tuple(wrong))
         except Exception as error:  # noqa: BLE001  as in _do
-            result = Result(LOST, (f"{type(error).__name__}: {error}",))
+            return Result(LOST, (f"{type(error).__name__}: {error}",))
         finally:
             ground.close()
-        job = Job(journey=journey, fault=LAST_RUN, step=f"#{ground.lab.folder.name}", work=lambda _ground, _end: {})
-        self._note(job, {(job.fault, job.step): result}, time.monotonic() - began)
 
 
 def _undisturbed(ground: Ground) -> Reference:
