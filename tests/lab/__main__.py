@@ -16,13 +16,14 @@ from tests.lab.cpu import show
 from tests.lab.lab import Lab
 from tests.lab.netpoint.install import PASSWORD, USER, USUAL_PAUSE, Installation
 from tests.lab.private import cache_folder
-from tests.lab.rootfs import why_not
+from tests.lab.rootfs import rootfs, why_not
+from tests.progress import Progress
 
 METHODS: tuple[Literal["archive", "git"], ...] = ("archive", "archive", "git")
 """How the servers are installed, in turn."""
 
 HELP = """
-{names} run NetPoint 3.4.9 and are in {hosts_file}
+NetPoint 3.4.9 runs on {names}; the hosts file is {hosts_file}
 
     netpoint-remote check --hosts-file {hosts_file} --version 3.5.0
     netpoint-remote upgrade --hosts-file {hosts_file} --version 3.5.0
@@ -42,38 +43,48 @@ def main() -> int:
         print(reason, file=sys.stderr)
         return 1
     signals.end_in_order()
+    progress = Progress("taking away what killed runs have left")
+    progress.print_every_minute(lambda line: print(line, file=sys.stderr, flush=True))
     with contextlib.suppress(KeyboardInterrupt):
         if arguments.what == "clean":
-            return _clean()
+            return _clean(progress)
         if arguments.what == "cpu":
+            progress.phase = f"measuring an upgrade ({arguments.method})"
             show(arguments.method)
         else:
-            _up(arguments.servers)
+            _up(arguments.servers, progress)
     return 0
 
 
-def _clean() -> int:
+def _clean(progress: Progress) -> int:
     if names := slots.in_use():
         print(f"{cache_folder()} is in use by {', '.join(names)}: end these runs first.", file=sys.stderr)
         return 1
     slots.sweep()
+    progress.phase = "emptying the cache"
     cache.empty()
     return 0
 
 
-def _up(servers: int) -> None:
+def _up(servers: int, progress: Progress) -> None:
     slots.sweep()
     cache.remove_unused()
     with slots.scratch() as slot, Lab(slot.folder) as lab:
         print("Booting; the first time this takes some minutes.", flush=True)
+        progress.phase = "making the root filesystem"
+        rootfs()
         for number in range(servers):
-            method = METHODS[number % len(METHODS)]
-            lab.server(f"np{number + 1}", Installation("3.4.9", method=method), restart_pause=USUAL_PAUSE)
+            name, method = f"np{number + 1}", METHODS[number % len(METHODS)]
+            progress.phase = f"installing NetPoint on {name} ({method})"
+            lab.server(name, Installation("3.4.9", method=method), restart_pause=USUAL_PAUSE)
+        progress.phase = "booting"
         lab.boot()
+        progress.phase = ""
         print(_help(lab), flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             while True:  # a signal that comes just before signal.pause() would not end it
                 time.sleep(0.2)
+        progress.phase = "taking the servers away"
         print("Taking the servers away.", flush=True)
 
 
