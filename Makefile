@@ -7,6 +7,8 @@ PROCESSES := 4
 PYTEST = $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --again
 EXTRAS := practice,test,check
 BENCH := .venv-bench
+SAY_EVERY_MINUTE := sh tests/minutes.sh
+PIP_INSTALL = $(SAY_EVERY_MINUTE) $(@D)/bin/python -m pip install --disable-pip-version-check
 # Debian keeps the module in a package of its own.
 VENV_OR_ADVICE = @$(PYTHON) -m venv $(@D) || { rm -rf $(@D); echo "$(PYTHON) cannot make virtual environments; as root: apt-get install python3-venv" >&2; exit 1; }
 
@@ -18,12 +20,12 @@ help:
 # One stamp for each set of extras, so that `make demo` does not wait for the test tools.
 $(VENV)/.demo: pyproject.toml
 	$(VENV_OR_ADVICE)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[practice]'
+	$(PIP_INSTALL) -e '.[practice]'
 	touch $@
 
 $(VENV)/.all: pyproject.toml
 	$(VENV_OR_ADVICE)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$(EXTRAS)]'
+	$(PIP_INSTALL) -e '.[$(EXTRAS)]'
 	touch $@ $(VENV)/.demo
 
 install: $(VENV)/.demo ## Install the programs fab and netpoint-remote into .venv
@@ -50,17 +52,17 @@ fast: $(VENV)/.all ## Run the ring that needs no sshd and no root
 check: $(VENV)/.all ## Check format, lint, types, layers and shell
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy
+	$(SAY_EVERY_MINUTE) $(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck netpoint_remote/remote/*.sh netpoint_remote/remote/steps/*.sh tests/*.sh tests/remote/bin/* tests/faults/server/*.sh .ci/run
 
 # What we are measured against stays out of .venv. If not all can be installed, then each that can; the rest is told.
 $(BENCH)/.all: pyproject.toml
 	$(VENV_OR_ADVICE)
-	$(BENCH)/bin/python -m pip install -q --disable-pip-version-check -e '.[bench]' || { \
-	    $(BENCH)/bin/python -m pip install -q --disable-pip-version-check -e . && \
+	$(PIP_INSTALL) -e '.[bench]' || { \
+	    $(PIP_INSTALL) -e . && \
 	    for each in asyncssh parallel-ssh ansible-core; do \
-	        $(BENCH)/bin/python -m pip install -q --disable-pip-version-check "$$each" || :; \
+	        $(PIP_INSTALL) "$$each" || :; \
 	    done; }
 	touch $@
 

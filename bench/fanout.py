@@ -157,8 +157,11 @@ def main() -> int:
 
 
 def _tell(text: str) -> None:
+    """Show what runs: on a terminal in one line, in a log in a line of its own."""
     if sys.stderr.isatty():
         print(f"{text:<60}", end="\r", file=sys.stderr, flush=True)
+    elif text:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Install what the test rings need, where we may: as root on Debian or Ubuntu. Elsewhere the rings say what they miss.
 set -eu
-list=$(dirname -- "$0")/debian-packages.txt
+here=$(dirname -- "$0")
+list=$here/debian-packages.txt
 wanted=$(sed 's/#.*//' "$list" | tr -s ' \n' ' ')
 missing=''
 for package in $wanted; do
@@ -14,6 +15,6 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 # An update that fails leaves the lists as they are; the installation tells whether they were enough.
-apt-get -q update || :
+sh "$here/minutes.sh" apt-get -q update || :
 # shellcheck disable=SC2086 # a list of packages
-apt-get -q install -y --no-install-recommends $missing
+sh "$here/minutes.sh" apt-get -q install -y --no-install-recommends $missing

@@ -119,6 +119,21 @@ def test_what_runs_is_printed_also_while_pytest_captures_it(tmp_path: Path) -> N
     assert (done.returncode, "running: test_some.py::test_one (0:" in done.stdout) == (0, True), done.stdout
 
 
+def test_a_command_that_prints_nothing_is_named_every_minute(tmp_path: Path) -> None:
+    minute = tmp_path / "sleep"
+    minute.write_text("#!/bin/sh\nexec /bin/sleep 0.01\n")
+    minute.chmod(0o755)
+    waits = 'until grep -q "^== 2" "$1"; do /bin/sleep 0.01; done; exit 3'
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    with (tmp_path / "out").open("w") as out:
+        command = ["sh", ROOT / "tests/minutes.sh", "sh", "-c", waits, "sh", out.name]
+        done = subprocess.run(command, stdout=out, env=environment, check=False)
+
+    said = (tmp_path / "out").read_text().splitlines()[:2]
+    assert (done.returncode, said) == (3, [f"== {n} min: sh -c {waits} sh {out.name}" for n in (1, 2)])
+
+
 @dataclass(frozen=True, slots=True)
 class ServerOfNothing:
     """What a lane asks of a server whose job has no result."""
