@@ -1,4 +1,4 @@
-# What a newcomer types. Everything Python goes into .venv; Debian packages are installed only by root, and only for tests.
+# What a newcomer types. Everything Python goes into .venv, for `make bench` into .venv-bench; Debian packages are installed only by root.
 
 PYTHON ?= python3
 VENV := .venv
@@ -30,23 +30,23 @@ $(VENV)/.all: pyproject.toml
 
 install: $(VENV)/.demo ## Install the programs fab and netpoint-remote into .venv
 
-demo: $(VENV)/.demo ## Upgrade three practice servers before your eyes; no root, nothing left behind
+demo: $(VENV)/.demo ## Upgrade three practice servers before your eyes; no root; .venv and its report in runs/ stay
 	@$(BIN)/python -m netpoint_remote.practice.demo
 
-packages: ## Install the Debian packages that the tests want (root only)
+packages: ## Install the Debian packages that tests, lab and bench need (root only)
 	@sh tests/install-debian-packages.sh
 
 # The lab waits for its servers most of its time: more processes than cores, and what takes longest first.
-test: $(VENV)/.all packages ## Run every ring of tests that this machine can run
+test: $(VENV)/.all packages ## Run every ring of tests that this machine can run, without the thorough stories of the lab
 	$(PYTEST) -m 'not thorough'
 
-stories: $(VENV)/.all packages ## Run every story of the lab on real servers; root
+stories: $(VENV)/.all packages ## Run every story of the lab on real servers, the thorough ones too; root
 	$(PYTEST) -m lab tests/lab
 
 faults: $(VENV)/.all packages ## Put faults into every step of every plan on real servers; root, under an hour
 	$(BIN)/python -m tests.faults
 
-fast: $(VENV)/.all ## Run the ring that needs no sshd and no root
+fast: $(VENV)/.all ## Run the ring of tests that needs no sshd and no root
 	$(BIN)/python -m pytest -m 'not ssh and not lab'
 
 check: $(VENV)/.all ## Check format, lint, types, layers and shell
@@ -73,6 +73,6 @@ bench: $(BENCH)/.all packages ## Measure a check against other ways of asking ma
 lab: $(VENV)/.all packages ## Boot three real servers and leave them up to play with (root only)
 	$(BIN)/python -m tests.lab up --servers 3
 
-clean: ## Remove what the other targets made
+clean: ## Remove what the other targets made in this folder; not the lab's cache and the Debian packages
 	rm -rf $(VENV) $(BENCH) bench/results runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -83,6 +83,15 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert [page.name for page in PAGES if page not in reached] == []
 
 
+def test_every_target_of_make_is_described_and_those_that_install_packages_are_named() -> None:
+    page = (ROOT / "docs/developing.md").read_text()
+    targets = re.findall(r"^([a-z]+):(.*) ## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    callers = next(line for line in page.splitlines() if "installs Debian packages" in line)
+
+    assert sorted(re.findall(r"^\| `make ([a-z]+)` \|", page, flags=re.MULTILINE)) == sorted(dict(targets))
+    assert [name for name, needs in targets if "packages" in needs and f"`{name}`" not in callers] == []
+
+
 def test_the_readme_tells_what_each_step_does_to_a_server() -> None:
     page = (ROOT / "README.md").read_text()
 
