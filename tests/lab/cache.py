@@ -10,21 +10,17 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import re
 import time
 from typing import TYPE_CHECKING
 
 from tests.lab import slots
-from tests.lab.private import cache_folder
+from tests.lab.private import ENTRY, cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.lab.slots import Slot
-
-OURS = re.compile(r"\.?((?:archives|git|image|rootfs|wheels)-[0-9a-f]{12})\b.*")
-"""The names in the cache, with that of the entry; the lab removes nothing else there."""
 
 KEPT = 14 * 24 * 60 * 60
 """Seconds that an entry stays without being used."""
@@ -65,7 +61,7 @@ def empty() -> None:
 
 
 def _entries() -> set[str]:
-    return {match[1] for path in cache_folder().iterdir() if (match := OURS.fullmatch(path.name))}
+    return {match[1] for path in cache_folder().iterdir() if (match := ENTRY.fullmatch(path.name))}
 
 
 def _remove(name: str) -> None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from tests.lab.errors import LabError
 
 CACHE = Path("/var/cache/netpoint-remote-lab")
+
+ENTRY = re.compile(r"\.?((?:archives|git|image|rootfs|wheels)-[0-9a-f]{12})\b.*")
+"""The names in the cache, with that of the entry; the lab removes nothing else there."""
+
+SYSTEM = frozenset({"boot", "dev", "etc", "proc", "run", "sys", "usr", "var"})
+"""Folders of `/` below which an empty folder, too, belongs to a package or to a program."""
 
 
 def cache_folder() -> Path:
@@ -17,37 +25,69 @@ def cache_folder() -> Path:
     Raises:
         LabError: see `private_folder`.
     """
-    # An earlier version made the default folder readable for all. The mode of another folder is the admin's decision.
-    return private_folder(Path(os.environ.get("NETPOINT_LAB_CACHE") or CACHE))
+    path = Path(os.environ.get("NETPOINT_LAB_CACHE") or CACHE)
+    return private_folder(path, ours=path == CACHE)
 
 
-def private_folder(path: Path) -> Path:
+def private_folder(path: Path, *, ours: bool = False) -> Path:
     """Return a folder that only root can read and replace; make it where it is missing.
 
+    Args:
+        path: the folder.
+        ours: whether the lab has chosen it. An earlier version made the default folder readable for all, and the
+            lab corrects that. The mode of another folder is the admin's decision.
+
     Raises:
-        LabError: when another user can read it, write to it or put another one in its place.
+        LabError: when another user can read it, write to it or put another one in its place, or it cannot be used.
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100  resolve() follows links, and a link is refused
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
-    _check_parents(path)
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode):
-        raise LabError(f"{path} is a link: name the folder itself, or remove the link")
-    if found.st_uid != 0:
-        raise LabError(f"{path} belongs to user {found.st_uid}: remove it, or chown root {path}")
-    if path == CACHE:
-        path.chmod(0o700)
-    elif stat.S_IMODE(found.st_mode) & 0o077:
-        raise LabError(f"{path} is open to other users: chmod 700 {path}")
+    try:
+        _check_parents(path)
+        for folder in (*reversed(path.parents), path):
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o700 if folder == path else 0o755)
+        _check(path, ours=ours)
+    except OSError as error:
+        raise LabError(f"{path} cannot be used: {error.strerror}: choose another folder") from error
     return path
 
 
 def _check_parents(path: Path) -> None:
-    for parent in {*path.parents, *path.parent.resolve().parents, path.parent.resolve()}:
+    real = Path(os.path.realpath(path.parent))  # of a loop resolve() would raise an error of another kind
+    for parent in filter(os.path.lexists, {*path.parents, *real.parents, real}):
         found = parent.lstat()
         if found.st_uid != 0:
             raise LabError(f"{path} can be replaced by user {found.st_uid}, who owns {parent}: choose another folder")
         shared = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
         if shared and not stat.S_ISLNK(found.st_mode):
             raise LabError(f"{path} can be replaced by users who may write to {parent}: choose another folder")
+
+
+def _check(path: Path, *, ours: bool) -> None:
+    found = path.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        raise LabError(f"{path} is a link: name the folder itself, or remove the link")
+    if not stat.S_ISDIR(found.st_mode):
+        raise LabError(f"{path} is not a folder: choose another one")
+    for_the_lab = ours or _holds_nothing_else(path)
+    replace = f"{'remove it, or ' if for_the_lab else ''}choose another folder"
+    if found.st_uid != 0:
+        raise LabError(f"{path} belongs to user {found.st_uid}: {replace}")
+    if found.st_mode & 0o022:
+        raise LabError(f"other users can write to {path}: {replace}")
+    if found.st_mode & 0o055 and not ours:
+        close = f"chmod 700 {path}" if for_the_lab else replace
+        raise LabError(f"other users can read {path}: {close}")
+    if found.st_mode & 0o055:
+        path.chmod(0o700)
+    if not os.access(path, os.W_OK):
+        raise LabError(f"{path} cannot be used: it cannot be written to: choose another folder")
+
+
+def _holds_nothing_else(path: Path) -> bool:
+    """Tell whether a folder is the lab's alone: there are only the lab's entries in it, or it is empty."""
+    names = [entry.name for entry in path.iterdir()]
+    if not names:
+        real = Path(os.path.realpath(path))
+        return len(real.parts) > 2 and real.parts[1] not in SYSTEM
+    return all(name == "running" or ENTRY.fullmatch(name) for name in names)

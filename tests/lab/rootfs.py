@@ -105,9 +105,9 @@ def why_not() -> str | None:
         return f"the lab needs these packages: apt-get install {' '.join(missing)}"
     try:
         cache_folder()
-        private_folder(LOCKS)
+        private_folder(LOCKS, ours=True)
     except LabError as error:
-        return f"the lab needs private folders: {error}"
+        return f"the lab needs private folders (see NETPOINT_LAB_CACHE): {error}"
     if not _can_mount_and_link():
         return "the lab needs overlay mounts and network namespaces, and this machine allows root neither or only one"
     return None

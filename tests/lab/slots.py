@@ -203,7 +203,7 @@ def has_owner(number: int) -> bool:
 
 def _locked(number: int) -> Slot | None:
     """Return a slot, not yet emptied, unless another process has it."""
-    lock = (private_folder(LOCKS) / str(number)).open("a")
+    lock = (private_folder(LOCKS, ours=True) / str(number)).open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -228,7 +228,7 @@ def _numbers_with_something() -> list[int]:
     places = [NAMESPACES, CABLES, cache_folder() / "running", *_hierarchies()]
     names = {path.name for place in places for path in place.glob(f"{NAME}*")}
     found = {int(match[1]) for name in names if (match := re.fullmatch(rf"{NAME}(\d+)(?:{re.escape(OURS)})?", name))}
-    recorded = {int(lock.name) for lock in private_folder(LOCKS).iterdir() if lock.stat().st_size}
+    recorded = {int(lock.name) for lock in private_folder(LOCKS, ours=True).iterdir() if lock.stat().st_size}
     return sorted((found | recorded) & set(NUMBERS))
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab import slots
 from tests.lab.errors import LabError
 from tests.lab.operator import PROJECT
 from tests.lab.private import private_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 OTHER = 1000
 
@@ -30,15 +32,107 @@ def test_a_new_folder_is_roots_alone(tmp_path: Path) -> None:
     assert (made.stat().st_mode & 0o777, made.stat().st_uid) == (0o700, 0)
 
 
-@pytest.mark.parametrize("mode", [0o755, 0o750, 0o710, 0o701, 0o770, 0o707])
-def test_a_folder_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o710, 0o701])
+@pytest.mark.parametrize("entries", [(), ("running", "rootfs-0123456789ab", ".rootfs-0123456789ab.lock")])
+def test_a_folder_of_the_lab_that_others_can_read_is_refused(
+    tmp_path: Path, mode: int, entries: tuple[str, ...]
+) -> None:
+    for name in entries:
+        (tmp_path / name).touch()
     tmp_path.chmod(mode)
-    assert _refusal(tmp_path) == f"{tmp_path} is open to other users: chmod 700 {tmp_path}"
+    assert _refusal(tmp_path) == f"other users can read {tmp_path}: chmod 700 {tmp_path}"
+
+
+def test_the_mode_of_a_folder_with_files_of_others_is_not_to_be_changed(tmp_path: Path) -> None:
+    (tmp_path / "running").touch()
+    (tmp_path / "page.html").touch()
+    tmp_path.chmod(0o755)
+    assert _refusal(tmp_path) == f"other users can read {tmp_path}: choose another folder"
+
+
+@pytest.mark.parametrize("path", ["/", "/dev", "/etc", "/etc/opt", "/proc", "/sys", "/tmp", "/usr", "/var/tmp"])
+def test_a_folder_of_the_system_is_neither_to_be_changed_nor_removed(path: str) -> None:
+    assert _refusal(Path(path)).endswith(f" {path}: choose another folder")
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o720, 0o702, 0o1777])
+def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path, mode: int) -> None:
+    """What is in it may be theirs, so that taking away their rights is not enough."""
+    tmp_path.chmod(mode)
+    assert _refusal(tmp_path) == f"other users can write to {tmp_path}: remove it, or choose another folder"
 
 
 def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path, OTHER, OTHER)
-    assert _refusal(tmp_path) == f"{tmp_path} belongs to user {OTHER}: remove it, or chown root {tmp_path}"
+    assert _refusal(tmp_path) == f"{tmp_path} belongs to user {OTHER}: remove it, or choose another folder"
+    (tmp_path / "diary").touch()
+    assert _refusal(tmp_path) == f"{tmp_path} belongs to user {OTHER}: choose another folder"
+
+
+def test_the_default_folder_is_closed_unless_others_can_write_to_it(tmp_path: Path) -> None:
+    (tmp_path / "files").touch()
+    tmp_path.chmod(0o755)
+    assert private_folder(tmp_path, ours=True).stat().st_mode & 0o777 == 0o700
+    tmp_path.chmod(0o775)
+    with pytest.raises(LabError, match=f"other users can write to {tmp_path}: remove it, or choose another folder"):
+        private_folder(tmp_path, ours=True)
+    assert tmp_path.stat().st_mode & 0o777 == 0o775
+
+
+def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    refusals = {name: _refusal(tmp_path / name) for name in ("file", "loop", "dangling")}
+    assert refusals == {
+        "file": f"{tmp_path}/file is not a folder: choose another one",
+        "loop": f"{tmp_path}/loop is a link: name the folder itself, or remove the link",
+        "dangling": f"{tmp_path}/dangling is a link: name the folder itself, or remove the link",
+    }
+
+
+@pytest.mark.parametrize("parent", ["file", "loop", "dangling", "n" * 300])
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, parent: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    path = tmp_path / parent / "cache"
+    assert _refusal(path).startswith(f"{path} cannot be used: ")
+    assert _refusal(path).endswith(": choose another folder")
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """Give a filesystem that can only be read, with an empty private folder in it."""
+    (tmp_path / "kept").mkdir(mode=0o700)
+    with slots.scratch() as slot:
+        slot.run(["mount", "--bind", tmp_path, slot.folder])
+        slot.run(["mount", "-o", "remount,bind,ro", slot.folder])
+        yield slot.folder
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(read_only: Path) -> None:
+    kept, new = read_only / "kept", read_only / "new"
+    assert [_refusal(path) for path in (kept, new)] == [
+        f"{kept} cannot be used: it cannot be written to: choose another folder",
+        f"{new} cannot be used: Read-only file system: choose another folder",
+    ]
+
+
+def test_a_refused_folder_is_not_made(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    os.chown(tmp_path / "home", OTHER, OTHER)
+    _refusal(tmp_path / "home/lab/cache")
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_the_folders_above_a_new_one_are_made_without_rights_for_others_to_write(tmp_path: Path) -> None:
+    usual = os.umask(0)
+    try:
+        made = private_folder(tmp_path / "new/cache")
+    finally:
+        os.umask(usual)
+    assert [path.stat().st_mode & 0o777 for path in (made, made.parent)] == [0o700, 0o755]
 
 
 def test_a_link_is_refused(tmp_path: Path) -> None:
