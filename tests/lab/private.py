@@ -15,6 +15,9 @@ CACHE = Path("/var/cache/netpoint-remote-lab")
 ENTRY = re.compile(r"\.?((?:archives|git|image|rootfs|wheels)-[0-9a-f]{12})\b.*")
 """The names in the cache, with that of the entry; the lab removes nothing else there."""
 
+PLAIN = re.compile(r"[A-Za-z0-9/._+@=-]+")
+"""A path that all can take: overlay and nspawn (no `:,\\`), apt (no `"`), git's URLs (no `%`), shells, our records."""
+
 SYSTEM = frozenset({"boot", "dev", "etc", "proc", "run", "sys", "usr", "var"})
 """Folders of `/` below which an empty folder, too, belongs to a package or to a program."""
 
@@ -23,9 +26,12 @@ def cache_folder() -> Path:
     """Return the folder of everything the lab keeps on disk: NETPOINT_LAB_CACHE, or its default.
 
     Raises:
-        LabError: see `private_folder`.
+        LabError: see `private_folder`; or when the tools of the lab cannot take its path.
     """
-    path = Path(os.environ.get("NETPOINT_LAB_CACHE") or CACHE)
+    path = Path(os.environ.get("NETPOINT_LAB_CACHE") or CACHE).absolute()
+    if not PLAIN.fullmatch(str(path)):
+        shown = ascii(str(path))
+        raise LabError(f"{shown} has characters that mount, apt, git or a shell cannot take: use A-Z a-z 0-9 ._+@=-")
     return private_folder(path, ours=path == CACHE)
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.lab import slots
 from tests.lab.errors import LabError
 from tests.lab.operator import PROJECT
-from tests.lab.private import private_folder
+from tests.lab.private import cache_folder, private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,6 +160,21 @@ def test_a_folder_where_only_owners_remove_is_allowed(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o1777)
     assert private_folder(tmp_path / "shared/cache").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("character", [*":,\\ \n\t\"'%;$#*", "\udcff"])
+def test_a_cache_that_mount_apt_git_or_a_shell_would_take_for_another_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, character: str
+) -> None:
+    monkeypatch.setenv("NETPOINT_LAB_CACHE", str(tmp_path / f"a{character}b"))
+    with pytest.raises(LabError) as refused:
+        cache_folder()
+    path = ascii(str(tmp_path / f"a{character}b"))
+    assert (
+        str(refused.value)
+        == f"{path} has characters that mount, apt, git or a shell cannot take: use A-Z a-z 0-9 ._+@=-"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("program", [("tests.lab", "clean"), ("tests.lab", "up"), ("tests.faults",)])
