@@ -19,6 +19,7 @@ from tests.faults.lanes import Lanes, remaining
 from tests.faults.matrix import all_jobs
 from tests.faults.table import render, summary
 from tests.lab import cache, signals, slots
+from tests.lab.errors import LabError
 from tests.lab.rootfs import why_not
 from tests.progress import Progress
 
@@ -93,4 +94,7 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except LabError as error:
+        sys.exit(str(error))

@@ -13,6 +13,7 @@ from typing import Literal
 
 from tests.lab import cache, signals, slots
 from tests.lab.cpu import show
+from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.netpoint.install import PASSWORD, USER, USUAL_PAUSE, Installation
 from tests.lab.private import cache_folder
@@ -109,4 +110,7 @@ def _help(lab: Lab) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except LabError as error:
+        sys.exit(str(error))

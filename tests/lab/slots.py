@@ -166,9 +166,18 @@ def take_slot() -> Slot:
             slot.clear()
             slot.lock.write(f"{slot.folder}\n{os.getpid()}\n")
             slot.lock.flush()
-            slot.folder.mkdir(parents=True)
+            _make(slot.folder)
             return slot
     raise LabError(f"{len(NUMBERS)} lab servers are running on this machine: no address is left")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise LabError(
+            f"{folder} cannot be made: {error.strerror}: free space there, or choose another folder"
+        ) from error
 
 
 @contextmanager
