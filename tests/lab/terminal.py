@@ -29,19 +29,18 @@ def type_fab(
 ) -> Run:
     """Run a task of `fab` on a terminal of its own; `answers` are what is typed when a text is shown."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
+    process = lab.servers[0].slot.start(
         [
+            *("sh", "-c", 'exec "$@" </dev/tty', "sh"),
             *(sys.executable, "-m", "fabric", task, "--json"),
             *("--hosts-file", str(lab.folder / "hosts.yaml"), "--report-dir", str(lab.folder / "runs")),
             *options,
         ],
         cwd=PROJECT,
         env={**os.environ, "XDG_CACHE_HOME": str(lab.folder / "cache"), **environment},
-        stdin=theirs,
         stdout=subprocess.PIPE,
         stderr=theirs,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  one thread, one system call
+        preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0),  # one thread, one system call
     )
     os.close(theirs)
     shown: list[str] = []
