@@ -5,6 +5,7 @@ What is where:
     slots.py       what the lab puts on this machine, so that it can be taken away without knowing what it is
     private.py     folders that only root can read
     cache.py       what is built once and kept
+    accounting.py  the kernel's process accounting, turned on for a while
     signals.py     signals that end a run
     rootfs.py      one cached root filesystem for all servers
     servers.py     one server: boot, run, power cut, close

@@ -8,7 +8,6 @@ what the records lack is the work of processes too short for a tick.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import re
 import struct
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tests.lab.accounting import accounting
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.netpoint.install import Installation
@@ -169,7 +169,7 @@ def show(method: Literal["archive", "git"]) -> None:
     with scratch() as slot, Lab(slot.folder) as lab:
         server = lab.server("np1", Installation("3.4.9", method=method))
         lab.write_hosts_file()
-        with _accounting(slot.folder / "records") as records:
+        with accounting() as records:
             meter = Meter(records=records, server=server)
             meter.measure("boot", lab.boot)
             meter.measure("check", lambda: fab(lab, "check", "--version", "3.5.0"))
@@ -201,16 +201,3 @@ def _table(costs: list[Cost]) -> Iterator[str]:
 def _seconds(compressed: int) -> float:
     """Return what an accounting record says as three bits of exponent to the base 8 and 13 of fraction."""
     return ((compressed & 0x1FFF) << 3 * (compressed >> 13)) / TICKS_PER_SECOND
-
-
-@contextlib.contextmanager
-def _accounting(records: Path) -> Iterator[Path]:
-    """Have the kernel account for the processes of this machine; no other program can meanwhile."""
-    records.touch()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.acct(os.fsencode(records)) != 0:
-        raise LabError(f"this kernel has no process accounting: {os.strerror(ctypes.get_errno())}")
-    try:
-        yield records
-    finally:
-        libc.acct(None)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from tests.lab import signals
+from tests.lab.accounting import turn_off_leftover
 from tests.lab.errors import LabError
 from tests.lab.private import cache_folder, private_folder
 
@@ -191,7 +192,8 @@ def scratch() -> Iterator[Slot]:
 
 
 def sweep() -> None:
-    """Empty every slot that has no owner."""
+    """Empty every slot that has no owner, and turn off the accounting that has none."""
+    turn_off_leftover()
     for number in _numbers_with_something():
         if (slot := _locked(number)) is not None:
             with slot.lock:
