@@ -72,7 +72,7 @@ def _check_parents(path: Path) -> None:
 def _check(path: Path, *, ours: bool) -> None:
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
-        raise LabError(f"{path} is a link: name the folder itself, or remove the link")
+        raise LabError(f"{path} is a link: name the folder itself, or choose another one")
     if not stat.S_ISDIR(found.st_mode):
         raise LabError(f"{path} is not a folder: choose another one")
     for_the_lab = ours or _holds_nothing_else(path)

@@ -86,8 +86,8 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     refusals = {name: _refusal(tmp_path / name) for name in ("file", "loop", "dangling")}
     assert refusals == {
         "file": f"{tmp_path}/file is not a folder: choose another one",
-        "loop": f"{tmp_path}/loop is a link: name the folder itself, or remove the link",
-        "dangling": f"{tmp_path}/dangling is a link: name the folder itself, or remove the link",
+        "loop": f"{tmp_path}/loop is a link: name the folder itself, or choose another one",
+        "dangling": f"{tmp_path}/dangling is a link: name the folder itself, or choose another one",
     }
 
 
