@@ -167,18 +167,18 @@ def take_slot() -> Slot:
             slot.clear()
             slot.lock.write(f"{slot.folder}\n{os.getpid()}\n")
             slot.lock.flush()
-            _make(slot.folder)
+            _make_folder(slot)
             return slot
     raise LabError(f"{len(NUMBERS)} lab servers are running on this machine: no address is left")
 
 
-def _make(folder: Path) -> None:
+def _make_folder(slot: Slot) -> None:
     try:
-        folder.mkdir(parents=True)
+        slot.folder.mkdir(parents=True)
     except OSError as error:
-        raise LabError(
-            f"{folder} cannot be made: {error.strerror}: free space there, or choose another folder"
-        ) from error
+        slot.free()
+        advice = "free space there, or choose another folder"
+        raise LabError(f"{slot.folder} cannot be made: {error.strerror}: {advice}") from error
 
 
 @contextmanager

@@ -81,6 +81,7 @@ def test_a_disk_without_room_for_another_file_is_an_error_with_its_cause(
     with pytest.raises(LabError) as error:
         cache.built_once(ENTRY, lambda slot: slot.folder.touch())
     assert str(error.value).endswith(f"{what}: No space left on device: free space there, or choose another folder")
+    assert slots.in_use() == []
 
 
 def test_a_lock_that_cannot_be_opened_is_an_error_with_its_cause(
