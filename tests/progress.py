@@ -54,11 +54,11 @@ class Progress:
         done = f"{count(self.done, self._noun)} done; " if self._noun else ""
         return f"{clock(now - self._began)}: {done}{what}" if what else ""
 
-    def print_every_minute(self, write: Callable[[str], None], interval: float = INTERVAL) -> None:
+    def print_every_minute(self, write: Callable[[str], object], interval: float = INTERVAL) -> None:
         """Write the line every minute from now on, as long as the process lives."""
         threading.Thread(target=self._print, args=(write, interval), daemon=True).start()
 
-    def _print(self, write: Callable[[str], None], interval: float) -> None:
+    def _print(self, write: Callable[[str], object], interval: float) -> None:
         while True:
             time.sleep(interval)
             if line := self.line(time.monotonic()):
@@ -81,8 +81,8 @@ class PytestProgress:
         self._progress.done += 1
 
 
-def past_the_capture() -> Callable[[str], None]:
+def past_the_capture() -> Callable[[str], object]:
     """Return what writes a line to the standard output of now, also while pytest captures that of a test."""
-    output = os.fdopen(os.dup(1), "w", errors="replace")
-    # The dots of the tests may stand before it.
-    return lambda line: print(f"\n{line}", file=output, flush=True)
+    output = os.dup(1)
+    # The dots of the tests may stand before it. A thread that ends in the middle of a print could hold up the exit.
+    return lambda line: os.write(output, f"\n{line}\n".encode(errors="replace"))
