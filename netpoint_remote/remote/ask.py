@@ -171,9 +171,7 @@ def measure(folder, deadline):
 
 def fingerprint(secret):
     """Tell two secrets apart without telling them: a slow hash, shortened."""
-    # A configuration may hold what is no text, half of a surrogate pair.
-    known = secret.encode("utf-8", "surrogatepass")
-    return hashlib.pbkdf2_hmac("sha256", known, b"netpoint-remote", 20000).hex()[:16] if secret else ""
+    return hashlib.pbkdf2_hmac("sha256", as_bytes(secret), b"netpoint-remote", 20000).hex()[:16] if secret else ""
 
 
 def database_facts(root, product, configuration, sql):
@@ -192,6 +190,9 @@ def database_facts(root, product, configuration, sql):
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         yield "db.error", error
+        return
+    except ValueError:
+        yield "db.error", "DATABASE has a value that no program can be given: a NUL, or what is no text"
         return
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     answered = [line.split("=", 1) for line in lines if line.startswith("db.") and "=" in line]
@@ -490,9 +491,17 @@ def file_pairs(text):
         yield entry.group("name").strip() + "=" + quoted + plain
 
 
+def as_bytes(text):
+    """Return the bytes of a text, and some of what is none: a configuration may spell half of a surrogate pair."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
 def say(line):
     """Print a line as it is, also where the locale knows no more than ASCII."""
-    sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
+    sys.stdout.buffer.write(as_bytes(line) + b"\n")
     sys.stdout.buffer.flush()
 
 

@@ -94,7 +94,7 @@ def main(root, product):
     lines = {
         line
         for secret in secrets(dict(os.environ), settings)
-        for spelling in spellings(secret.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        for spelling in spellings(ask.as_bytes(secret).decode("utf-8", "replace"))
         for line in spelling.splitlines()
     }
     for line in sorted(lines, key=len, reverse=True):

@@ -265,7 +265,17 @@ def test_any_password_reaches_libpq_through_a_shell(shell: list[str], password: 
 
     done = subprocess.run([*shell, "-c", script], capture_output=True, env={"PATH": REAL_PATH}, check=True)
 
-    assert done.stdout == f"np|{password}|".encode()
+    assert done.stdout == f"np|{password}|".encode(errors="surrogatepass")
+
+
+def test_a_password_that_is_no_text_is_an_error_like_any_other(tree: Path, psql: Path, python: str) -> None:
+    """A file can spell half of a surrogate pair, and no database takes it: NetPoint itself cannot send it either."""
+    configure(tree, settings(DATABASE={"NAME": "np", "PASSWORD": "\ud800"}, SECRET_KEY="\udfff" * 50))
+
+    told = facts_of(tree, python=python, PATH=f"{psql.parent}:{REAL_PATH}")
+
+    assert told["db.error"] == "DATABASE has a value that no program can be given: a NUL, or what is no text"
+    assert told["configuration.secret_key_length"] == "50"
 
 
 def test_the_options_of_a_database_become_those_of_libpq(tree: Path) -> None:

@@ -108,6 +108,14 @@ def test_the_list_of_secrets_is_for_root_alone(run: Run) -> None:
     assert (run.base / "secrets").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_secret_that_is_no_text_keeps_the_others_masked(run: Run) -> None:
+    run.know("hunter2", (("API_TOKEN", "other-secret"),))
+    configuration = run.base / "tree/netpoint/netpoint/configuration.py"
+    configuration.write_text(configuration.read_text() + 'API_KEY = "\\ud800 half of a pair"\n')
+
+    assert run.sh(f"{LEARN}; mask", "hunter2 other-secret\n") == "*** ***\n"
+
+
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(password=passwords, before=st.text("ab:/@ '\"", max_size=5))
 def test_any_password_is_masked_wherever_it_stands(run: Run, password: str, before: str) -> None:
