@@ -39,7 +39,8 @@ class Account:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         note = self.notes.of(report)
-        if report.when == "call" or not report.passed:
+        known = note.test in self._outcomes
+        if report.failed or (not known and (report.skipped or report.when == "call")):
             reason = plain_reason(report.longrepr[2]) if report.skipped and isinstance(report.longrepr, tuple) else ""
             self._outcomes[note.test] = Outcome(note.ring, report.outcome, reason)
         self._add_costs(note, report.duration)

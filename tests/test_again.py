@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-AS_ON_A_TERMINAL = ("env", "--default-signal=INT,TERM,HUP")
-"""Under nohup, or in the background of a shell, we ignore some of them, and so would what we start."""
+from tests.support.processes import AS_ON_A_TERMINAL
 
 ROOT = Path(__file__).parents[1]
 PROCESSES = ("-n", "2", "--dist", "loadgroup")
@@ -125,13 +124,10 @@ def test_what_is_a_failure_stays_one(tmp_path: Path, options: tuple[str, ...], r
     assert "FLAKY" not in output
 
 
-@pytest.mark.parametrize(
-    "second_time", ["pytest.skip('no servers here')", "pytest.xfail('no servers here')"], ids=["skipped", "xfailed"]
-)
-def test_only_a_test_that_passes_is_flaky(tmp_path: Path, second_time: str) -> None:
-    exit_code, output = run_twice(
-        tmp_path, text=f"def test_one():\n    assert not first_time()\n    {second_time}\ndef test_other(): ...\n"
-    )
+@pytest.mark.parametrize("ends", ["skip", "xfail"])
+def test_only_a_test_that_passes_is_flaky(tmp_path: Path, ends: str) -> None:
+    test = f"def test_one():\n    assert not first_time()\n    pytest.{ends}('no servers here')\n"
+    exit_code, output = run_twice(tmp_path, text=f"{test}def test_other(): ...\n")
 
     assert exit_code == 1, output
     assert "FLAKY" not in output
@@ -161,6 +157,14 @@ def test_a_test_is_counted_once(tmp_path: Path, options: tuple[str, ...], text: 
     assert exit_code == 0, output
     assert "ring lab (real Debian servers): 0 passed, 1 flaky" in output.splitlines()
     assert "ring fast (no root, no network): not requested" in output.splitlines()
+
+
+def test_a_failure_stays_one_where_its_teardown_is_skipped(tmp_path: Path) -> None:
+    text = TEARDOWN.replace("assert not first_time()", "pytest.skip('no servers here')").replace("...", "assert False")
+    exit_code, output = run_twice(tmp_path, text=text)
+
+    assert exit_code == 1, output
+    assert "ring lab (real Debian servers): 0 passed, 1 failed" in output.splitlines()
 
 
 def test_a_failure_after_the_test_is_counted_as_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab.operator import PROJECT, wait_until
-from tests.support.processes import DIES_WITH_US
+from tests.support.processes import AS_ON_A_TERMINAL, DIES_WITH_US
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,9 +32,6 @@ def test_waits(made):
     while True:  # a signal that comes just before signal.pause() would not end it
         time.sleep(0.1)
 """
-
-AS_ON_A_TERMINAL = ("env", "--default-signal=INT,TERM,HUP")
-"""Under nohup, or in the background of a shell, we ignore some of them, and so would what we start."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -11,6 +11,9 @@ DIES_WITH_US: tuple[str, ...] = ("setpriv", "--pdeathsig", "KILL", "--") if shut
 STOPS_WITH_US = tuple(word.replace("KILL", "TERM") for word in DIES_WITH_US)
 """The same for a command that has something to clean up."""
 
+AS_ON_A_TERMINAL = ("env", "--default-signal=INT,TERM,HUP")
+"""The same for the signals of a terminal: under nohup, or in the background of a shell, we ignore some of them."""
+
 
 def of_folder(folder: Path) -> list[str]:
     """Return the command lines of all processes that name a folder."""
