@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab import signals
+from tests.support.processes import STOPS_WITH_US
 
 if TYPE_CHECKING:
     from tests.accounts import Account
@@ -91,18 +92,20 @@ class Again:
         Raises:
             KeyboardInterrupt: a signal ended it; what it said until then is kept.
         """
-        name = f"{', '.join(failure.tests)}, again and alone"
-        self.progress.begin(name)
-        with subprocess.Popen(
-            [sys.executable, "-m", "pytest", *_options(self.config), *failure.tests],
-            cwd=self.config.rootpath,
-            env={**os.environ, "PYTEST_ADDOPTS": ""},  # they were for the first run, `-n 4` among them
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process:
+        with (
+            self.progress.during(f"{', '.join(failure.tests)}, again and alone"),
+            subprocess.Popen(
+                [*STOPS_WITH_US, sys.executable, "-m", "pytest", *_options(self.config), *failure.tests],
+                cwd=self.config.rootpath,
+                env={**os.environ, "PYTEST_ADDOPTS": ""},  # they were for the first run, `-n 4` among them
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            ) as process,
+        ):
+            output = ""
             try:
                 output, _ = process.communicate()
                 failure.became = _what_became(failure, process.returncode, output)
@@ -113,7 +116,6 @@ class Again:
                 failure.became = "was being run again when a signal ended the run"
                 raise
             finally:
-                self.progress.end(name)
                 failure.output = self._keep(failure, output)
 
     def _keep(self, failure: Failure, second: str) -> Path:

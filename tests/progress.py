@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 INTERVAL = 60.0
 """Seconds."""
+
+
+def to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -54,7 +59,7 @@ class Progress:
         done = f"{count(self.done, self._noun)} done; " if self._noun else ""
         return f"{clock(now - self._began)}: {done}{what}" if what else ""
 
-    def print_every_minute(self, write: Callable[[str], object], interval: float = INTERVAL) -> None:
+    def print_every_minute(self, write: Callable[[str], object] = to_stderr, interval: float = INTERVAL) -> None:
         """Write the line every minute from now on, as long as the process lives."""
         threading.Thread(target=self._print, args=(write, interval), daemon=True).start()
 

@@ -21,7 +21,7 @@ from tests.faults.table import render, summary
 from tests.lab import cache, signals, slots
 from tests.lab.errors import LabError
 from tests.lab.rootfs import why_not
-from tests.progress import Progress
+from tests.progress import Progress, to_stderr
 
 if TYPE_CHECKING:
     from tests.faults.lanes import Job
@@ -41,13 +41,13 @@ def main() -> int:
         random.Random(arguments.shuffle).shuffle(jobs)
     signals.end_in_order()
     progress = Progress("taking away what killed runs have left", noun="job")
-    progress.print_every_minute(_say)
+    progress.print_every_minute()
     slots.sweep()
     cache.remove_unused()
     began = time.monotonic()
     progress.phase = "taking the servers away"
     with slots.scratch() as slot:
-        lanes = Lanes(slot.folder, jobs, _say, progress)
+        lanes = Lanes(slot.folder, jobs, to_stderr, progress)
         with suppress(KeyboardInterrupt):  # the table shows what has been done so far
             lanes.run(arguments.lanes)
     order = {job.fault: number for number, job in enumerate(all_jobs())}
@@ -62,10 +62,6 @@ def main() -> int:
     wrong = remaining(results.values())
     print(f"\n{len(results)} cells, {wrong} wrong, in {(time.monotonic() - began) / 60:.0f} minutes")
     return 1 if wrong else 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _is_asked_for(job: Job, arguments: argparse.Namespace) -> bool:

@@ -45,7 +45,7 @@ def main() -> int:
         return 1
     signals.end_in_order()
     progress = Progress("taking away what killed runs have left")
-    progress.print_every_minute(lambda line: print(line, file=sys.stderr, flush=True))
+    progress.print_every_minute()
     with contextlib.suppress(KeyboardInterrupt):
         if arguments.what == "clean":
             return _clean(progress)
