@@ -156,7 +156,7 @@ class Meter:
         """Note the command line of each process, a few times: a young one becomes another program."""
         looks: Counter[int] = Counter()
         while not end.wait(POLL):
-            for process in (int(folder.name) for folder in Path("/proc").glob("[0-9]*")):
+            for process in (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()):
                 looks[process] += 1
                 if looks[process] <= 5:
                     with suppress(OSError):

@@ -72,9 +72,9 @@ class ProcessLists:
     def _watch(self) -> None:
         while not self._stop.wait(0.005):
             self.rounds += 1
-            for entry in os.listdir("/proc"):  # noqa: PTH208  a third of what pathlib needs
-                if entry.isdigit() and self._is_due(entry):
-                    with suppress(OSError), open(f"/proc/{entry}/cmdline", "rb") as file:  # noqa: PTH123  as above
+            for entry in os.scandir("/proc"):
+                if entry.name.isdigit() and self._is_due(entry.name):
+                    with suppress(OSError), open(f"/proc/{entry.name}/cmdline", "rb") as file:  # noqa: PTH123  a third of what pathlib needs
                         self._look_at(file.read())
 
     def _is_due(self, process: str) -> bool:

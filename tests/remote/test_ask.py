@@ -272,10 +272,10 @@ def test_a_password_that_is_no_text_is_an_error_like_any_other(tree: Path, psql:
     """A file can spell half of a surrogate pair, and no database takes it: NetPoint itself cannot send it either."""
     configure(tree, settings(DATABASE={"NAME": "np", "PASSWORD": "\ud800"}, SECRET_KEY="\udfff" * 50))
 
-    told = facts_of(tree, python=python, PATH=f"{psql.parent}:{REAL_PATH}")
+    facts = facts_of(tree, python=python, PATH=f"{psql.parent}:{REAL_PATH}")
 
-    assert told["db.error"] == "DATABASE has a value that no program can be given: a NUL, or what is no text"
-    assert told["configuration.secret_key_length"] == "50"
+    assert facts["db.error"] == "DATABASE has a value that no program can be given: a NUL, or what is no text"
+    assert facts["configuration.secret_key_length"] == "50"
 
 
 def test_the_options_of_a_database_become_those_of_libpq(tree: Path) -> None:
