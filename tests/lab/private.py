@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.lab.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CACHE = Path("/var/cache/netpoint-remote-lab")
 
@@ -20,6 +25,10 @@ PLAIN = re.compile(r"[A-Za-z0-9/._+@=-]+")
 
 SYSTEM = frozenset({"boot", "dev", "etc", "proc", "run", "sys", "usr", "var"})
 """Folders of `/` below which an empty folder, too, belongs to a package or to a program."""
+
+
+MOST_LINKS = 40
+"""The kernel follows no more of them on the way to a file."""
 
 
 def cache_folder() -> Path:
@@ -52,6 +61,7 @@ def private_folder(path: Path, *, ours: bool = False) -> Path:
         for folder in (*reversed(path.parents), path):
             with suppress(FileExistsError):
                 folder.mkdir(mode=0o700 if folder == path else 0o755)
+        _check_parents(path)  # of those that were missing another user may have made one
         _check(path, ours=ours)
     except OSError as error:
         raise LabError(f"{path} cannot be used: {error.strerror}: choose another folder") from error
@@ -59,14 +69,34 @@ def private_folder(path: Path, *, ours: bool = False) -> Path:
 
 
 def _check_parents(path: Path) -> None:
-    real = Path(os.path.realpath(path.parent))  # of a loop resolve() would raise an error of another kind
-    for parent in filter(os.path.lexists, {*path.parents, *real.parents, real}):
+    for parent in _on_the_way(path.parent):
         found = parent.lstat()
         if found.st_uid != 0:
             raise LabError(f"{path} can be replaced by user {found.st_uid}, who owns {parent}: choose another folder")
         shared = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
         if shared and not stat.S_ISLNK(found.st_mode):
             raise LabError(f"{path} can be replaced by users who may write to {parent}: choose another folder")
+
+
+def _on_the_way(path: Path) -> Iterator[Path]:
+    """Give every folder and link that the kernel passes on its way to a path, as far as they exist."""
+    here, ahead, links = Path("/"), [*reversed(path.parts[1:])], 0
+    yield here
+    while ahead:
+        part = ahead.pop()
+        entry = here.parent if part == ".." else here / part
+        if not os.path.lexists(entry):
+            return
+        yield entry
+        if not entry.is_symlink():
+            here = entry
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        target = entry.readlink()
+        here = Path("/") if target.is_absolute() else here
+        ahead += [part for part in reversed(target.parts) if part != "/"]
 
 
 def _check(path: Path, *, ours: bool) -> None:

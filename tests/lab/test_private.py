@@ -156,6 +156,44 @@ def test_a_folder_below_one_of_another_user_is_refused(tmp_path: Path) -> None:
     assert f"can be replaced by user {OTHER}" in _refusal(tmp_path / "home/cache")
 
 
+def test_every_link_on_the_way_has_a_safe_place(tmp_path: Path) -> None:
+    """Another user who owns the folder of a link in the middle can make it point elsewhere."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/link").symlink_to("../real")
+    (tmp_path / "lab").symlink_to("home/link")
+    assert private_folder(tmp_path / "lab/cache").is_dir()
+    os.chown(tmp_path / "home", OTHER, OTHER)
+    assert f"can be replaced by user {OTHER}, who owns {tmp_path}/home" in _refusal(tmp_path / "lab/cache")
+
+
+RACE = """
+import os, sys
+from pathlib import Path
+from tests.lab.errors import LabError
+from tests.lab.private import private_folder
+
+folder, other = Path(sys.argv[1]), int(sys.argv[2])
+
+def be_faster(event, arguments):
+    if event == "os.mkdir" and str(arguments[0]) == str(folder) and not folder.exists():
+        os.system(f"mkdir -m 777 {folder} && chown {other} {folder}")
+
+sys.addaudithook(be_faster)
+try:
+    private_folder(folder / "cache")
+except LabError as error:
+    print(error)
+"""
+
+
+def test_a_folder_that_another_user_makes_before_us_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    command = [sys.executable, "-c", RACE, str(tmp_path / "new"), str(OTHER)]
+    done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
+    assert f"can be replaced by user {OTHER}, who owns {tmp_path}/new" in done.stdout
+
+
 def test_a_folder_where_only_owners_remove_is_allowed(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o1777)
