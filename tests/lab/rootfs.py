@@ -17,7 +17,7 @@ from tests.lab.cache import built_once, digest
 from tests.lab.errors import LabError
 from tests.lab.private import cache_folder, private_folder
 from tests.lab.repacking import repack
-from tests.lab.slots import LOCKS
+from tests.lab.slots import LOCKS, scratch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +108,9 @@ def why_not() -> str | None:
         private_folder(LOCKS, ours=True)
     except LabError as error:
         return f"the lab needs private folders (see NETPOINT_LAB_CACHE): {error}"
-    if not _can_mount_and_link():
+    with scratch() as slot:
+        can_mount_and_link = _can_mount_and_link(slot.folder)
+    if not can_mount_and_link:
         return "the lab needs overlay mounts and network namespaces, and this machine allows root neither or only one"
     return None
 
@@ -220,11 +222,10 @@ def _output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def _can_mount_and_link() -> bool:
+def _can_mount_and_link(folder: Path) -> bool:
     try_both = """
-        folder=$(mktemp -d) && mkdir "$folder/lower" "$folder/upper" "$folder/work" "$folder/root" &&
+        mkdir "$1/lower" "$1/upper" "$1/work" "$1/root" &&
         unshare --mount --net sh -c '
             mount -t overlay -o "lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work" lab "$1/root" &&
-            ip link add lab0 type veth peer name lab1' sh "$folder"
-        status=$?; rm -rf "$folder"; exit $status"""
-    return subprocess.run(["sh", "-c", try_both], capture_output=True, check=False).returncode == 0
+            ip link add lab0 type veth peer name lab1' sh "$1" """
+    return subprocess.run(["sh", "-c", try_both, "sh", folder], capture_output=True, check=False).returncode == 0

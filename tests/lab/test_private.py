@@ -14,6 +14,7 @@ from tests.lab import slots
 from tests.lab.errors import LabError
 from tests.lab.operator import PROJECT
 from tests.lab.private import cache_folder, private_folder
+from tests.lab.rootfs import why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -227,3 +228,12 @@ def test_the_lab_does_not_run_with_an_open_cache(tmp_path: Path, program: tuple[
         check=False,
     )
     assert (done.returncode, f"chmod 700 {tmp_path}\n" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["a:b", "a,b"])
+def test_the_folder_of_temporary_files_does_not_keep_the_lab_from_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / name))
+    assert why_not() is None
