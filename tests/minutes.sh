@@ -12,6 +12,6 @@ say_it() {
 }
 
 say_it "$$" "$*" &
-trap 'kill "$!"' EXIT
+trap 'kill "$!" 2>/dev/null || :' EXIT  # it has ended where our output cannot be written to
 trap 'exit 130' HUP INT TERM
 "$@"

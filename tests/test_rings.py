@@ -169,3 +169,17 @@ def test_the_fault_matrix_names_the_job_and_the_server_that_is_made_for_it(tmp_p
     name = f"0 jobs done; running: {JOURNEYS[0].name} power cut, middle run_upgrade ()"
     assert seen == [f"{name}, making server 1 ({JOURNEYS[0].name}) ()", name]
     assert (line(), progress.done, lanes.results) == ("", 1, {})
+
+
+def test_a_command_that_succeeds_is_a_success_where_its_output_cannot_be_written_to(tmp_path: Path) -> None:
+    minute = tmp_path / "sleep"
+    minute.write_text("#!/bin/sh\nexec /bin/sleep 0.01\n")
+    minute.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    until_alone = 'until [ "$(wc -w <"/proc/$PPID/task/$PPID/children")" = 1 ]; do /bin/sleep 0.01; done'
+
+    with Path("/dev/full").open("w") as full:
+        command = ["sh", ROOT / "tests/minutes.sh", "sh", "-c", until_alone]
+        done = subprocess.run(command, stdout=full, env=environment, check=False)
+
+    assert done.returncode == 0
