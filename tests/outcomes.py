@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from _pytest.fixtures import FixtureDef
 
-NOTE = "note"
+NOTE = f"{__name__}.Note"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,19 +44,19 @@ class Notes:
         self._latest: dict[str, Note] = {}
 
     def of(self, report: pytest.TestReport) -> Note:
-        """Return what was noted for a report.
-
-        A process that crashed noted nothing of its end: then the test is known by its phases before, and if it had
-        none by its file.
-        """
+        """Return what was noted for a report; for that of a process that crashed, what was noted before."""
         noted = dict(report.user_properties).get(NOTE)
         if isinstance(noted, dict):
             note = Note(**{**noted, "fixtures": tuple((name, seconds) for name, seconds in noted["fixtures"])})
             self._latest[report.nodeid] = replace(note, cpu=0.0, fixtures=())
             return note
         test = plain_id(report.nodeid)
-        ring = "lab" if test.startswith(("tests/lab", "tests/faults")) else "fast"
-        return self._latest.get(report.nodeid, Note(test=test, group=test, ring=ring))
+        return self._latest.get(report.nodeid, Note(test=test, group=test, ring="fast"))
+
+
+def has_ended(report: pytest.TestReport) -> bool:
+    """Tell whether nothing of a test comes after a report: it is that of its teardown or, by xdist, of a crash."""
+    return report.when not in {"setup", "call"}
 
 
 def plain_id(nodeid: str) -> str:
@@ -71,6 +71,21 @@ class NoteTaker:
         self._fixtures: list[tuple[str, float]] = []
         self._cpu = _cpu_seconds()
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """Report a test before it begins: should it end our process, what it was is known."""
+        item.ihook.pytest_runtest_logreport(
+            report=pytest.TestReport(
+                nodeid=item.nodeid,
+                location=item.location,
+                keywords={},
+                outcome="passed",
+                longrepr=None,
+                when="setup",
+                user_properties=[(NOTE, asdict(_note(item)))],
+            )
+        )
+
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: FixtureDef[object]) -> Generator[None, object, object]:
         began = time.monotonic()
@@ -84,18 +99,18 @@ class NoteTaker:
         report = yield
         fixtures, self._fixtures = self._fixtures, []
         before, self._cpu = self._cpu, _cpu_seconds()
-        group = "_".join(
-            sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")})
-        )  # as pytest-xdist does
-        note = Note(
-            test=item.nodeid.removesuffix(f"@{group}"),
-            group=group or item.nodeid,
-            ring=ring_of(mark.name for mark in item.iter_markers()),
-            cpu=self._cpu - before,
-            fixtures=tuple(fixtures),
-        )
+        note = replace(_note(item), cpu=self._cpu - before, fixtures=tuple(fixtures))
         report.user_properties.append((NOTE, asdict(note)))
         return report
+
+
+def _note(item: pytest.Item) -> Note:
+    group = "_".join(sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")}))  # as pytest-xdist does
+    return Note(
+        test=item.nodeid.removesuffix(f"@{group}"),
+        group=group or item.nodeid,
+        ring=ring_of(mark.name for mark in item.iter_markers()),
+    )
 
 
 def total_by_name(times: Iterable[tuple[str, float]]) -> dict[str, tuple[int, float]]:

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from netpoint_remote.reporting.layout import clock, count
-from tests.outcomes import plain_id
+from tests.outcomes import has_ended, plain_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import pytest
 
 INTERVAL = 60.0
 """Seconds."""
@@ -81,9 +83,10 @@ class PytestProgress:
         self._progress.phase = "cleaning up after the tests"
         self._progress.begin(plain_id(nodeid))
 
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        self._progress.end(plain_id(nodeid))
-        self._progress.done += 1
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if has_ended(report):
+            self._progress.end(plain_id(report.nodeid))
+            self._progress.done += 1
 
 
 def past_the_capture() -> Callable[[str], object]:

@@ -12,8 +12,8 @@ import pytest
 from tests.support.processes import AS_ON_A_TERMINAL
 
 ROOT = Path(__file__).parents[1]
-PROCESSES = ("-n", "2", "--dist", "loadgroup")
-HOOKS = "from tests.conftest import pytest_addoption, pytest_collection_modifyitems, pytest_configure\n"
+PROCESSES = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
+HOOKS = "from tests.conftest import *\n"
 TESTS = """
 from pathlib import Path
 import pytest
@@ -219,3 +219,13 @@ def test_files_of_several_folders_can_be_named_in_one_call(tmp_path: Path) -> No
     exit_code, output = run_pytest(tmp_path, *map(str, files))
 
     assert exit_code == 0, output
+
+
+def test_a_crash_in_the_setup_is_run_again(tmp_path: Path) -> None:
+    fixture = "@pytest.fixture\ndef crashes():\n    if first_time():\n        os._exit(1)\n"
+    test = "@pytest.mark.ssh\ndef test_one(crashes): ...\n"
+    (tmp_path / "test_some.py").write_text(FIRST_TIME.rpartition("pytestmark")[0] + fixture + test)
+    exit_code, output = run_pytest(tmp_path, "--again", *PROCESSES, ".")
+
+    assert exit_code == 0, output
+    assert "ring ssh (real SSH on loopback): 0 passed, 1 flaky" in output.splitlines()

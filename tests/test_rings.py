@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from tests.faults.ground import Ground
 from tests.faults.journeys import JOURNEYS
 from tests.faults.judging import Result
@@ -79,12 +81,26 @@ def test_a_flaky_test_is_counted_as_that() -> None:
     assert list(ring.lines()) == ["ring lab (real Debian servers): 1 passed, 1 flaky"]
 
 
+def _report(test: str, when: str) -> pytest.TestReport:
+    return pytest.TestReport(test, (test, None, test), {}, "passed", None, when)  # type: ignore[arg-type]  xdist's
+
+
+def test_a_test_whose_process_crashed_runs_no_longer() -> None:
+    progress = Progress(noun="test")
+    shown = PytestProgress(progress)
+    shown.pytest_runtest_logstart("test_docs.py::test_one")
+    shown.pytest_runtest_logreport(_report("test_docs.py::test_one", "???"))
+
+    assert re.fullmatch(r"0:\d\d: 1 test done; cleaning up after the tests", progress.line(time.monotonic()))
+
+
 def test_what_is_running_is_named_with_its_time() -> None:
     progress = Progress(noun="test")
     shown = PytestProgress(progress)
     shown.pytest_runtest_logstart("tests/lab/test_upgraded.py::test_one@a-group")
     shown.pytest_runtest_logstart("tests/test_docs.py::test_other")
-    shown.pytest_runtest_logfinish("tests/test_docs.py::test_other")
+    shown.pytest_runtest_logreport(_report("tests/test_docs.py::test_other", "setup"))
+    shown.pytest_runtest_logreport(_report("tests/test_docs.py::test_other", "teardown"))
 
     line = progress.line(time.monotonic() + 130)
 
@@ -97,7 +113,7 @@ def test_where_no_test_runs_the_phase_is_named() -> None:
 
     before = progress.line(time.monotonic())
     shown.pytest_runtest_logstart("test_docs.py::test_one")
-    shown.pytest_runtest_logfinish("test_docs.py::test_one")
+    shown.pytest_runtest_logreport(_report("test_docs.py::test_one", "teardown"))
     after = progress.line(time.monotonic())
 
     assert (before, after) == ("0:00: 0 tests done; collecting tests", "0:00: 1 test done; cleaning up after the tests")
