@@ -97,7 +97,6 @@ class Again:
             subprocess.Popen(
                 [*STOPS_WITH_US, sys.executable, "-m", "pytest", *_options(self.config), *failure.tests],
                 cwd=self.config.rootpath,
-                env={**os.environ, "PYTEST_ADDOPTS": ""},  # they were for the first run, `-n 4` among them
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -150,6 +149,17 @@ def _what_became(failure: Failure, exit_code: int, output: str) -> str:
 
 
 def _options(config: pytest.Config) -> list[str]:
-    """Return what the run was started with and the second one needs too."""
-    given = ["-c", str(config.inipath), "--rootdir", str(config.rootpath)] if config.inipath else []
-    return [*given, "-p", "no:cacheprovider", "-p", "no:xdist", "-rp", "--color=no"]
+    """Return the options of the first run, and after them what is different in the second one."""
+    given = [each for each in config.invocation_params.args if each not in config.option.file_or_dir]
+    places = ["-c", str(config.inipath), "--rootdir", str(config.rootpath)] if config.inipath else []
+    return [
+        *map(str, given),
+        *places,
+        "--no-again",
+        "-n0",
+        "--junitxml=",
+        "-p",
+        "no:cacheprovider",
+        "-rp",
+        "--color=no",
+    ]

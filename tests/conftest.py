@@ -22,6 +22,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--again", action="store_true", help="run what fails in the ssh and lab rings once more, alone")
+    parser.addoption("--no-again", dest="again", action="store_false", help="do not")
 
 
 def pytest_configure(config: pytest.Config) -> None:

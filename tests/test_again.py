@@ -229,3 +229,11 @@ def test_a_crash_in_the_setup_is_run_again(tmp_path: Path) -> None:
 
     assert exit_code == 0, output
     assert "ring ssh (real SSH on loopback): 0 passed, 1 flaky" in output.splitlines()
+
+
+def test_the_second_run_has_the_options_of_the_first(tmp_path: Path) -> None:
+    text = "def test_one():\n    __import__('warnings').warn('a fault', DeprecationWarning)\n"
+    exit_code, output = run_twice(tmp_path, "-W", "error", "-k", "one", text=text)
+
+    assert exit_code == 1, output
+    assert "did not pass when it was run again alone" in output
