@@ -1,7 +1,8 @@
 """What failed in the ssh and lab rings is run once more, alone, when everything else has ended.
 
 Real servers on a busy machine can fail for reasons that are not ours. A test that passes then is FLAKY: the run is
-green, its last lines name the test, and both outputs are kept. Where a test of the fast ring failed, none is run again.
+green, its last lines name the test, and both outputs are kept. Nothing is run again where a run is red for anything
+else: a test of the fast ring, a test that did not run, a file that cannot be imported, a process that was lost.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tests.accounts import Account
     from tests.progress import Progress
 
-RETRIED = ("ssh", "lab")
+RETRIED = {"ssh", "lab"}
 MOST = 5
 """Where more groups of tests fail, that is no chance."""
 
@@ -35,7 +36,6 @@ FOLDER = Path("build/flaky")
 class Failure:
     """A group of tests that share their fixtures, and what failed of it."""
 
-    ring: str
     reports: list[pytest.TestReport] = field(default_factory=list)
     tests: dict[str, None] = field(default_factory=dict)
     became: str = ""
@@ -51,17 +51,19 @@ class Again:
     account: Account
     progress: Progress
     _failures: dict[str, Failure] = field(default_factory=dict)
+    _rings: set[str] = field(default_factory=set)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             note = self.account.notes.of(report)
-            failure = self._failures.setdefault(note.group, Failure(note.ring))
+            self._rings.add(note.ring)
+            failure = self._failures.setdefault(note.group, Failure())
             failure.reports.append(report)
             failure.tests[note.test] = None
 
     @pytest.hookimpl(trylast=True)  # when the processes of the tests have ended
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if session.exitstatus != pytest.ExitCode.TESTS_FAILED or not self._may_be_chance():
+        if session.exitstatus != pytest.ExitCode.TESTS_FAILED or not self._may_be_chance(session):
             return
         for failure in self._failures.values():
             try:
@@ -83,8 +85,11 @@ class Again:
                     f"{flaky}{test}: {failure.became}. Both outputs: {failure.output}", yellow=True, bold=True
                 )
 
-    def _may_be_chance(self) -> bool:
-        return 0 < len(self._failures) <= MOST and all(each.ring in RETRIED for each in self._failures.values())
+    def _may_be_chance(self, session: pytest.Session) -> bool:
+        """Tell whether all that makes the run red is a few tests that failed, of the rings that are run again."""
+        known = sum(len(failure.reports) for failure in self._failures.values())
+        only_tests = session.testsfailed == known and not self.account.broken
+        return only_tests and 0 < len(self._failures) <= MOST and self._rings <= RETRIED
 
     def _run_again(self, failure: Failure) -> None:
         """Run a failure's tests alone, and write down what became of them.

@@ -221,14 +221,74 @@ def test_files_of_several_folders_can_be_named_in_one_call(tmp_path: Path) -> No
     assert exit_code == 0, output
 
 
-def test_a_crash_in_the_setup_is_run_again(tmp_path: Path) -> None:
-    fixture = "@pytest.fixture\ndef crashes():\n    if first_time():\n        os._exit(1)\n"
-    test = "@pytest.mark.ssh\ndef test_one(crashes): ...\n"
-    (tmp_path / "test_some.py").write_text(FIRST_TIME.rpartition("pytestmark")[0] + fixture + test)
-    exit_code, output = run_pytest(tmp_path, "--again", *PROCESSES, ".")
+FAILS_ONCE = "def test_one():\n    assert not first_time()\n"
+INTERNAL_ERROR = """
+@pytest.fixture
+def broken_plugin(request):
+    class Plugin:
+        def pytest_runtest_logfinish(self):
+            raise RuntimeError("a defect of a plugin")
+    request.config.pluginmanager.register(Plugin())
+def test_other(broken_plugin): ...
+"""
+DEATH = INTERNAL_ERROR.replace("pytest_runtest_logfinish", "pytest_sessionfinish").replace(
+    'raise RuntimeError("a defect of a plugin")', "os._exit(1)"
+)
 
-    assert exit_code == 0, output
-    assert "ring ssh (real SSH on loopback): 0 passed, 1 flaky" in output.splitlines()
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (PROCESSES, INTERNAL_ERROR),
+        (PROCESSES, FAILS_ONCE + INTERNAL_ERROR),
+        (PROCESSES, FAILS_ONCE + DEATH),
+    ],
+    ids=["internal error", "internal error and failure", "death"],
+)
+def test_a_run_is_red_also_for_what_is_no_failure_of_a_test(
+    tmp_path: Path, options: tuple[str, ...], text: str
+) -> None:
+    exit_code, output = run_twice(tmp_path, *options, text=text)
+
+    assert exit_code != 0, output
+    assert "FLAKY" not in output
+
+
+def test_a_file_that_cannot_be_imported_is_not_forgiven(tmp_path: Path) -> None:
+    (tmp_path / "test_broken.py").write_text("import no_such_module\n")
+    exit_code, output = run_twice(tmp_path, *PROCESSES, text=FAILS_ONCE)
+
+    assert exit_code == 1, output
+    assert "FLAKY" not in output
+
+
+TWENTY_MORE = "@pytest.mark.parametrize('n', range(20))\ndef test_other(n): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [(("-x",), FAILS_ONCE + TWENTY_MORE), (("-n", "1", "--dist", "loadgroup"), CRASH + TWENTY_MORE)],
+    ids=["stopped", "crash"],
+)
+def test_a_run_without_all_its_tests_is_red_and_names_them(tmp_path: Path, options: tuple[str, ...], text: str) -> None:
+    exit_code, output = run_twice(tmp_path, *options, text=text)
+
+    assert exit_code == 1, output
+    assert "FLAKY" not in output
+    assert "20 tests DID NOT RUN:" in output
+    assert "    test_some.py::test_other[0]" in output.splitlines()
+
+
+def test_a_crash_before_the_last_tests_does_not_hang_the_run(tmp_path: Path) -> None:
+    waits = "@pytest.mark.parametrize('n', range(3))\ndef test_other(n):\n    time.sleep(1)\n"
+    (tmp_path / "test_some.py").write_text(FIRST_TIME.rpartition("pytestmark")[0] + CRASH + waits)
+    with start_pytest(tmp_path, *PROCESSES, ".") as process:
+        try:
+            output, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+
+    assert process.returncode == 1, output
 
 
 def test_the_second_run_has_the_options_of_the_first(tmp_path: Path) -> None:
@@ -237,3 +297,23 @@ def test_the_second_run_has_the_options_of_the_first(tmp_path: Path) -> None:
 
     assert exit_code == 1, output
     assert "did not pass when it was run again alone" in output
+
+
+def test_a_test_of_the_fast_ring_is_not_run_again_with_its_group(tmp_path: Path) -> None:
+    fixture = "@pytest.fixture(scope='module')\ndef shared():\n    assert not first_time()\n"
+    tests = "@pytest.mark.ssh\ndef test_one(shared): ...\ndef test_other(shared): ...\n"
+    (tmp_path / "test_some.py").write_text(FIRST_TIME.rpartition("pytestmark")[0] + fixture + tests)
+    exit_code, output = run_pytest(tmp_path, "--again", ".")
+
+    assert exit_code == 1, output
+    assert "again" not in output
+
+
+def test_a_crash_in_the_setup_is_run_again(tmp_path: Path) -> None:
+    fixture = "@pytest.fixture\ndef crashes():\n    if first_time():\n        os._exit(1)\n"
+    test = "@pytest.mark.ssh\ndef test_one(crashes): ...\n"
+    (tmp_path / "test_some.py").write_text(FIRST_TIME.rpartition("pytestmark")[0] + fixture + test)
+    exit_code, output = run_pytest(tmp_path, "--again", *PROCESSES, ".")
+
+    assert exit_code == 0, output
+    assert "ring ssh (real SSH on loopback): 0 passed, 1 flaky" in output.splitlines()
