@@ -1,13 +1,15 @@
 """Hypothesis' profiles, the order of the tests, and what a run prints of itself (CONTRIBUTING, "Tests")."""
 
 import os
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.accounts import Account
 from tests.again import Again
-from tests.lab import signals, slots  # noqa: F401  when a process ends, `slots` takes away the servers of its tests
+from tests.lab import signals, slots
+from tests.lab.errors import LabError
 from tests.outcomes import NoteTaker
 from tests.progress import Progress, PytestProgress, past_the_capture
 from tests.rings import RINGS, ring_of
@@ -35,6 +37,16 @@ def pytest_configure(config: pytest.Config) -> None:
     shown = PytestProgress(progress)
     for plugin in (account, shown, *([Again(config, account, progress)] if config.getoption("again") else [])):
         config.pluginmanager.register(plugin)
+
+
+@pytest.hookimpl(tryfirst=True, wrapper=True)  # before pytest-xdist's own
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Take away what tests of this process have left; the run is red when something stays."""
+    try:
+        slots.free_all()
+    except LabError as error:
+        session.shouldfail = str(error)
+    return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own

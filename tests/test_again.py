@@ -234,6 +234,14 @@ def test_other(broken_plugin): ...
 DEATH = INTERNAL_ERROR.replace("pytest_runtest_logfinish", "pytest_sessionfinish").replace(
     'raise RuntimeError("a defect of a plugin")', "os._exit(1)"
 )
+LEFT = """
+from tests.lab import errors, slots
+class Slot:
+    def free(self):
+        raise errors.LabError("cannot be taken away: a folder")
+def test_other():
+    slots._owned.add(Slot())
+"""
 
 
 @pytest.mark.parametrize(
@@ -242,8 +250,10 @@ DEATH = INTERNAL_ERROR.replace("pytest_runtest_logfinish", "pytest_sessionfinish
         (PROCESSES, INTERNAL_ERROR),
         (PROCESSES, FAILS_ONCE + INTERNAL_ERROR),
         (PROCESSES, FAILS_ONCE + DEATH),
+        ((), FAILS_ONCE + LEFT),
+        (PROCESSES, LEFT),
     ],
-    ids=["internal error", "internal error and failure", "death"],
+    ids=["internal error", "internal error and failure", "death", "server left", "server left by a process"],
 )
 def test_a_run_is_red_also_for_what_is_no_failure_of_a_test(
     tmp_path: Path, options: tuple[str, ...], text: str

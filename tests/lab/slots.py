@@ -191,6 +191,12 @@ def scratch() -> Iterator[Slot]:
         slot.free()
 
 
+def free_all() -> None:
+    """Empty the slots that this process still has."""
+    for slot in tuple(_owned):
+        slot.free()
+
+
 def sweep() -> None:
     """Empty every slot that has no owner, and turn off the accounting that has none."""
     turn_off_leftover()
@@ -321,8 +327,7 @@ def _leave_nothing() -> None:
         return
     signals.ignore_all()
     try:
-        for slot in tuple(_owned):
-            slot.free()
+        free_all()
         deadline = time.monotonic() + PATIENCE
         while any(map(_is_owned_by_a_child, NUMBERS)) and time.monotonic() < deadline:
             time.sleep(0.1)
