@@ -7,10 +7,10 @@ else: a test of the fast ring, a test that did not run, a file that cannot be im
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,9 +81,8 @@ class Again:
         for failure in self._failures.values():
             for test in failure.tests if failure.became else ():
                 flaky = "FLAKY " * (failure.became == PASSED)
-                terminalreporter.write_line(
-                    f"{flaky}{test}: {failure.became}. Both outputs: {failure.output}", yellow=True, bold=True
-                )
+                outputs = f". Both outputs: {failure.output}" if failure.output else ""
+                terminalreporter.write_line(f"{flaky}{test}: {failure.became}{outputs}", yellow=True, bold=True)
 
     def _may_be_chance(self, session: pytest.Session) -> bool:
         """Tell whether all that makes the run red is a few tests that failed, of the rings that are run again."""
@@ -120,15 +119,7 @@ class Again:
                 failure.became = "was being run again when a signal ended the run"
                 raise
             finally:
-                failure.output = self._keep(failure, output)
-
-    def _keep(self, failure: Failure, second: str) -> Path:
-        first = "\n".join(f"{report.nodeid}\n{_text(report)}" for report in failure.reports)
-        name = re.sub(r"[^\w.-]+", "_", next(iter(failure.tests)))[:120]
-        path = FOLDER / f"{name}-{os.getpid()}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"FIRST, with other tests beside it\n\n{first}\n\nAGAIN, alone\n\n{second}")
-        return path
+                _keep(failure, output)
 
     def _forgive(self, failure: Failure) -> None:
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
@@ -139,6 +130,22 @@ class Again:
         terminal.stats.setdefault("flaky", []).extend(failure.reports)
         for test in failure.tests:
             self.account.forgive(test)
+
+
+def _keep(failure: Failure, second: str) -> None:
+    """Write both outputs to a file. Where that fails, the failure is one."""
+    first = "\n".join(f"{report.nodeid}\n{_text(report)}" for report in failure.reports)
+    name = re.sub(r"[^\w.-]+", "_", next(iter(failure.tests)), flags=re.ASCII)[:120]
+    try:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", errors="backslashreplace", prefix=f"{name}-", suffix=".txt", dir=FOLDER, delete=False
+        ) as file:
+            file.write(f"FIRST, with other tests at the same time\n\n{first}\n\nAGAIN, alone\n\n{second}")
+    except OSError as error:
+        failure.became = f"its outputs cannot be kept: {error}"
+    else:
+        failure.output = FOLDER / Path(file.name).name
 
 
 def _text(report: pytest.TestReport) -> str:

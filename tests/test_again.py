@@ -327,3 +327,36 @@ def test_a_crash_in_the_setup_is_run_again(tmp_path: Path) -> None:
 
     assert exit_code == 0, output
     assert "ring ssh (real SSH on loopback): 0 passed, 1 flaky" in output.splitlines()
+
+
+def test_each_failure_has_a_file_of_its_own_whatever_is_in_it(tmp_path: Path) -> None:
+    """The names differ in what no file's name can have; the second message is no text that UTF-8 can encode."""
+    text = """
+@pytest.mark.parametrize("where", ["a/b", "a:b"])
+def test_one(where, record_property):
+    record_property("note", "of the test")
+    seen = Path(__file__).with_name(f"seen-{ord(where[1])}")
+    if not seen.exists():
+        seen.touch()
+        pytest.fail(f"{where} \\udcff")
+"""
+    # Without the mark of a group, each is a failure of its own.
+    (tmp_path / "test_some.py").write_text(FIRST_TIME.replace(', pytest.mark.xdist_group("shared")', "") + text)
+    exit_code, output = run_pytest(tmp_path, "--again", ".")
+
+    assert exit_code == 0, output
+    kept = sorted(path.read_text() for path in (tmp_path / "build/flaky").iterdir())
+    assert [name for name, text in zip(("a/b", "a:b"), kept, strict=True) if f"{name} \\udcff" in text] == [
+        "a/b",
+        "a:b",
+    ]
+
+
+def test_where_the_outputs_cannot_be_kept_the_failure_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "build").touch()
+    exit_code, output = run_twice(tmp_path, "-p", "no:cacheprovider", text=FAILS_ONCE)
+
+    assert exit_code == 1, output
+    assert "FAILED test_some.py::test_one - assert not True" in output
+    assert "test_some.py::test_one: its outputs cannot be kept: " in output
+    assert "ring lab (real Debian servers): 0 passed, 1 failed" in output.splitlines()
