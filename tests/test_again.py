@@ -294,7 +294,7 @@ def test_a_crash_before_the_last_tests_does_not_hang_the_run(tmp_path: Path) -> 
     (tmp_path / "test_some.py").write_text(FIRST_TIME.rpartition("pytestmark")[0] + CRASH + waits)
     with start_pytest(tmp_path, *PROCESSES, ".") as process:
         try:
-            output, _ = process.communicate(timeout=60)
+            output, _ = process.communicate(timeout=600)
         finally:
             process.kill()
 
