@@ -1,17 +1,16 @@
 """Carrying `status`, `attach` and `stop` out on this terminal."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from invoke.exceptions import Exit
 
+from netpoint_remote.cli.confirm import Confirmation, passphrase_prompt
 from netpoint_remote.cli.executor import CoreOptions
 from netpoint_remote.cli.exits import STOPPED
-from netpoint_remote.cli.fleet import width_of
 from netpoint_remote.cli.interrupts import Interrupts
 from netpoint_remote.cli.options import AttachOptions, StatusOptions, StopOptions, parse_run_id
-from netpoint_remote.cli.prompt import counts_hosts, is_asked, passphrase
 from netpoint_remote.cli.request import attach_request, status_request, stop_request
 from netpoint_remote.errors import RequestError
 from netpoint_remote.reporting.clean import clean
@@ -19,7 +18,7 @@ from netpoint_remote.reporting.json import to_json
 from netpoint_remote.reporting.layout import indent, wrap
 from netpoint_remote.reporting.report import FleetReport
 from netpoint_remote.reporting.stream import say
-from netpoint_remote.reporting.terminal import Display, wants_colour
+from netpoint_remote.reporting.terminal import Display, wants_colour, width_of
 from netpoint_remote.reporting.text import render_report, render_status
 from netpoint_remote.running.attend import Stopping, attach_to_runs, look_at_runs, stop_runs
 from netpoint_remote.running.fleet import Outcome, Request
@@ -31,21 +30,27 @@ def run_status(core: CoreOptions, options: StatusOptions) -> None:
     """Carry `status` out."""
     request = status_request(core, options)
     with watching(request) as (display, interrupts):
-        report = look_at_runs(request, display, passphrase=asking(display, interrupts), stop=interrupts.stop)
+        report = look_at_runs(request, display, passphrase=passphrase_prompt(display, interrupts), stop=interrupts.stop)
     _finish(report, to_json(report) if options.json else _looked(report))
 
 
 def run_stop(core: CoreOptions, options: StopOptions) -> None:
-    """Carry `stop` out, asking first where somebody can answer."""
+    """Carry `stop` out, asking first."""
     request = stop_request(core, options)
     with watching(request) as (display, interrupts):
-        question = _Question(display, interrupts)
-        confirm = question if is_asked() and not options.yes else _agree
+        confirmation = Confirmation("stop", display, interrupts, yes=options.yes)
+
+        def confirm(going: tuple[Stopping, ...]) -> bool:
+            action = f"ask {'it' if len(going) == 1 else 'them'} to stop"
+            return confirmation(lambda width: render_stopping(going, width=width), len(going), action)
+
         try:
-            report = stop_runs(request, display, confirm, passphrase=asking(display, interrupts), stop=interrupts.stop)
+            report = stop_runs(
+                request, display, confirm, passphrase=passphrase_prompt(display, interrupts), stop=interrupts.stop
+            )
         except RequestError:
-            if question.interrupted:
-                raise Exit("stopped; nobody was asked to stop", code=STOPPED) from None
+            if confirmation.interrupted:
+                raise Exit("stopped; no run was asked to stop", code=STOPPED) from None
             raise
     _finish(report, to_json(report) if options.json else _looked(report))
 
@@ -56,37 +61,23 @@ def run_attach(core: CoreOptions, options: AttachOptions) -> None:
     request = attach_request(core, options)
     with watching(request) as (display, interrupts):
         outcome = attach_to_runs(
-            request, display, run_id, note=display.say, passphrase=asking(display, interrupts), stop=interrupts.stop
+            request,
+            display,
+            run_id,
+            note=display.say,
+            passphrase=passphrase_prompt(display, interrupts),
+            stop=interrupts.stop,
         )
     if interrupts.left:
         say(sys.stderr, GOODBYE)
     _finish(outcome.report, to_json(outcome.report) if options.json else _attended(outcome))
 
 
-class _Question:
-    """What is asked before anybody is stopped: shows what would become of each run."""
-
-    def __init__(self, display: Display, interrupts: Interrupts) -> None:
-        self._display = display
-        self._interrupts = interrupts
-        self.interrupted = False
-
-    def __call__(self, going: tuple[Stopping, ...]) -> bool:
-        try:
-            with self._display.paused(), self._interrupts.at_once():
-                say(sys.stderr, render_stopping(going, width=width_of(sys.stderr)))
-                deed = f"ask {'it' if len(going) == 1 else 'them'} to stop"
-                return counts_hosts(len(going), deed, source=sys.stdin, screen=sys.stderr)
-        except KeyboardInterrupt:
-            self.interrupted = True
-            return False
-
-
 def render_stopping(going: tuple[Stopping, ...], *, width: int) -> str:
     """Return what a stop would do, a paragraph for each host."""
     lines = []
     for each in going:
-        whose = f"{each.about}, started by {each.operator or 'somebody'}"
+        whose = f"{each.about}, started by {each.operator or 'an unknown operator'}"
         told = clean(f"{whose}: {each.will}")
         lines += [clean(each.host), *indent(wrap(told, width - 2), "  ", "  ")]
     return "\n".join(lines) + "\n"
@@ -100,18 +91,6 @@ def watching(request: Request) -> Iterator[tuple[Display, Interrupts]]:
         Interrupts(display.say, patient=False) as interrupts,
     ):
         yield display, interrupts
-
-
-def asking(display: Display, interrupts: Interrupts) -> Callable[[str], str | None]:
-    def ask(path: str) -> str | None:
-        with display.paused(), interrupts.at_once():
-            return passphrase(path)
-
-    return ask
-
-
-def _agree(_going: tuple[Stopping, ...]) -> bool:
-    return True
 
 
 def _looked(report: FleetReport) -> str:

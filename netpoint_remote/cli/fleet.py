@@ -2,27 +2,23 @@
 
 import difflib
 import sys
-from collections.abc import Callable
-from typing import TextIO
 
 from invoke.exceptions import Exit
 
+from netpoint_remote.cli.confirm import Confirmation, passphrase_prompt
 from netpoint_remote.cli.executor import CoreOptions
 from netpoint_remote.cli.exits import STOPPED
 from netpoint_remote.cli.interrupts import LEFT, Interrupts
 from netpoint_remote.cli.options import BackupOptions, CheckOptions, PlanOptions, RollbackOptions, UpgradeOptions
-from netpoint_remote.cli.prompt import counts_hosts, is_asked, passphrase
 from netpoint_remote.cli.request import backup_request, check_request, plan_request, rollback_request, upgrade_request
 from netpoint_remote.errors import RequestError, UsageError
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.reporting.json import to_json
 from netpoint_remote.reporting.plan_view import HostPlan, render_plan
 from netpoint_remote.reporting.stream import say
-from netpoint_remote.reporting.terminal import Display, terminal_width, wants_colour
+from netpoint_remote.reporting.terminal import Display, wants_colour, width_of
 from netpoint_remote.reporting.text import render_check, render_report
 from netpoint_remote.running.fleet import Outcome, Request, run
-
-WIDTH = 80
 
 
 def run_check(core: CoreOptions, options: CheckOptions) -> None:
@@ -44,84 +40,66 @@ def run_plan(core: CoreOptions, options: PlanOptions) -> None:
 
 
 def run_upgrade(core: CoreOptions, options: UpgradeOptions) -> None:
-    """Carry `upgrade` out, asking first where somebody can answer."""
-    asking = not (options.yes or options.dry_run) and is_asked()
-    outcome = _carry_out(upgrade_request(core, options), asking=asking)
+    """Carry `upgrade` out, asking first."""
+    outcome = _carry_out(upgrade_request(core, options), yes=options.yes)
     shown = _planned if options.dry_run else _upgraded
     _finish(outcome, to_json(outcome.report) if options.json else shown(outcome))
 
 
 def run_backup(core: CoreOptions, options: BackupOptions) -> None:
-    """Carry `backup` out; it changes nothing that users could notice, so nobody is asked."""
-    outcome = _carry_out(backup_request(core, options))
+    """Carry `backup` out; it asks first where it settles an interrupted upgrade or rollback."""
+    outcome = _carry_out(backup_request(core, options), yes=options.yes)
     _finish(outcome, to_json(outcome.report) if options.json else _upgraded(outcome))
 
 
 def run_rollback(core: CoreOptions, options: RollbackOptions) -> None:
-    """Carry `rollback` out, asking first where somebody can answer."""
-    asking = not (options.yes or options.dry_run) and is_asked()
-    outcome = _carry_out(rollback_request(core, options), asking=asking)
+    """Carry `rollback` out, asking first."""
+    outcome = _carry_out(rollback_request(core, options), yes=options.yes)
     shown = _planned if options.dry_run else _upgraded
     _finish(outcome, to_json(outcome.report) if options.json else shown(outcome))
 
 
-class Question:
-    """What the run asks before anything changes: shows the plans, takes the operator's word."""
+class _Gate:
+    """Stands between the look at all hosts and the first change."""
 
-    def __init__(self, display: Display, interrupts: Interrupts, target: str | None) -> None:
-        self._display = display
-        self._interrupts = interrupts
-        self._target = target
-        self.interrupted = False
+    def __init__(self, request: Request, confirmation: Confirmation) -> None:
+        self._request = request
+        self._confirmation = confirmation
 
     def __call__(self, plans: tuple[HostPlan, ...]) -> bool:
-        them = "it" if len(plans) == 1 else "them"
-        deed = f"upgrade {them} to {self._target}" if self._target else f"take {them} back"
-        try:
-            with self._display.paused(), self._interrupts.at_once():
-                plan = render_plan(plans, colour=wants_colour(sys.stderr), width=width_of(sys.stderr))
-                say(sys.stderr, f"{plan}\n")
-                return counts_hosts(len(plans), deed, source=sys.stdin, screen=sys.stderr)
-        except KeyboardInterrupt:
-            self.interrupted = True
-            return False
+        if self._request.command == "backup" and not any(plan.settles not in {"", "backup"} for plan in plans):
+            return True  # it adds a backup, and undoes at most an interrupted one
+        return self._confirmation(lambda width: render_plan(plans, width=width), len(plans), self._action(len(plans)))
+
+    def _action(self, hosts: int) -> str:
+        them = "it" if hosts == 1 else "them"
+        if self._request.command == "backup":
+            return f"settle interrupted runs and back {them} up"
+        return f"upgrade {them} to {self._request.target}" if self._request.target else f"roll {them} back"
 
 
-def _carry_out(request: Request, *, asking: bool = False) -> Outcome:
+def _carry_out(request: Request, *, yes: bool = False) -> Outcome:
     with (
         Display(sys.stderr, hosts=(host.name for host in request.hosts)) as display,
         Interrupts(display.say) as interrupts,
     ):
-        question = Question(display, interrupts, request.target)
-        confirm = question if asking else _agree
+        confirmation = Confirmation(request.command, display, interrupts, yes=yes)
         try:
             outcome = run(
                 request,
                 display,
-                confirm,
+                _Gate(request, confirmation),
                 note=display.say,
-                passphrase=_passphrase(display, interrupts),
+                passphrase=passphrase_prompt(display, interrupts),
                 stop=interrupts.stop,
             )
         except RequestError:
-            if question.interrupted:
+            if confirmation.interrupted:
                 raise Exit("stopped; nothing was changed", code=STOPPED) from None
             raise
     if interrupts.left:
         say(sys.stderr, LEFT)
     return outcome
-
-
-def _passphrase(display: Display, interrupts: Interrupts) -> Callable[[str], str | None]:
-    def ask(path: str) -> str | None:
-        with display.paused(), interrupts.at_once():
-            return passphrase(path)
-
-    return ask
-
-
-def _agree(_plans: tuple[HostPlan, ...]) -> bool:
-    return True
 
 
 def _finish(outcome: Outcome, text: str) -> None:
@@ -147,11 +125,6 @@ def _planned(outcome: Outcome) -> str:
 def _upgraded(outcome: Outcome) -> str:
     colour, width = wants_colour(sys.stdout), width_of(sys.stdout)
     return render_report(outcome.report, colour=colour, width=width, folder=str(outcome.folder))
-
-
-def width_of(stream: TextIO) -> int:
-    """Return the columns of a stream, 80 where it has none."""
-    return terminal_width(stream) or WIDTH
 
 
 def _require_host(name: str, hosts: tuple[Host, ...]) -> None:

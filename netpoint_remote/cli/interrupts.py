@@ -14,7 +14,7 @@ LEFT = "stopped at once; servers that had begun finish or undo by themselves, at
 
 
 class Interrupts:
-    """A context in which SIGINT and SIGTERM set `stop` the first time and raise KeyboardInterrupt the second.
+    """A context in which SIGINT, SIGTERM and SIGHUP set `stop` the first time and raise KeyboardInterrupt the second.
 
     Who only looks on leaves as soon as `stop` is set: without patience nothing is told, and the first one has `left`.
     """
@@ -29,9 +29,10 @@ class Interrupts:
 
     def __enter__(self) -> "Interrupts":  # noqa: PYI034  typing.Self came with 3.11
         if threading.current_thread() is threading.main_thread():
-            self._before = {
-                number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-            }
+            # Under nohup the terminal may be closed: SIGHUP stays ignored.
+            nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            heard = (signal.SIGINT, signal.SIGTERM) if nohup else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            self._before = {number: signal.signal(number, self._on_signal) for number in heard}
             threading.Thread(target=self._tell_once, daemon=True).start()
         return self
 
@@ -43,13 +44,13 @@ class Interrupts:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Let the first Ctrl-C already raise: nobody is under way while the operator is being asked."""
-        before = signal.signal(signal.SIGINT, signal.default_int_handler) if self._before else None
+        """Let the first signal already raise: no host is in progress while the operator is being asked."""
+        before = {number: signal.signal(number, signal.default_int_handler) for number in self._before}
         try:
             yield
         finally:
-            if before is not None:
-                signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         again = self.stop.is_set()

@@ -6,14 +6,12 @@ from pathlib import Path
 
 from invoke.exceptions import Exit
 
-from netpoint_remote.cli.attend import asking, watching
+from netpoint_remote.cli.attend import watching
+from netpoint_remote.cli.confirm import Confirmation, passphrase_prompt
 from netpoint_remote.cli.executor import CoreOptions
 from netpoint_remote.cli.exits import STOPPED
-from netpoint_remote.cli.fleet import width_of
 from netpoint_remote.cli.hosts import expand_home
-from netpoint_remote.cli.interrupts import Interrupts
 from netpoint_remote.cli.options import BackupsOptions, FetchBackupOptions, PruneOptions, parse_keep
-from netpoint_remote.cli.prompt import counts_hosts, is_asked
 from netpoint_remote.cli.request import backups_request, fetch_backup_request, prune_request
 from netpoint_remote.errors import RequestError, UsageError
 from netpoint_remote.reporting.clean import clean
@@ -21,7 +19,7 @@ from netpoint_remote.reporting.json import to_json
 from netpoint_remote.reporting.layout import indent, wrap
 from netpoint_remote.reporting.report import FleetReport
 from netpoint_remote.reporting.stream import say
-from netpoint_remote.reporting.terminal import Display, wants_colour
+from netpoint_remote.reporting.terminal import wants_colour, width_of
 from netpoint_remote.reporting.text import render_backups
 from netpoint_remote.running.keeping import Keeping, Pruning
 
@@ -33,7 +31,9 @@ def run_backups(core: CoreOptions, options: BackupsOptions) -> None:
     """Carry `backups` out."""
     request = backups_request(core, options)
     with watching(request) as (display, interrupts):
-        report = Keeping(request, display, passphrase=asking(display, interrupts), stop=interrupts.stop).list()
+        report = Keeping(
+            request, display, passphrase=passphrase_prompt(display, interrupts), stop=interrupts.stop
+        ).list()
     _finish(report, json=options.json)
 
 
@@ -44,46 +44,30 @@ def run_fetch_backup(core: CoreOptions, options: FetchBackupOptions) -> None:
     request = fetch_backup_request(core, options)
     folder = _folder(options.dir)
     with watching(request) as (display, interrupts):
-        keeping = Keeping(request, display, passphrase=asking(display, interrupts), stop=interrupts.stop)
+        keeping = Keeping(request, display, passphrase=passphrase_prompt(display, interrupts), stop=interrupts.stop)
         report = keeping.fetch(options.backup, folder)
     _finish(report, json=options.json)
 
 
 def run_prune(core: CoreOptions, options: PruneOptions) -> None:
-    """Carry `prune` out, asking first where somebody can answer."""
+    """Carry `prune` out, asking first."""
     keep = parse_keep(options.keep)
     request = prune_request(core, options)
     with watching(request) as (display, interrupts):
-        question = _Question(display, interrupts, ask=is_asked() and not options.yes)
+        confirmation = Confirmation("prune", display, interrupts, yes=options.yes)
+
+        def confirm(going: tuple[Pruning, ...]) -> bool:
+            action = f"remove this from {'it' if len(going) == 1 else 'them'}"
+            return confirmation(lambda width: render_pruning(going, width=width), len(going), action)
+
+        keeping = Keeping(request, display, passphrase=passphrase_prompt(display, interrupts), stop=interrupts.stop)
         try:
-            report = Keeping(request, display, passphrase=asking(display, interrupts), stop=interrupts.stop).prune(
-                keep, question
-            )
+            report = keeping.prune(keep, confirm)
         except RequestError:
-            if question.interrupted:
+            if confirmation.interrupted:
                 raise Exit("stopped; nothing was removed", code=STOPPED) from None
             raise
     _finish(report, json=options.json)
-
-
-class _Question:
-    """Shows what would go, and asks for the number of hosts where somebody can answer."""
-
-    def __init__(self, display: Display, interrupts: Interrupts, *, ask: bool) -> None:
-        self._display = display
-        self._interrupts = interrupts
-        self._ask = ask
-        self.interrupted = False
-
-    def __call__(self, going: tuple[Pruning, ...]) -> bool:
-        try:
-            with self._display.paused(), self._interrupts.at_once():
-                say(sys.stderr, render_pruning(going, width=width_of(sys.stderr)))
-                deed = f"remove this from {'it' if len(going) == 1 else 'them'}"
-                return not self._ask or counts_hosts(len(going), deed, source=sys.stdin, screen=sys.stderr)
-        except KeyboardInterrupt:
-            self.interrupted = True
-            return False
 
 
 def render_pruning(going: tuple[Pruning, ...], *, width: int) -> str:

@@ -66,7 +66,7 @@ class AttachOptions(HostsOptions):
 class StopOptions(HostsOptions):
     """The options of `stop`."""
 
-    yes: bool = switch("Go on without asking.")
+    yes: bool = switch("Do not ask for confirmation.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,7 @@ class BackupOptions(HostsOptions):
     """The options of `backup`."""
 
     verify: str | None = text("full restores the dump into a scratch database and counts its rows there.")
+    yes: bool = switch("Do not ask for confirmation, not even before an interrupted upgrade is settled.")
     skip_refused: bool = switch("Save the others where some hosts are refused, instead of stopping all.")
     report_dir: str | None = text("Where reports go; runs unless said. Example: --report-dir /srv/reports")
 
@@ -85,7 +86,7 @@ class RollbackOptions(HostsOptions):
     to: str | None = text("A release, or the id of a backup; what was before the last upgrade unless said.")
     accept_loss: bool = switch("Lose what was written since; the database of now is dumped first, and kept.")
     dry_run: bool = switch("Look and plan, change nothing.")
-    yes: bool = switch("Go on without asking.")
+    yes: bool = switch("Do not ask for confirmation.")
     skip_refused: bool = switch("Take the others back where some hosts are refused, instead of stopping all.")
     report_dir: str | None = text("Where reports go; runs unless said. Example: --report-dir /srv/reports")
 
@@ -109,7 +110,7 @@ class PruneOptions(HostsOptions):
 
     keep: str | None = text("How many backups to keep, with the releases they lead back to. Example: --keep 3")
     dry_run: bool = switch("Show what would go, remove nothing.")
-    yes: bool = switch("Go on without asking.")
+    yes: bool = switch("Do not ask for confirmation.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +132,7 @@ class UpgradeOptions(FleetOptions):
     """The options of `upgrade`."""
 
     dry_run: bool = switch("Look and plan, change nothing.")
-    yes: bool = switch("Go on without asking.")
+    yes: bool = switch("Do not ask for confirmation.")
     skip_refused: bool = switch("Upgrade the others where some hosts are refused, instead of stopping all.")
     push: bool = switch("Give servers the archive over SSH instead of letting them download it.")
     no_constraints: bool = switch("Do not hold back packages that are known to break this release.")

@@ -54,7 +54,8 @@ class HostPlan:
     """What would happen on one host.
 
     `to_version` is what this run leads to, `hops` the whole way to it with the target at its end
-    (`("2.11.x", "3.5.0")`). `notes` are sentences for the operator, such as a package held back.
+    (`("2.11.x", "3.5.0")`). `settles` is the task of an interrupted run that is settled
+    first. `notes` are sentences for the operator, such as a pinned package.
     """
 
     name: str
@@ -63,6 +64,7 @@ class HostPlan:
     hops: tuple[str, ...] = ()
     steps: tuple[PlanStep, ...] = ()
     method: str | None = None
+    settles: str = ""
     notes: tuple[str, ...] = ()
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 FRAMES_A_SECOND = 4
+WIDTH = 80  # columns of what has none
 RICH_STYLES = {"good": "green", "bad": "bold red", "warn": "yellow", "busy": "cyan", "bold": "bold", "dim": "dim"}
 
 
@@ -41,6 +42,11 @@ def terminal_width(stream: TextIO) -> int | None:
         return os.get_terminal_size(SteadyStream(stream).fileno()).columns or None
     except (OSError, ValueError, AttributeError):
         return None
+
+
+def width_of(stream: TextIO) -> int:
+    """Return the columns of a stream, 80 where it has none."""
+    return terminal_width(stream) or WIDTH
 
 
 class Display:

@@ -316,10 +316,18 @@ class FleetRun:
         if self.stop.is_set():
             self._not_started(going, "stopped by the operator")
             return
-        if not self.confirm(tuple(plan for plan in plans if plan.steps)):
+        self._require_confirmation(tuple(plan for plan in plans if plan.steps))
+        self._carry_out_all(going, connector)
+
+    def _require_confirmation(self, plans: tuple[HostPlan, ...]) -> None:
+        try:
+            confirmed = self.confirm(plans)
+        except RequestError:  # there is no terminal to ask on
+            self.reports.clear()
+            raise
+        if not confirmed:
             self.reports.clear()
             raise RequestError(NOT_CONFIRMED)
-        self._carry_out_all(going, connector)
 
     def _not_started(self, going: Iterable[_Looked], reason: str) -> None:
         for each in going:
@@ -494,8 +502,17 @@ def _shown_plan(decision: Decision, *, constraints: bool) -> HostPlan:
             for step in (plan.steps if plan else ())
         ),
         method=case.method.value,
+        settles=_settled_first(case.facts),
         notes=tuple(_notes(decision, constraints=constraints)) if plan else (),
     )
+
+
+def _settled_first(facts: Facts) -> str:
+    """Return the task of an interrupted run that is settled before anything else, such as `upgrade`."""
+    if not facts.interrupted:
+        return ""
+    _operator, _, task = facts.run_about.partition(" ")
+    return task.partition(" ")[0] or "run"
 
 
 def _hops(case: Case) -> tuple[str, ...]:

@@ -91,7 +91,8 @@ class Workstation:
                        "PYTHONPATH": str(PROJECT), "COLUMNS": "200"}  # fmt: skip
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
         command = [*DIES_WITH_US, sys.executable, *program, task, "--hosts-file", str(self.hosts_file), *options]
-        return subprocess.Popen(command, cwd=self.home, env=environment, text=True, start_new_session=True, **pipes)
+        how = {"start_new_session": True, **pipes}
+        return subprocess.Popen(command, cwd=self.home, env=environment, text=True, **how)
 
     def run(self, *words: str, **how: Any) -> "subprocess.CompletedProcess[str]":  # noqa: ANN401  whatever Popen takes
         with self.start(*words, **how) as process:
