@@ -86,13 +86,9 @@ class FleetExecutor(fabric.Executor):  # type: ignore[misc]  # Fabric has no typ
             return expanded
         with exit_codes():
             core = self._core_options()
-        return [new for call in wanted for new in self._expand_one(call, core, apply_hosts=apply_hosts)]
-
-    def _expand_one(self, call: Call, core: CoreOptions, *, apply_hosts: bool) -> list[Call]:
-        if isinstance(call.task, FleetTask):
-            return [call.clone(with_={"kwargs": {**call.kwargs, "core": core}})]
-        expanded: list[Call] = super().expand_calls([call], apply_hosts)
-        return expanded
+            if len(wanted) > 1:  # the exit code of a command is that of one task
+                raise UsageError(_one_task_only([call.called_as or call.task.name for call in wanted]))
+        return [call.clone(with_={"kwargs": {**call.kwargs, "core": core}}) for call in wanted]
 
     def _core_options(self) -> CoreOptions:
         """Read what precedes the task, refusing what we would otherwise have to pass over."""
@@ -107,6 +103,10 @@ class FleetExecutor(fabric.Executor):  # type: ignore[misc]  # Fabric has no typ
             identity=tuple(typed.identity.value or ()),
             sudo_password=self.config.sudo.password or None,
         )
+
+
+def _one_task_only(names: list[str]) -> str:
+    return f"one command runs one task, not {len(names)}: {', '.join(names)}; run them one after the other"
 
 
 def _joined(hosts: str | list[str] | None) -> str | None:

@@ -115,6 +115,7 @@ def test_version_alone_prints_our_own(cli: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
+        (["-H", "np1", "check", "upgrade", "--version", "3.5.0"], "one task, not 2: check, upgrade"),
         (["-H", "np1", "upgrade", "-V"], "a release goes after the task"),
         (["-H", "np1", "upgrade", "--version", "3.5.0", "--dry"], "use upgrade --dry-run"),
         (["-R", "-H", "np1", "upgrade", "--version", "3.5.0"], "use upgrade --dry-run"),

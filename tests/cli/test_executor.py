@@ -4,6 +4,7 @@ from pathlib import Path
 
 import fabric
 import pytest
+from fabric import task
 from fabric.main import Fab
 from invoke.collection import Collection
 
@@ -15,11 +16,11 @@ from netpoint_remote.errors import AuthenticationFailed, NetPointRemoteError, Us
 Calls = list[tuple[CoreOptions, CheckOptions]]
 
 
-def program(body: object) -> Program:
-    def task(core: CoreOptions, options: CheckOptions) -> None:
+def program(body: object, *others: object) -> Program:
+    def run(core: CoreOptions, options: CheckOptions) -> None:
         body(core, options)
 
-    namespace = Collection(task=FleetTask(task, options=CheckOptions))
+    namespace = Collection(*others, task=FleetTask(run, options=CheckOptions))
     return Program(name="test", version="1", namespace=namespace, executor_class=FleetExecutor, config_class=Config)
 
 
@@ -65,8 +66,40 @@ def test_options_are_text_and_switches() -> None:
     )
 
 
-def test_a_task_named_twice_runs_twice() -> None:
-    assert [options.jobs for _, options in calls("-H", "np1", "task", "--jobs", "1", "task")] == ["1", None]
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("task", "task"),
+        ("task", "--jobs", "1", "task"),
+        ("other", "task"),
+        ("task", "other"),
+        ("-H", "np1", "task", "task"),
+    ],
+)
+def test_more_than_one_task_is_refused(typed: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit code of the first would be lost, and what the second one is for with it."""
+
+    @task
+    def other(_: object) -> None:
+        pytest.fail("called")
+
+    with pytest.raises(SystemExit) as left:
+        program(lambda *_: pytest.fail("called"), other).run(["test", *typed])
+
+    assert left.value.code == 1
+    assert capsys.readouterr().err.startswith("error: one command runs one task, not 2: ")
+
+
+def test_tasks_of_others_are_left_to_fabric() -> None:
+    ran: list[str] = []
+
+    @task
+    def other(_: object) -> None:
+        ran.append("other")
+
+    program(lambda *_: pytest.fail("called"), other).run(["test", "other", "other"])
+
+    assert ran == ["other", "other"]
 
 
 def test_another_executor_is_told_to_make_room(capsys: pytest.CaptureFixture[str]) -> None:
