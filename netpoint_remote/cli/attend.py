@@ -12,6 +12,7 @@ from netpoint_remote.cli.exits import STOPPED
 from netpoint_remote.cli.interrupts import Interrupts
 from netpoint_remote.cli.options import AttachOptions, StatusOptions, StopOptions, parse_run_id
 from netpoint_remote.cli.request import attach_request, status_request, stop_request
+from netpoint_remote.cli.streams import finish
 from netpoint_remote.errors import RequestError
 from netpoint_remote.reporting.clean import clean
 from netpoint_remote.reporting.json import to_json
@@ -31,7 +32,7 @@ def run_status(core: CoreOptions, options: StatusOptions) -> None:
     request = status_request(core, options)
     with watching(request) as (display, interrupts):
         report = look_at_runs(request, display, passphrase=passphrase_prompt(display, interrupts), stop=interrupts.stop)
-    _finish(report, to_json(report) if options.json else _looked(report))
+    finish(to_json(report) if options.json else _looked(report), report.exit_code)
 
 
 def run_stop(core: CoreOptions, options: StopOptions) -> None:
@@ -52,7 +53,7 @@ def run_stop(core: CoreOptions, options: StopOptions) -> None:
             if confirmation.interrupted:
                 raise Exit("stopped; no run was asked to stop", code=STOPPED) from None
             raise
-    _finish(report, to_json(report) if options.json else _looked(report))
+    finish(to_json(report) if options.json else _looked(report), report.exit_code)
 
 
 def run_attach(core: CoreOptions, options: AttachOptions) -> None:
@@ -70,7 +71,7 @@ def run_attach(core: CoreOptions, options: AttachOptions) -> None:
         )
     if interrupts.left:
         say(sys.stderr, GOODBYE)
-    _finish(outcome.report, to_json(outcome.report) if options.json else _attended(outcome))
+    finish(to_json(outcome.report) if options.json else _attended(outcome), outcome.report.exit_code)
 
 
 def render_stopping(going: tuple[Stopping, ...], *, width: int) -> str:
@@ -100,9 +101,3 @@ def _looked(report: FleetReport) -> str:
 def _attended(outcome: Outcome) -> str:
     colour, width = wants_colour(sys.stdout), width_of(sys.stdout)
     return render_report(outcome.report, colour=colour, width=width, folder=str(outcome.folder))
-
-
-def _finish(report: FleetReport, text: str) -> None:
-    say(sys.stdout, text)
-    if report.exit_code:
-        raise Exit(code=report.exit_code)

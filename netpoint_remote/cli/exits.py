@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from invoke.exceptions import Exit
 
 from netpoint_remote.errors import ConnectError, InventoryError, NetPointRemoteError, RequestError
+from netpoint_remote.reporting.stream import say
 
 WRONG_REQUEST = 1
 FAILED = 2
@@ -19,22 +20,28 @@ STOPPED = 130
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """Turn whatever ends a task into invoke's `Exit`, which stock `fab` knows too."""
+    """Turn whatever ends a task into invoke's `Exit`, which stock `fab` knows too.
+
+    Its message is shown here: invoke would fail at an output that is full.
+    """
     try:
         yield
-    except Exit:
-        raise
+    except Exit as leave:
+        raise _shown(leave.message or "", leave.code) from None
     except NetPointRemoteError as error:
-        raise Exit(_sentence(error), code=_code(error)) from None
+        raise _shown(_sentence(error), _code(error)) from None
     except KeyboardInterrupt:
-        raise Exit("stopped", code=STOPPED) from None
-    except BrokenPipeError:
-        _close_output()
-        raise Exit(code=WRONG_REQUEST) from None
+        raise _shown("stopped", STOPPED) from None
     except OSError as error:
-        raise Exit(f"error: {error.filename or 'this machine'}: {error.strerror or error}", code=FAILED) from error
+        raise _shown(f"error: {error.filename or 'this machine'}: {error.strerror or error}", FAILED) from error
     except Exception as error:  # a bug: short for the operator, whole in a file for us
-        raise Exit(_bug(error), code=FAILED) from error
+        raise _shown(_bug(error), FAILED) from error
+
+
+def _shown(message: str, code: int) -> Exit:
+    if message:
+        say(sys.stderr, message)
+    return Exit(code=code)
 
 
 def _code(error: NetPointRemoteError) -> int:
@@ -59,8 +66,3 @@ def _bug(error: Exception) -> str:
     except OSError:
         path = "nowhere, this machine's folder for temporary files takes none"
     return f"error: this is a defect of netpoint_remote, not of your request: {what}\n  the traceback is in {path}"
-
-
-def _close_output() -> None:
-    """Nobody reads any more (`fab check | head`): keep the interpreter from complaining on its way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,6 +11,7 @@ from netpoint_remote.cli.exits import STOPPED
 from netpoint_remote.cli.interrupts import LEFT, Interrupts
 from netpoint_remote.cli.options import BackupOptions, CheckOptions, PlanOptions, RollbackOptions, UpgradeOptions
 from netpoint_remote.cli.request import backup_request, check_request, plan_request, rollback_request, upgrade_request
+from netpoint_remote.cli.streams import finish
 from netpoint_remote.errors import RequestError, UsageError
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.reporting.json import to_json
@@ -103,10 +104,7 @@ def _carry_out(request: Request, *, yes: bool = False) -> Outcome:
 
 
 def _finish(outcome: Outcome, text: str) -> None:
-    """Print the result, and leave with the run's code."""
-    say(sys.stdout, text)
-    if outcome.report.exit_code:
-        raise Exit(code=outcome.report.exit_code)
+    finish(text, outcome.report.exit_code)
 
 
 def _checked(outcome: Outcome) -> str:

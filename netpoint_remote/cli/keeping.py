@@ -13,12 +13,12 @@ from netpoint_remote.cli.exits import STOPPED
 from netpoint_remote.cli.hosts import expand_home
 from netpoint_remote.cli.options import BackupsOptions, FetchBackupOptions, PruneOptions, parse_keep
 from netpoint_remote.cli.request import backups_request, fetch_backup_request, prune_request
+from netpoint_remote.cli.streams import finish
 from netpoint_remote.errors import RequestError, UsageError
 from netpoint_remote.reporting.clean import clean
 from netpoint_remote.reporting.json import to_json
 from netpoint_remote.reporting.layout import indent, wrap
 from netpoint_remote.reporting.report import FleetReport
-from netpoint_remote.reporting.stream import say
 from netpoint_remote.reporting.terminal import wants_colour, width_of
 from netpoint_remote.reporting.text import render_backups
 from netpoint_remote.running.keeping import Keeping, Pruning
@@ -92,6 +92,4 @@ def _folder(typed: str | None) -> Path:
 
 def _finish(report: FleetReport, *, json: bool) -> None:
     shown = render_backups(report, colour=wants_colour(sys.stdout), width=width_of(sys.stdout))
-    say(sys.stdout, to_json(report) if json else shown)
-    if report.exit_code:
-        raise Exit(code=report.exit_code)
+    finish(to_json(report) if json else shown, report.exit_code)

@@ -14,6 +14,7 @@ from invoke.parser.context import ParserContext
 from netpoint_remote import __version__
 from netpoint_remote.cli.executor import REFUSED, FleetExecutor
 from netpoint_remote.cli.exits import STOPPED
+from netpoint_remote.cli.streams import unwritten
 from netpoint_remote.cli.tasks import namespace
 
 NAME = "netpoint-remote"
@@ -102,9 +103,21 @@ def make_program() -> Program:
 def main(argv: list[str] | None = None) -> Any:  # noqa: ANN401  exits
     """Run the program; leaves through `SystemExit`."""
     try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except OSError as error:
+        code = unwritten(error)
+    sys.exit(code)
+
+
+def _run(argv: list[str] | None) -> Any:  # noqa: ANN401  whatever an exit code may be
+    try:
         make_program().run(argv)
+    except SystemExit as leave:
+        return leave.code
     except KeyboardInterrupt:
-        sys.exit(STOPPED)
+        return STOPPED
+    return 0
 
 
 if __name__ == "__main__":

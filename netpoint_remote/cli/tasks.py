@@ -1,5 +1,6 @@
 """The tasks: what each is for, as its help says it; the work is done elsewhere and imported only then."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +22,7 @@ from netpoint_remote.cli.options import (
     StopOptions,
     UpgradeOptions,
 )
+from netpoint_remote.cli.streams import open_standard_streams
 from netpoint_remote.errors import UsageError
 
 Options = TypeVar("Options")
@@ -216,6 +218,7 @@ def practice(core: CoreOptions, options: PracticeOptions) -> None:
         fab check --hosts-file practice/hosts.yaml
     """
     from netpoint_remote.practice import parse_servers, serve
+    from netpoint_remote.reporting.stream import say
 
     if core.hosts is not None:
         raise UsageError("practice makes its own hosts; leave -H out and say which with --servers")
@@ -223,11 +226,11 @@ def practice(core: CoreOptions, options: PracticeOptions) -> None:
         raise UsageError("practice needs a new folder; name it with --dir practice")
     if not options.servers:
         raise UsageError("practice needs servers; say which with --servers np1=3.4.9,np2=3.4.9:git")
-    serve(Path(options.dir).expanduser(), parse_servers(options.servers), ready=_say_ready)
 
+    def ready(line: str) -> None:
+        say(sys.stdout, line)
 
-def _say_ready(line: str) -> None:
-    print(line, flush=True)
+    serve(Path(options.dir).expanduser(), parse_servers(options.servers), ready=ready)
 
 
 namespace = Collection(
@@ -246,4 +249,5 @@ namespace = Collection(
     practice,
 )
 
+open_standard_streams()
 use_in_fab()
