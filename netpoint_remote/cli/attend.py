@@ -9,6 +9,7 @@ from invoke.exceptions import Exit
 from netpoint_remote.cli.confirm import Confirmation, passphrase_prompt
 from netpoint_remote.cli.executor import CoreOptions
 from netpoint_remote.cli.exits import STOPPED
+from netpoint_remote.cli.fleet import folder_of
 from netpoint_remote.cli.interrupts import Interrupts
 from netpoint_remote.cli.options import AttachOptions, StatusOptions, StopOptions, parse_run_id
 from netpoint_remote.cli.request import attach_request, status_request, stop_request
@@ -100,4 +101,4 @@ def _looked(report: FleetReport) -> str:
 
 def _attended(outcome: Outcome) -> str:
     colour, width = wants_colour(sys.stdout), width_of(sys.stdout)
-    return render_report(outcome.report, colour=colour, width=width, folder=str(outcome.folder))
+    return render_report(outcome.report, colour=colour, width=width, folder=folder_of(outcome))

@@ -18,7 +18,7 @@ from netpoint_remote.reporting.json import to_json
 from netpoint_remote.reporting.plan_view import HostPlan, render_plan
 from netpoint_remote.reporting.stream import say
 from netpoint_remote.reporting.terminal import Display, wants_colour, width_of
-from netpoint_remote.reporting.text import render_check, render_report
+from netpoint_remote.reporting.text import Folder, render_check, render_report
 from netpoint_remote.running.fleet import Outcome, Request, run
 
 
@@ -107,9 +107,14 @@ def _finish(outcome: Outcome, text: str) -> None:
     finish(text, outcome.report.exit_code)
 
 
+def folder_of(outcome: Outcome) -> Folder:
+    """Return where the report lies, for the last lines of the screen."""
+    return Folder(path=str(outcome.folder), kept=outcome.kept)
+
+
 def _checked(outcome: Outcome) -> str:
     colour, width = wants_colour(sys.stdout), width_of(sys.stdout)
-    return render_check(outcome.report, colour=colour, width=width, folder=str(outcome.folder))
+    return render_check(outcome.report, colour=colour, width=width, folder=folder_of(outcome))
 
 
 def _planned(outcome: Outcome) -> str:
@@ -122,7 +127,7 @@ def _planned(outcome: Outcome) -> str:
 
 def _upgraded(outcome: Outcome) -> str:
     colour, width = wants_colour(sys.stdout), width_of(sys.stdout)
-    return render_report(outcome.report, colour=colour, width=width, folder=str(outcome.folder))
+    return render_report(outcome.report, colour=colour, width=width, folder=folder_of(outcome))
 
 
 def _require_host(name: str, hosts: tuple[Host, ...]) -> None:

@@ -57,14 +57,25 @@ class _Page:
         return paint(text, style, colour=self.colour)
 
 
-def render_report(report: FleetReport, *, colour: bool = False, width: int = 80, folder: str | None = None) -> str:
-    """Return the report of an upgrade; `folder` is the run's folder as the operator would type it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """The folder of a run, as the operator would type it; `kept` is false where report.json is not in it."""
+
+    path: str
+    kept: bool = True
+
+    def file(self, name: str) -> str:
+        return f"{self.path.rstrip('/')}/{name}"
+
+
+def render_report(report: FleetReport, *, colour: bool = False, width: int = 80, folder: Folder | None = None) -> str:
+    """Return the report of an upgrade."""
     headers = ("HOST", "STATUS", "FROM → TO", "WINDOW", "TIME")
     return _render(report, headers, page=_Page(width=max(width, NARROWEST), colour=colour), folder=folder)
 
 
-def render_check(report: FleetReport, *, colour: bool = False, width: int = 80, folder: str | None = None) -> str:
-    """Return the report of a check; `folder` as for `render_report`."""
+def render_check(report: FleetReport, *, colour: bool = False, width: int = 80, folder: Folder | None = None) -> str:
+    """Return the report of a check."""
     headers = ("HOST", "STATUS", "FROM → TO", "METHOD")
     page = _Page(width=max(width, NARROWEST), colour=colour)
     return _render(report, headers, page=page, folder=folder, facts=True)
@@ -105,7 +116,7 @@ def _backup(backup: BackupReport) -> str:
 
 
 def _render(
-    report: FleetReport, headers: tuple[str, ...], *, page: _Page, folder: str | None, facts: bool = False
+    report: FleetReport, headers: tuple[str, ...], *, page: _Page, folder: Folder | None, facts: bool = False
 ) -> str:
     report = clean_report(report)
     blocks = [
@@ -124,7 +135,7 @@ def _title(report: FleetReport, width: int) -> list[str]:
     return join([heading(report), *run, duration(report.seconds)], width, " · ")
 
 
-def _rows(hosts: Sequence[HostReport], headers: tuple[str, ...], folder: str | None) -> list[_Row]:
+def _rows(hosts: Sequence[HostReport], headers: tuple[str, ...], folder: Folder | None) -> list[_Row]:
     groups: dict[object, list[HostReport]] = {}
     for number, host in enumerate(hosts):
         groups.setdefault(_likeness(host) if len(hosts) > MANY else number, []).append(host)
@@ -138,7 +149,7 @@ def _likeness(host: HostReport) -> object:
     return (alone, host.status, host.reason, host.from_version, host.to_version, host.method, run)
 
 
-def _row(group: Sequence[HostReport], headers: tuple[str, ...], folder: str | None) -> _Row:
+def _row(group: Sequence[HostReport], headers: tuple[str, ...], folder: Folder | None) -> _Row:
     host = group[0]
     mark, style = LOOKS[host.status]
     known = {
@@ -161,9 +172,9 @@ def _where(run: RunReport) -> str:
     return " ".join(filter(None, [number, "undoing" if run.undoing else "", run.step]))
 
 
-def _notes(host: HostReport, folder: str | None) -> tuple[str, ...]:
+def _notes(host: HostReport, folder: Folder | None) -> tuple[str, ...]:
     broken = broken_steps(host)
-    log = [f"log: {_inside(folder, host.log)}"] if host.log and broken else []
+    log = [f"log: {folder.file(host.log) if folder else host.log}"] if host.log and broken else []
     return tuple(filter(None, [host.reason, *map(_broken_step, broken), *log]))
 
 
@@ -174,10 +185,6 @@ def _broken_step(step: StepReport) -> str:
     if step.parts:
         details.append(f"last seen: {step.parts[-1].name}")
     return f"step {step.name} {BROKEN_STEP[step.status]} ({', '.join(details)})"
-
-
-def _inside(folder: str | None, name: str) -> str:
-    return f"{folder.rstrip('/')}/{name}" if folder else name
 
 
 def _table(headers: tuple[str, ...], rows: Sequence[_Row], page: _Page) -> list[str]:
@@ -263,12 +270,12 @@ def _problem(shared: SharedProblem, page: _Page) -> list[str]:
     return [page.paint(line, style) for line in head] + body + [page.paint(line, "dim") for line in source]
 
 
-def _ending(report: FleetReport, page: _Page, folder: str | None) -> list[str]:
+def _ending(report: FleetReport, page: _Page, folder: Folder | None) -> list[str]:
     stopped = "Servers that had begun go on by themselves; `attach` follows them again, `status` says where they are."
     lines = wrap(stopped, page.width) if report.stopped else []
     parts = [", ".join(totals(report.hosts)) or "no host", exit_meaning(report)]
     if folder:
-        parts.append(_inside(folder, "report.json"))
+        parts.append(folder.file("report.json") if folder.kept else "report.json could not be written")
     style = "good" if report.exit_code == 0 else "bad"
     return lines + [
         page.paint(line, style) for part in join(parts, page.width, " · ") for line in wrap(part, page.width)

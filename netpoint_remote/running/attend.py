@@ -123,7 +123,7 @@ class _Attending(FleetRun):
             for host, report in work:
                 self.reports[host.name] = report
                 emit(Event(at=time.time(), host=host.name, kind=Kind.FINISHED, detail=report.status.value))
-        return Outcome(report=self._report(), folder=self.folder)
+        return self._outcome()
 
     def _look(self, connector: Connector) -> dict[Host, Standing]:
         standings: dict[Host, Standing] = {}

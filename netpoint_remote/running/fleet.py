@@ -37,6 +37,7 @@ from netpoint_remote.running.targets import Targets, bundle_folder
 
 Result = TypeVar("Result")
 HEARING = 0.5  # seconds until a signal is heard that came as the wait began, or to another thread
+REPORT = "report.json"
 NOT_CONFIRMED = "not confirmed: nothing was changed"
 
 
@@ -65,10 +66,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The report, the folder it was written to, the plans of the hosts that may go on, and their very shell."""
+    """The report, the folder it was written to, the plans of the hosts that may go on, and their exact shell.
+
+    `kept` is false where report.json could not be written into the folder.
+    """
 
     report: FleetReport
     folder: Path
+    kept: bool = True
     plans: tuple[HostPlan, ...] = ()
     shells: tuple[tuple[str, str], ...] = ()
 
@@ -161,7 +166,11 @@ class FleetRun:
             shells = tuple(self._shells(looked)) if self.request.command == "plan" else ()
             if self.request.command in CHANGING and not self.request.dry_run:
                 self._change(looked, plans, connector)
-        return Outcome(report=self._report(), folder=self.folder, plans=plans, shells=shells)
+        return self._outcome(plans=plans, shells=shells)
+
+    def _outcome(self, plans: tuple[HostPlan, ...] = (), shells: tuple[tuple[str, str], ...] = ()) -> Outcome:
+        kept = (self.folder / REPORT).exists()
+        return Outcome(report=self._report(), folder=self.folder, kept=kept, plans=plans, shells=shells)
 
     @contextmanager
     def _connected(self) -> Iterator[Connector]:
@@ -204,14 +213,16 @@ class FleetRun:
     def _write_report(self) -> None:
         """Write the report whole or not at all; what a full disk here loses is still shown on the terminal."""
         report = self._report()
-        for name, text in (("report.json", to_json(report)), ("report.md", render_markdown(report))):
+        for name, text in ((REPORT, to_json(report)), ("report.md", render_markdown(report))):
             path = self.folder / name
-            beside = path.with_suffix(".partial")
+            partial = path.with_suffix(".partial")
             try:
-                beside.write_text(text, encoding="utf-8")
-                beside.replace(path)
+                partial.write_text(text, encoding="utf-8")
+                partial.replace(path)
             except OSError as error:
                 self.note(f"the report could not be written to {path}: {error.strerror}; this screen is all there is")
+                with suppress(OSError):
+                    partial.unlink(missing_ok=True)
 
     def _report(self) -> FleetReport:
         request = self.request

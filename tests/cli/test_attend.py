@@ -358,6 +358,8 @@ def test_a_full_disk_here_costs_the_report_and_nothing_else(bob: Workstation, ma
     assert done.returncode == 0
     assert "this screen is all there is" in done.stderr
     assert "np1   upgraded" in done.stdout
+    assert "report.json could not be written" in done.stdout
+    assert "report.json" not in done.stdout.replace("report.json could not be written", "")
 
 
 def test_the_clock_of_the_workstation_does_not_matter(bob: Workstation, make_run: Callable[..., Run]) -> None:

@@ -15,7 +15,7 @@ from netpoint_remote.reporting.layout import cells
 from netpoint_remote.reporting.markdown import render_markdown
 from netpoint_remote.reporting.plan_view import render_plan
 from netpoint_remote.reporting.report import FleetReport, HostReport, Status
-from netpoint_remote.reporting.text import render_backups, render_check, render_report, render_status
+from netpoint_remote.reporting.text import Folder, render_backups, render_check, render_report, render_status
 from netpoint_remote.reporting.words import totals
 
 Golden = Callable[[str, str], None]
@@ -69,7 +69,7 @@ def test_colours_change_nothing_but_colours() -> None:
 
 
 def test_the_report_says_where_it_lies() -> None:
-    text = render_report(samples.UPGRADE, folder="runs/one")
+    text = render_report(samples.UPGRADE, folder=Folder(path="runs/one"))
 
     assert "runs/one/report.json" in text
     assert "log: runs/one/np5.log" in text
