@@ -12,6 +12,7 @@ class Kind(Word):
     CONNECTING = "connecting"
     RETRY = "retry"
     PROBED = "probed"
+    QUEUED = "queued"  # it may begin, once it is its turn
     STARTED = "started"  # the server took its plan over
     STEP = "step"  # a step began
     ATTEMPT = "attempt"  # a transient step is tried again; detail says why

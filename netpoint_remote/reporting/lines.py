@@ -41,7 +41,7 @@ class PlainLines:
     def line(self, event: Event) -> str | None:
         """Return `np1  12:03:04  dump_database  done 3.1 s`, or None where it is told already."""
         away = self._is_away(event)
-        if away is None:
+        if away is None or event.kind is Kind.QUEUED:  # most of a fleet is, at once
             return None
         took = self._took(event) or away
         name = clean(event.host, limit=NAME)

@@ -32,10 +32,14 @@ SAYINGS: Mapping[Kind, str] = {
     Kind.CONNECTING: "connecting",
     Kind.RETRY: "trying again",
     Kind.PROBED: "looked at",
+    Kind.QUEUED: "queued",
     Kind.STARTED: "the server carries on by itself",
     Kind.LINE_LOST: "connection lost; the server goes on, we come back (Ctrl-C leaves it to itself)",
     Kind.LINE_BACK: "connected again",
 }
+
+# what a host waits for its turn after, and how such hosts are counted
+WAITING: Mapping[Kind, str] = {Kind.PROBED: "probed", Kind.QUEUED: "queued"}
 
 BAD = frozenset(
     {
@@ -59,6 +63,7 @@ class HostProgress:
 
     name: str
     seen: bool = False
+    waiting: str = ""  # for its turn: what the counts call it
     status: str = ""  # set once the host has finished
     doing: str = ""  # the step, or what became of it
     part: str = ""
@@ -80,7 +85,7 @@ class HostProgress:
 
     @property
     def active(self) -> bool:
-        return self.seen and not self.finished
+        return self.seen and not self.finished and not self.waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,7 @@ def advance(host: HostProgress, event: Event, received: float) -> HostProgress:
     at = event.at if math.isfinite(event.at) else received
     host = _meet(host, event, received - at)
     detail = clean(event.detail)
+    host = replace(host, waiting=WAITING.get(event.kind, ""))
     if event.kind is Kind.FINISHED:
         return replace(_settle_window(host, at - (host.behind or 0.0)), status=detail or "finished", part="", notice="")
     if event.kind is Kind.WINDOW_OPEN:
@@ -200,7 +206,7 @@ def _host_line(host: HostProgress, doing: str, times: str, names: int, width: in
 def _look(host: HostProgress) -> tuple[str, str]:
     if host.finished:
         return LOOKS[Status(host.status)] if host.status in set(Status) else ("=", "")
-    if not host.seen:
+    if not host.seen or host.waiting:
         return " ", "dim"
     return ">", "warn" if host.alarmed or host.lost_since is not None else host.style
 
@@ -229,10 +235,12 @@ def _window(host: HostProgress, now: float) -> str:
 def _counts(hosts: Sequence[HostProgress], seconds: float) -> str:
     finished = Counter(host.status for host in hosts if host.finished)
     at_work = sum(host.active for host in hosts)
+    for_turn = Counter(host.waiting for host in hosts if host.waiting and not host.finished)
     waiting = sum(not host.seen for host in hosts)
     numbers = [
         *(f"{number} {status}" for status, number in sorted(finished.items())),
         *([f"{at_work} at work"] if at_work else []),
+        *(f"{number} {stage}" for stage, number in sorted(for_turn.items())),
         *([f"{waiting} waiting"] if waiting else []),
     ]
     return f"{count(len(hosts), 'host')}: {', '.join(numbers)} · {clock(seconds)}"

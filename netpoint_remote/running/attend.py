@@ -1,7 +1,6 @@
 """Attend to runs that are at work on servers: look at them, follow them, ask them to stop."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,7 +96,7 @@ class _Attending(FleetRun):
 
     def look(self) -> FleetReport:
         with self._connected() as connector:
-            self._look(connector)
+            self._look(connector, final=True)
         return self._report()
 
     def stop_all(self, confirm: Callable[[tuple[Stopping, ...]], bool]) -> FleetReport:
@@ -120,19 +119,19 @@ class _Attending(FleetRun):
             work = self._in_parallel(
                 self.request.hosts, lambda host: attach_host(host, run_id, connector, emit, self.folder)
             )
-            for host, report in work:
-                self.reports[host.name] = report
-                emit(Event(at=time.time(), host=host.name, kind=Kind.FINISHED, detail=report.status.value))
+            for _host, report in work:
+                self.account(report)
         return self._outcome()
 
-    def _look(self, connector: Connector) -> dict[Host, Standing]:
+    def _look(self, connector: Connector, *, final: bool = False) -> dict[Host, Standing]:
         standings: dict[Host, Standing] = {}
         for host, found in self._in_parallel(self.request.hosts, lambda host: self._look_at_run(host, connector)):
+            report = found if isinstance(found, HostReport) else report_of(host.name, found)
             if isinstance(found, Standing):
                 standings[host] = found
-                self.reports[host.name] = report_of(host.name, found)
-            else:
-                self.reports[host.name] = found
+            self.reports[host.name] = report
+            if final or isinstance(found, HostReport):
+                self.account(report)
         return {host: standings[host] for host in self.request.hosts if host in standings}
 
     def _look_at_run(self, host: Host, connector: Connector) -> Standing | HostReport:
@@ -157,9 +156,7 @@ class _Attending(FleetRun):
         hosts = tuple(host for host in self.request.hosts if host.name in going)
         for host, found in self._in_parallel(hosts, lambda host: self._ask(host, going[host.name], connector)):
             known = self.reports[host.name]
-            self.reports[host.name] = replace(
-                found, run=known.run, method=known.method, from_version=known.from_version
-            )
+            self.account(replace(found, run=known.run, method=known.method, from_version=known.from_version))
 
     def _ask(self, host: Host, stopping: Stopping, connector: Connector) -> HostReport:
         def ask() -> HostReport:

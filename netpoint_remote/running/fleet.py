@@ -32,7 +32,7 @@ from netpoint_remote.reporting.report import FleetReport, HostReport, Status
 from netpoint_remote.running.bundle import shown_shell
 from netpoint_remote.running.credentials import Credentials
 from netpoint_remote.running.host import Line, Order, carry_out, look
-from netpoint_remote.running.ssh import Connector, ensure_open_files
+from netpoint_remote.running.ssh import STOPPED, Connector, ensure_open_files
 from netpoint_remote.running.targets import Targets, bundle_folder
 
 Result = TypeVar("Result")
@@ -155,6 +155,7 @@ class FleetRun:
             Targets(version=request.target, archive=request.archive, on_note=note) if request.target else None
         )
         self.reports: dict[str, HostReport] = {}
+        self._finished: set[str] = set()
         self.connector: Connector | None = None
 
     def carry_out(self) -> Outcome:
@@ -164,7 +165,7 @@ class FleetRun:
             looked = self._look_at_all(connector)
             plans = tuple(self._plans(looked))
             shells = tuple(self._shells(looked)) if self.request.command == "plan" else ()
-            if self.request.command in CHANGING and not self.request.dry_run:
+            if self._changes:
                 self._change(looked, plans, connector)
         return self._outcome(plans=plans, shells=shells)
 
@@ -203,6 +204,9 @@ class FleetRun:
         try:
             yield
         finally:
+            if self.reports:
+                for host in self.request.hosts:
+                    self.account(self._report_of(host))
             with suppress(OSError):  # a full disk has been told of by then, or is as the report cannot be written
                 events.close()
             if self.reports:
@@ -232,11 +236,22 @@ class FleetRun:
             target=request.target,
             started=self.started,
             seconds=round(time.monotonic() - self.begun, 3),
-            hosts=tuple(
-                self.reports.get(host.name) or _not_started(host, "the run ended before") for host in request.hosts
-            ),
+            hosts=tuple(self._report_of(host) for host in request.hosts),
             stopped=self.stop.is_set(),
         )
+
+    def _report_of(self, host: Host) -> HostReport:
+        return self.reports.get(host.name) or _not_started(host, "the run ended before")
+
+    def account(self, report: HostReport) -> None:
+        """Take a host's last report, and say once what became of it."""
+        self.reports[report.name] = report
+        if report.name not in self._finished:
+            self._finished.add(report.name)
+            self.tell(report.name, Kind.FINISHED, report.status.value)
+
+    def tell(self, host: str, kind: Kind, detail: str = "") -> None:
+        self.observer.on_event(Event(at=time.time(), host=host, kind=kind, detail=detail))
 
     # Looking
 
@@ -244,13 +259,21 @@ class FleetRun:
         looked: dict[str, _Looked] = {}
         for host, found in self._in_parallel(self.request.hosts, lambda host: self._look_at(host, connector)):
             looked[host.name] = found
+            if found.report.status in HELD_BACK:
+                self.account(found.report)
         looked = {host.name: looked[host.name] for host in self.request.hosts if host.name in looked}
         looked = self._without_shared_databases(looked)
         for host in self.request.hosts:
-            self.reports[host.name] = (
-                looked[host.name].report if host.name in looked else _not_started(host, "stopped by the operator")
-            )
+            report = looked[host.name].report if host.name in looked else _not_started(host, STOPPED)
+            self.reports[host.name] = report
+            if not (report.status is Status.READY and self._changes):
+                self.account(report)
         return looked
+
+    @property
+    def _changes(self) -> bool:
+        """Whether a look at the hosts is only the beginning."""
+        return self.request.command in CHANGING and not self.request.dry_run
 
     def _look_at(self, host: Host, connector: Connector) -> _Looked:
         try:
@@ -325,7 +348,7 @@ class FleetRun:
             self._not_started(going, f"nothing was changed because of {names}; --skip-refused goes on with the rest")
             return
         if self.stop.is_set():
-            self._not_started(going, "stopped by the operator")
+            self._not_started(going, STOPPED)
             return
         self._require_confirmation(tuple(plan for plan in plans if plan.steps))
         self._carry_out_all(going, connector)
@@ -342,26 +365,24 @@ class FleetRun:
 
     def _not_started(self, going: Iterable[_Looked], reason: str) -> None:
         for each in going:
-            self.reports[each.report.name] = replace(
-                self.reports[each.report.name], status=Status.NOT_STARTED, reason=reason
-            )
+            self.account(replace(each.report, status=Status.NOT_STARTED, reason=reason))
 
     def _carry_out_all(self, going: tuple[_Looked, ...], connector: Connector) -> None:
+        for each in going:
+            reason = "the run ended before its turn"
+            self.reports[each.report.name] = replace(each.report, status=Status.NOT_STARTED, reason=reason)
         folder = bundle_folder()
         try:
             orders = {order.case.host: order for order in (self._order(each, folder) for each in going)}
             for host in orders:
-                self.reports[host.name] = replace(
-                    self.reports[host.name], status=Status.NOT_STARTED, reason="stopped by the operator"
-                )
+                self.tell(host.name, Kind.QUEUED)
             work = self._in_parallel(
                 tuple(orders), lambda host: carry_out(orders[host], connector, self.observer.on_event)
             )
-            for host, report in work:
-                self.reports[host.name] = report
-                self.observer.on_event(
-                    Event(at=time.time(), host=host.name, kind=Kind.FINISHED, detail=report.status.value)
-                )
+            for _host, report in work:
+                self.account(report)
+            if self.stop.is_set():
+                self._not_started([each for each in going if each.report.name not in self._finished], STOPPED)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -80,7 +80,7 @@ class Keeping(FleetRun):
     def list(self) -> FleetReport:
         """Say which backups each host has."""
         with self._connected() as connector:
-            self._see_all(connector)
+            self._see_all(connector, final=True)
         return self._report()
 
     def fetch(self, backup: str | None, folder: Path) -> FleetReport:
@@ -89,8 +89,8 @@ class Keeping(FleetRun):
             seen = self._see_all(connector)
             trusted = tuple(host for host in seen if self.reports[host.name].status is Status.DONE)
             work = self._in_parallel(trusted, lambda host: self._fetch(host, seen[host], backup, folder, connector))
-            for host, report in work:
-                self.reports[host.name] = report
+            for _host, report in work:
+                self.account(report)
         return self._report()
 
     def prune(self, keep: int, confirm: Callable[[tuple[Pruning, ...]], bool]) -> FleetReport:
@@ -108,7 +108,7 @@ class Keeping(FleetRun):
                 if not problems and removal:
                     going[host] = Pruning(host=host.name, removal=removal)
                 else:
-                    self.reports[host.name] = _not_pruned(self.reports[host.name], problems)
+                    self.account(_not_pruned(self.reports[host.name], problems))
             self._prune_all(going, confirm, connector)
         return self._report()
 
@@ -123,17 +123,18 @@ class Keeping(FleetRun):
             return
         if not confirm(tuple(going.values())):
             raise RequestError(NOT_CONFIRMED)
-        for host, report in self._in_parallel(tuple(going), lambda host: self._prune(host, going[host], connector)):
-            self.reports[host.name] = report
+        for _host, report in self._in_parallel(tuple(going), lambda host: self._prune(host, going[host], connector)):
+            self.account(report)
 
-    def _see_all(self, connector: Connector) -> dict[Host, Facts]:
+    def _see_all(self, connector: Connector, *, final: bool = False) -> dict[Host, Facts]:
         seen: dict[Host, Facts] = {}
         for host, found in self._in_parallel(self.request.hosts, lambda host: self._see(host, connector)):
+            report = found if isinstance(found, HostReport) else _listed(host, found)
             if isinstance(found, Facts):
                 seen[host] = found
-                self.reports[host.name] = _listed(host, found)
-            else:
-                self.reports[host.name] = found
+            self.reports[host.name] = report
+            if final or report.status is not Status.DONE:
+                self.account(report)
         return {host: seen[host] for host in self.request.hosts if host in seen}
 
     def _see(self, host: Host, connector: Connector) -> Facts | HostReport:

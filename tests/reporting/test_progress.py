@@ -125,6 +125,27 @@ def test_more_hosts_than_lines_are_counted_and_those_that_matter_most_are_shown(
     assert [line.split()[1] for line in shown([failed, *working, in_window], height=4)[:-1]] == ["a0", "window"]
 
 
+def test_hosts_are_counted_by_where_they_stand() -> None:
+    probed = event(Kind.PROBED, 1, detail="3.4.9")
+    hosts = [
+        HostProgress(name="a"),
+        after(event(Kind.CONNECTING)),
+        after(probed),
+        after(probed, event(Kind.QUEUED, 2)),
+        after(probed, event(Kind.QUEUED, 2), event(Kind.CONNECTING, 3)),
+        after(probed, event(Kind.FINISHED, 2, detail="refused")),
+        after(probed, event(Kind.FINISHED, 2, detail="unchanged")),
+    ]
+
+    counts = shown(hosts, width=120)[-1]
+
+    assert counts == "  7 hosts: 1 refused, 1 unchanged, 2 at work, 1 probed, 1 queued, 1 waiting · 0:00"
+
+
+def test_a_queued_host_has_no_plain_line_of_its_own() -> None:
+    assert plain(event(Kind.QUEUED)) == []
+
+
 @given(st.lists(events, max_size=8), st.integers(20, 120), st.integers(1, 10))
 def test_any_events_make_a_picture_that_fits(happened: list[Event], width: int, height: int) -> None:
     hosts: dict[str, HostProgress] = {}
