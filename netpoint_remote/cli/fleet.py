@@ -8,7 +8,7 @@ from invoke.exceptions import Exit
 from netpoint_remote.cli.confirm import Confirmation, passphrase_prompt
 from netpoint_remote.cli.executor import CoreOptions
 from netpoint_remote.cli.exits import STOPPED
-from netpoint_remote.cli.interrupts import LEFT, Interrupts
+from netpoint_remote.cli.interrupts import DETACHED, Interrupts
 from netpoint_remote.cli.options import BackupOptions, CheckOptions, PlanOptions, RollbackOptions, UpgradeOptions
 from netpoint_remote.cli.request import backup_request, check_request, plan_request, rollback_request, upgrade_request
 from netpoint_remote.cli.streams import finish
@@ -61,16 +61,19 @@ def run_rollback(core: CoreOptions, options: RollbackOptions) -> None:
 
 
 class _Gate:
-    """Stands between the look at all hosts and the first change."""
+    """Stands between the look at all hosts and the first change; `passed` once the operator goes on."""
 
-    def __init__(self, request: Request, confirmation: Confirmation) -> None:
+    def __init__(self, request: Request) -> None:
         self._request = request
-        self._confirmation = confirmation
+        self.passed = False
 
-    def __call__(self, plans: tuple[HostPlan, ...]) -> bool:
+    def confirm(self, confirmation: Confirmation, plans: tuple[HostPlan, ...]) -> bool:
         if self._request.command == "backup" and not any(plan.settles not in {"", "backup"} for plan in plans):
-            return True  # it adds a backup, and undoes at most an interrupted one
-        return self._confirmation(lambda width: render_plan(plans, width=width), len(plans), self._action(len(plans)))
+            self.passed = True  # it adds a backup, and undoes at most an interrupted one
+        else:
+            action = self._action(len(plans))
+            self.passed = confirmation(lambda width: render_plan(plans, width=width), len(plans), action)
+        return self.passed
 
     def _action(self, hosts: int) -> str:
         them = "it" if hosts == 1 else "them"
@@ -80,16 +83,17 @@ class _Gate:
 
 
 def _carry_out(request: Request, *, yes: bool = False) -> Outcome:
+    gate = _Gate(request)
     with (
         Display(sys.stderr, hosts=(host.name for host in request.hosts)) as display,
-        Interrupts(display.say) as interrupts,
+        Interrupts(display.say, begun=lambda: gate.passed) as interrupts,
     ):
         confirmation = Confirmation(request.command, display, interrupts, yes=yes)
         try:
             outcome = run(
                 request,
                 display,
-                _Gate(request, confirmation),
+                lambda plans: gate.confirm(confirmation, plans),
                 note=display.say,
                 passphrase=passphrase_prompt(display, interrupts),
                 stop=interrupts.stop,
@@ -98,8 +102,8 @@ def _carry_out(request: Request, *, yes: bool = False) -> Outcome:
             if confirmation.interrupted:
                 raise Exit("stopped; nothing was changed", code=STOPPED) from None
             raise
-    if interrupts.left:
-        say(sys.stderr, LEFT)
+    if interrupts.left and gate.passed:
+        say(sys.stderr, DETACHED)
     return outcome
 
 

@@ -7,20 +7,25 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOPPING = (
-    "stopping: no further host is begun, hosts under way go on to their end "
-    "(Ctrl-C again leaves at once; the servers then finish or undo by themselves)"
+    "stopping: no further host is started, runs in progress continue to their end "
+    "(Ctrl-C again detaches at once; the runs then continue on the servers)"
 )
-LEFT = "stopped at once; servers that had begun finish or undo by themselves, attach follows them again"
+STOPPING_PROBES = "stopping: no further host is probed (Ctrl-C again stops at once); nothing was changed"
+DETACHED = "detached; the runs continue on the servers. Reconnect with `attach`"
 
 
 class Interrupts:
     """A context in which SIGINT, SIGTERM and SIGHUP set `stop` the first time and raise KeyboardInterrupt the second.
 
     Who only looks on leaves as soon as `stop` is set: without patience nothing is told, and the first one has `left`.
+    `begun` says whether a server may have begun something by now.
     """
 
-    def __init__(self, tell: Callable[[str], None], *, patient: bool = True) -> None:
+    def __init__(
+        self, tell: Callable[[str], None], *, patient: bool = True, begun: Callable[[], bool] = lambda: True
+    ) -> None:
         self._patient = patient
+        self._begun = begun
         self.stop = threading.Event()
         self.left = False
         self._tell = tell
@@ -63,4 +68,4 @@ class Interrupts:
         """Speak from a thread of its own: a signal may come while this one holds the display's lock."""
         self.stop.wait()
         if not self._over and self._patient:
-            self._tell(STOPPING)
+            self._tell(STOPPING if self._begun() else STOPPING_PROBES)

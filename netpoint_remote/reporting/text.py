@@ -18,7 +18,7 @@ from netpoint_remote.reporting.layout import (
     spread,
     wrap,
 )
-from netpoint_remote.reporting.report import BackupReport, FleetReport, HostReport, RunReport, StepReport
+from netpoint_remote.reporting.report import BackupReport, FleetReport, HostReport, RunReport, Status, StepReport
 from netpoint_remote.reporting.words import (
     BROKEN_STEP,
     LOOKS,
@@ -34,6 +34,7 @@ from netpoint_remote.reporting.words import (
 MANY = 40  # rows; a longer table shows equal hosts as one
 WIDE_NOTES = 50  # columns that make it worth while to set a host's notes beside its row
 GAP = "  "
+DETACHED = "Runs in progress continue on the servers; `attach` follows them again, `status` says where they are."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,8 +272,8 @@ def _problem(shared: SharedProblem, page: _Page) -> list[str]:
 
 
 def _ending(report: FleetReport, page: _Page, folder: Folder | None) -> list[str]:
-    stopped = "Servers that had begun go on by themselves; `attach` follows them again, `status` says where they are."
-    lines = wrap(stopped, page.width) if report.stopped else []
+    detached = report.stopped and any(host.status is Status.RUNNING for host in report.hosts)
+    lines = wrap(DETACHED, page.width) if detached else []
     parts = [", ".join(totals(report.hosts)) or "no host", exit_meaning(report)]
     if folder:
         parts.append(folder.file("report.json") if folder.kept else "report.json could not be written")

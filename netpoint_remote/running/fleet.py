@@ -282,6 +282,8 @@ class FleetRun:
                 facts = look(line, request.target, backups=request.command == "rollback", scratch=request.verify)
             return self._judged(host, facts)
         except (ConnectError, LineLost) as error:
+            if connector.stopped:
+                return _Looked(None, _not_started(host, STOPPED))
             return _Looked(None, HostReport(name=host.name, status=Status.UNREACHABLE, reason=str(error)))
         except NetPointRemoteError as error:
             return _Looked(None, HostReport(name=host.name, status=Status.FAILED, reason=_with_tail(error)))

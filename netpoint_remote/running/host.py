@@ -16,7 +16,7 @@ from netpoint_remote.reporting.event import Event, Kind
 from netpoint_remote.reporting.report import HostReport, Status
 from netpoint_remote.running.bundle import assignments, bundle_files, probe_script, to_tar, visit_script
 from netpoint_remote.running.journal import Record
-from netpoint_remote.running.ssh import Connector, Session
+from netpoint_remote.running.ssh import STOPPED, Connector, Session
 
 PROBE_SILENCE = 120.0  # seconds; a page or a database that hangs has 10 each
 UPLOAD_SILENCE = 120.0
@@ -54,13 +54,21 @@ class Order:
         return f"{self.operator} {self.command} {what}"
 
 
+NOT_BEGUN = (Status.NOT_STARTED, f"{STOPPED}; nothing was changed on it")
+SETTLING = (Status.RUNNING, "detached; the server continues to settle an interrupted run, see `status`")
+SETTLED_ONLY = (Status.NOT_STARTED, f"{STOPPED} after an interrupted run was settled")
+STARTING = (Status.RUNNING, "detached while the run was started; it may have started, see `status`")
+RUNNING = (Status.RUNNING, "detached; the run continues on the server. Reconnect with `attach`")
+
+
 @dataclass(slots=True)
 class Line:
-    """The connection to one host, made again when it is lost."""
+    """The connection to one host, made again when it is lost; `if_stopped` is what a stop by the operator leaves."""
 
     connector: Connector
     host: Host
     emit: Emit
+    if_stopped: tuple[Status, str] = NOT_BEGUN
     _session: Session | None = field(default=None)
 
     def session(self) -> Session:
@@ -119,14 +127,19 @@ def carry_out(order: Order, connector: Connector, emit: Emit) -> HostReport:
     with Line(connector, host, emit) as line:
         try:
             return _carry_out(order, line, record)
-        except ConnectError as error:
-            return _report(order, record, Status.UNREACHABLE, str(error))
-        except LineLost as error:
-            return _report(order, record, Status.FAILED, f"{error}; {LEFT}")
-        except RemoteFailed as error:
-            return _report(order, record, Status.FAILED, f"{error}: {error.tail}" if error.tail else str(error))
+        except (ConnectError, LineLost, RemoteFailed) as error:
+            detached = connector.stopped and isinstance(error.__cause__ or error, (ConnectError, LineLost))
+            return _report(order, record, *(line.if_stopped if detached else _failure(error)))
         except Exception as error:  # noqa: BLE001  a bug is this host's failure, and the others go on
             return _report(order, record, Status.FAILED, f"a defect of this program: {type(error).__name__}: {error}")
+
+
+def _failure(error: ConnectError | LineLost | RemoteFailed) -> tuple[Status, str]:
+    if isinstance(error, ConnectError):
+        return Status.UNREACHABLE, str(error)
+    if isinstance(error, LineLost):
+        return Status.FAILED, f"{error}; {LEFT}"
+    return Status.FAILED, f"{error}: {error.tail}" if error.tail else str(error)
 
 
 def _carry_out(order: Order, line: Line, record: Record) -> HostReport:
@@ -148,7 +161,9 @@ def _carry_out(order: Order, line: Line, record: Record) -> HostReport:
     named = bundle_files(
         order.case, plan, run_id=order.run_id, operator=order.operator, about=order.about, constraints=order.constraints
     )
+    line.if_stopped = STARTING
     _start(order.case.host, order.run_id, to_tar(named), line)
+    line.if_stopped = RUNNING
     status, reason = follow(order.case.host, order.run_id, line, record)
     log = fetch_log(order.case.host, order.run_id, order.log_dir, line)
     return _report(order, record, status, reason, log=log)
@@ -159,12 +174,14 @@ def _recovered(order: Order, line: Line) -> tuple[Order, Status]:
     case = order.case
     host, interrupted = case.host, case.facts.run_id
     line.tell(Kind.NOTE, f"undoing what the interrupted run {interrupted} left behind")
+    line.if_stopped = SETTLING
     visit(line, "recover.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", interrupted)))
     status, reason = follow(host, interrupted, line, Record(host=host.name))
     if status not in SETTLED:
         raise RemoteFailed(f"the interrupted run {interrupted} could not be undone: {reason}")
     version = case.target.text if case.target else None
     goal = order.goal
+    line.if_stopped = SETTLED_ONLY
     facts = look(line, version, backups=isinstance(goal, GoBack), scratch=isinstance(goal, BackUp) and goal.verify)
     return replace(order, decision=decide(order.goal, host, facts, case.last_minors)), status
 
@@ -396,6 +413,8 @@ def _report(order: Order, record: Record, status: Status, reason: str, log: str 
 
 
 def _version_after(order: Order, status: Status) -> str | None:
+    if status is Status.RUNNING:
+        return None
     if status is Status.UPGRADED and order.case.target:
         return order.case.target.tree_version
     return (order.decision.to_version if status is Status.RESTORED else order.case.facts.disk_version) or None

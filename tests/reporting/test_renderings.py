@@ -75,11 +75,15 @@ def test_the_report_says_where_it_lies() -> None:
     assert "log: runs/one/np5.log" in text
 
 
-def test_a_stopped_run_says_that_the_servers_go_on() -> None:
-    text = render_report(replace(samples.UPGRADE, stopped=True))
+def test_a_stopped_command_talks_of_runs_that_continue_only_where_there_are_some() -> None:
+    running = (HostReport(name="np1", status=Status.RUNNING),)
 
-    assert "go on by themselves" in text
-    assert "exit 130" in text
+    detached = render_report(replace(samples.UPGRADE, stopped=True, hosts=running))
+    ended = render_report(replace(samples.UPGRADE, stopped=True))
+    looked = render_check(replace(samples.CHECK, stopped=True))
+
+    assert [text.count("continue on the servers") for text in (detached, ended, looked)] == [1, 0, 0]
+    assert all("exit 130" in text for text in (detached, ended, looked))
 
 
 def test_a_large_fleet_is_told_in_a_few_lines() -> None:

@@ -1,0 +1,87 @@
+"""What a host is once the operator has stopped at once: never failed, and running only where something may run."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from netpoint_remote.errors import LineLost, Unreachable
+from netpoint_remote.planning.facts import Facts, parse_facts
+from netpoint_remote.planning.goal import BackUp, decide
+from netpoint_remote.reporting.report import HostReport, Status
+from netpoint_remote.running.host import Order, carry_out
+from netpoint_remote.running.ssh import STOPPED
+from netpoint_remote.running.wire import Completed
+from tests.builders import host
+
+PROBE = (Path(__file__).parents[1] / "data/probes/debian12-archive-3.4.9.txt").read_text()
+RECOVERED = ["recovering\n", "state done\nresult rolled-back \n"]
+STARTED = "started\n"
+
+
+class Leaving:
+    """A server that answers so often, and then is left by the operator."""
+
+    def __init__(self, answers: Iterable[str], error: Exception, *, stopped: bool = True) -> None:
+        self._answers = [*answers]
+        self._error = error
+        self._stopped = stopped
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped and not self._answers
+
+    def open(self, _host: object, **_: object) -> "Leaving":
+        return self
+
+    def visit(self, _script: str, *, on_line: Callable[[str], None] | None = None, **_: object) -> Completed:
+        if not self._answers:
+            raise self._error
+        answer = self._answers.pop(0)
+        for line in answer.splitlines() if on_line else ():
+            on_line(line)
+        return Completed(0, answer)
+
+    def close(self) -> None:
+        pass
+
+
+def report(facts: Facts, connector: Leaving) -> HostReport:
+    order = Order(
+        command="backup", goal=BackUp(), decision=decide(BackUp(), host(), facts, {}), run_id="r10", operator="ann",
+        push=False, constraints=True, archive=None, log_dir=Path("logs"),
+    )  # fmt: skip
+    return carry_out(order, connector, lambda _event: None)  # type: ignore[arg-type]  # all of it that is used
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("error", [LineLost(STOPPED), Unreachable(STOPPED, transient=False)])
+@pytest.mark.parametrize(
+    ("interrupted", "answers", "status", "words"),
+    [
+        (False, [], Status.RUNNING, "it may have started"),
+        (False, [STARTED], Status.RUNNING, "the run continues on the server"),
+        (True, [], Status.RUNNING, "settle an interrupted run"),
+        (True, RECOVERED[:1], Status.RUNNING, "settle an interrupted run"),
+        (True, RECOVERED, Status.NOT_STARTED, "after an interrupted run was settled"),
+    ],
+)
+def test_a_host_that_is_left_is_what_may_go_on_there(
+    *, error: Exception, interrupted: bool, answers: list[str], status: Status, words: str
+) -> None:
+    facts = replace(parse_facts(PROBE), **({"run_id": "r9", "run_result": ""} if interrupted else {}))
+
+    left = report(facts, Leaving(answers, error))
+
+    assert (left.status, words in left.reason, left.to_version) == (
+        status,
+        True,
+        None if status is Status.RUNNING else "3.4.9",
+    )
+
+
+def test_a_line_that_is_lost_by_itself_is_still_a_failure() -> None:
+    lost = report(parse_facts(PROBE), Leaving([], LineLost("hung up"), stopped=False))
+
+    assert lost.status is Status.FAILED
