@@ -16,9 +16,12 @@ from netpoint_remote.errors import RequestError, UsageError
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.reporting.json import to_json
 from netpoint_remote.reporting.plan_view import HostPlan, render_plan
+from netpoint_remote.reporting.proposal import Proposal, render_proposal
+from netpoint_remote.reporting.report import HostReport
 from netpoint_remote.reporting.stream import say
 from netpoint_remote.reporting.terminal import Display, wants_colour, width_of
 from netpoint_remote.reporting.text import Folder, render_check, render_report
+from netpoint_remote.reporting.words import heading
 from netpoint_remote.running.fleet import Outcome, Request, run
 
 
@@ -67,12 +70,20 @@ class _Gate:
         self._request = request
         self.passed = False
 
-    def confirm(self, confirmation: Confirmation, plans: tuple[HostPlan, ...]) -> bool:
+    def confirm(
+        self, confirmation: Confirmation, plans: tuple[HostPlan, ...], left_out: tuple[HostReport, ...]
+    ) -> bool:
         if self._request.command == "backup" and not any(plan.settles not in {"", "backup"} for plan in plans):
             self.passed = True  # it adds a backup, and undoes at most an interrupted one
         else:
+            proposal = Proposal(
+                title=heading(self._request.command, self._request.target),
+                plans=plans,
+                left_out=left_out,
+                full_plan=f"{self._request.command} --dry-run" if self._request.command != "backup" else "",
+            )
             action = self._action(len(plans))
-            self.passed = confirmation(lambda width: render_plan(plans, width=width), len(plans), action)
+            self.passed = confirmation(lambda width: render_proposal(proposal, width=width), len(plans), action)
         return self.passed
 
     def _action(self, hosts: int) -> str:
@@ -93,7 +104,7 @@ def _carry_out(request: Request, *, yes: bool = False) -> Outcome:
             outcome = run(
                 request,
                 display,
-                lambda plans: gate.confirm(confirmation, plans),
+                lambda plans, left_out: gate.confirm(confirmation, plans, left_out),
                 note=display.say,
                 passphrase=passphrase_prompt(display, interrupts),
                 stop=interrupts.stop,

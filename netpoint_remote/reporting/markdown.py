@@ -23,7 +23,7 @@ def render_markdown(report: FleetReport) -> str:
     """Return the report as Markdown: a table, the problems, the totals."""
     report = clean_report(report)
     blocks = [
-        f"## {_plain(heading(report))}",
+        f"## {_plain(heading(report.command, report.target))}",
         f"Run {_plain(report.run_id)}, {report.started:%Y-%m-%d %H:%M} UTC, {duration(report.seconds)}",
         "\n".join(
             [

@@ -55,7 +55,8 @@ class HostPlan:
 
     `to_version` is what this run leads to, `hops` the whole way to it with the target at its end
     (`("2.11.x", "3.5.0")`). `settles` is the task of an interrupted run that is settled
-    first. `notes` are sentences for the operator, such as a pinned package.
+    first, `pins` are packages such as `rq<1.14`, `loss` is what a rollback discards. `notes` are sentences
+    for the operator.
     """
 
     name: str
@@ -65,6 +66,8 @@ class HostPlan:
     steps: tuple[PlanStep, ...] = ()
     method: str | None = None
     settles: str = ""
+    pins: tuple[str, ...] = ()
+    loss: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -80,36 +83,47 @@ def render_plan(plans: Iterable[HostPlan], *, colour: bool = False, width: int =
 
 def _without_particulars(plan: HostPlan) -> HostPlan:
     """Return the plan without what two hosts with the same plan may differ in."""
-    return replace(plan, name="", steps=tuple(replace(step, expected_seconds=None) for step in plan.steps))
+    return replace(
+        plan,
+        name="",
+        settles="yes" if plan.settles else "",
+        loss="",
+        steps=tuple(replace(step, expected_seconds=None) for step in plan.steps),
+    )
 
 
 def _render_group(group: Sequence[HostPlan], *, colour: bool, width: int) -> list[str]:
     lines = [paint(line, "bold", colour=colour) for line in wrap(fold((plan.name for plan in group), ", "), width)]
     lines += indent(wrap(_way(group), width - 2), "  ", "  ")
-    for note in group[0].notes:
+    settles = ["an interrupted run is settled first"] if group[0].settles else []
+    for note in (*settles, *group[0].notes):
         lines += [paint(line, "warn", colour=colour) for line in indent(wrap(clean(note), width - 4), "  ! ")]
     for phase in Phase:
         lines += _render_phase(phase, group, colour=colour, width=width)
     return lines
 
 
+def way(plan: HostPlan) -> str:
+    """Return `2.10.10 → 2.11.x → 3.5.0`: where a host is, and the whole way to the target."""
+    ends = [plan.from_version or "nothing", *(plan.hops or (plan.to_version or "",))]
+    return " → ".join(clean(end) for end in ends if end)
+
+
 def _way(group: Sequence[HostPlan]) -> str:
     plan = group[0]
-    ends = [plan.from_version or "nothing", *(plan.hops or (plan.to_version or "",))]
-    way = " → ".join(clean(end) for end in ends if end)
     about = [count(len(group), "host") if len(group) > 1 else "", clean(plan.method or "")]
     if not plan.steps:
         return " · ".join(
             filter(None, [f"nothing to do: {clean(plan.from_version or 'nothing is installed')}", *about])
         )
-    return " · ".join(filter(None, [way, *about, count(len(plan.steps), "step")]))
+    return " · ".join(filter(None, [way(plan), *about, count(len(plan.steps), "step")]))
 
 
 def _render_phase(phase: Phase, group: Sequence[HostPlan], *, colour: bool, width: int) -> list[str]:
     numbered = [(number, step) for number, step in enumerate(group[0].steps, 1) if step.phase is phase]
     if not numbered:
         return []
-    total = spread((_total(plan, phase) for plan in group), estimate)
+    total = spread((phase_seconds(plan, phase) for plan in group), estimate)
     about = total if total.startswith("<") else f"about {total}"
     heading = _aligned(f"  {HEADINGS[phase]}", about if total else "", width)
     lines = ["", paint(heading, HEADING_STYLES[phase], colour=colour)]
@@ -120,8 +134,8 @@ def _render_phase(phase: Phase, group: Sequence[HostPlan], *, colour: bool, widt
     return lines
 
 
-def _total(plan: HostPlan, phase: Phase) -> float | None:
-    """Return what the known steps take together, None where none is known."""
+def phase_seconds(plan: HostPlan, phase: Phase) -> float | None:
+    """Return how long the known steps take together, None where none is known."""
     known = [step.expected_seconds for step in plan.steps if step.phase is phase and step.expected_seconds is not None]
     return sum(known) if known else None
 

@@ -133,7 +133,7 @@ def _render(
 
 def _title(report: FleetReport, width: int) -> list[str]:
     run = [] if report.command in WITHOUT_FOLDER else [f"run {report.run_id}"]
-    return join([heading(report), *run, duration(report.seconds)], width, " · ")
+    return join([heading(report.command, report.target), *run, duration(report.seconds)], width, " · ")
 
 
 def _rows(hosts: Sequence[HostReport], headers: tuple[str, ...], folder: Folder | None) -> list[_Row]:

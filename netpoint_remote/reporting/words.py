@@ -71,10 +71,9 @@ def versions(host: HostReport) -> str:
     return " → ".join(ends)
 
 
-def heading(report: FleetReport) -> str:
+def heading(command: str, target: str | None) -> str:
     """Return `upgrade to 3.5.0`, `check for 3.5.0`, or the command alone."""
-    towards = "to" if report.command == "upgrade" else "for"
-    return f"{report.command} {towards} {report.target}" if report.target else report.command
+    return f"{command} {'to' if command == 'upgrade' else 'for'} {target}" if target else command
 
 
 def broken_steps(host: HostReport) -> tuple[StepReport, ...]:

@@ -88,7 +88,7 @@ class _Attending(FleetRun):
         super().__init__(
             request,
             observer,
-            confirm=lambda _plans: True,
+            confirm=lambda _plans, _left_out: True,
             note=note,
             credentials=Credentials(passphrase=passphrase),
             stop=stop or threading.Event(),

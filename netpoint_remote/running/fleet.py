@@ -36,6 +36,7 @@ from netpoint_remote.running.ssh import STOPPED, Connector, ensure_open_files
 from netpoint_remote.running.targets import Targets, bundle_folder
 
 Result = TypeVar("Result")
+Confirm = Callable[[tuple[HostPlan, ...], tuple[HostReport, ...]], bool]
 HEARING = 0.5  # seconds until a signal is heard that came as the wait began, or to another thread
 REPORT = "report.json"
 NOT_CONFIRMED = "not confirmed: nothing was changed"
@@ -98,7 +99,7 @@ class _Looked:
 def run(
     request: Request,
     observer: Observer,
-    confirm: Callable[[tuple[HostPlan, ...]], bool] = lambda _plans: True,
+    confirm: Confirm = lambda _plans, _left_out: True,
     *,
     note: Callable[[str], None] = lambda _text: None,
     passphrase: Callable[[str], str | None] | None = None,
@@ -135,7 +136,7 @@ class FleetRun:
         request: Request,
         observer: Observer,
         *,
-        confirm: Callable[[tuple[HostPlan, ...]], bool],
+        confirm: Confirm,
         note: Callable[[str], None],
         credentials: Credentials,
         stop: threading.Event,
@@ -352,12 +353,13 @@ class FleetRun:
         if self.stop.is_set():
             self._not_started(going, STOPPED)
             return
-        self._require_confirmation(tuple(plan for plan in plans if plan.steps))
+        left_out = tuple(self.reports[name] for name in held_back)
+        self._require_confirmation(tuple(plan for plan in plans if plan.steps), left_out)
         self._carry_out_all(going, connector)
 
-    def _require_confirmation(self, plans: tuple[HostPlan, ...]) -> None:
+    def _require_confirmation(self, plans: tuple[HostPlan, ...], left_out: tuple[HostReport, ...]) -> None:
         try:
-            confirmed = self.confirm(plans)
+            confirmed = self.confirm(plans, left_out)
         except RequestError:  # there is no terminal to ask on
             self.reports.clear()
             raise
@@ -537,6 +539,8 @@ def _shown_plan(decision: Decision, *, constraints: bool) -> HostPlan:
         ),
         method=case.method.value,
         settles=_settled_first(case.facts),
+        pins=tuple(map(str, case.target.constraints)) if constraints and case.target else (),
+        loss="; ".join(problem.message for problem in decision.problems if problem.code == "loss"),
         notes=tuple(_notes(decision, constraints=constraints)) if plan else (),
     )
 
@@ -560,4 +564,4 @@ def _notes(decision: Decision, *, constraints: bool) -> Iterator[str]:
         yield f"the backup {decision.backup.id} of {made(decision.backup)}, made by {decision.backup.operator}"
         yield from (problem.message for problem in decision.problems if problem.code == "loss")
     if constraints and decision.case.target is not None:
-        yield from (f"held back: {each}, {each.why}" for each in decision.case.target.constraints)
+        yield from (f"pinned: {each}, {each.why}" for each in decision.case.target.constraints)

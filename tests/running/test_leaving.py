@@ -26,7 +26,7 @@ def a_run(tmp_path: Path, hosts: tuple[Host, ...]) -> FleetRun:
     return FleetRun(
         request,
         Nobody(),
-        confirm=lambda _plans: True,
+        confirm=lambda _plans, _left_out: True,
         note=lambda _text: None,
         credentials=Credentials(),
         stop=threading.Event(),
