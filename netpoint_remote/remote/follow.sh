@@ -42,5 +42,6 @@ while :; do
     fi
     sleep 0.3
 done
+if [ "$now" = interrupted ]; then say "result $(cause_of_interruption "$run")"; fi
 say "state $now"
 if [ "$now" = "done" ]; then say "result $(cat "$run/result")"; fi

@@ -249,6 +249,26 @@ uptime_seconds() {
     cut -d . -f 1 /proc/uptime
 }
 
+# Note in a run's folder in which life of this server it goes on; what cannot be noted (a full disk) is not worth a run.
+note_boot() {
+    cat /proc/sys/kernel/random/boot_id >"$1/boot" 2>/dev/null || :
+}
+
+# Say by what a run was cut off.
+cause_of_interruption() {
+    case $(cat "$1/boot" 2>/dev/null || :) in
+        '') say "the server went down, or the run was killed there" ;;
+        "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null || :)") say "the run was killed on the server, by a person or for lack of memory" ;;
+        *) say "the server went down" ;;
+    esac
+}
+
+# Say where a run was cut off; a power cut may leave anything at the end of its journal.
+place_of_interruption() {
+    awk '($2 == "step" || $2 == "undo") && $3 ~ /^[a-z_]+$/ { place = ($2 == "undo" ? "while undoing " : "in ") $3 }
+        END { print place ? place : "before its first step" }' "$1/journal" 2>/dev/null || :
+}
+
 # Wait until the login page of a tree answers where users reach it; the limit is in seconds.
 wait_for_login() {
     begun=$(uptime_seconds)

@@ -276,6 +276,13 @@ recover() {
 
 # Bring an interrupted run to an end: on, where users may have had the new release already, else back to where it began.
 settle() {
+    place=$(place_of_interruption "$RUN")
+    if [ -e "$RUN/unsettled" ]; then
+        interrupted="it failed, and going back failed at first $place"
+    else
+        interrupted="it was interrupted $place: $(cause_of_interruption "$RUN")"
+    fi
+    note_boot "$RUN"
     end_left_over
     # The result first: a run without one is settled by whoever comes next, should this be cut off too.
     rm -f -- "$RUN/result"
@@ -283,14 +290,14 @@ settle() {
     reached=yes
     wait_for_database || reached=
     if [ -n "$reached" ] && ! lock_database; then
-        leave_unsettled "it was interrupted, and what it did cannot be undone now: $answer"
+        leave_unsettled "$interrupted; what it did cannot be undone now: $answer"
     elif [ -f "$RUN/opened" ] && [ -z "$reached" ] && [ -f "$RUN/database.env" ]; then
         journal note "the database does not answer: the run stays interrupted until it does"
     elif [ -f "$RUN/opened" ]; then
         rm -f -- "$RUN/window"
         run_plan "$(tail -n 1 "$RUN/changed")"
     else
-        go_back "it was interrupted"
+        go_back "$interrupted"
     fi
 }
 
@@ -337,6 +344,7 @@ refuse() {
 case ${1:-run} in
     run)
         lock_host || refuse "$why"
+        note_boot "$RUN"
         recover || { finish failed "what the run $(basename -- "$earlier") left behind could not be undone: $(cut -d ' ' -f 2- "$earlier/result" 2>/dev/null || :)"; exit 1; }
         prepared=0
         timeout -k 20 300 sh "$BUNDLE/prepare.sh" >"$RUN/output" 2>&1 9>&- || prepared=$?

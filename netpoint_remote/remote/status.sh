@@ -68,6 +68,7 @@ tell_run() {
         awk '$2 ~ /^(step|step-done|step-failed|undo|undo-done|undo-failed|window-open|window-closed|by-hand)$/ { print "journal " substr($0, 1, 1200) }' |
         tail -n 300
     fact run.state "$(state)"
+    fact run.cause "$(cause_of_interruption "$run")"
     # The result after the state: a run that was at work may have one by now.
     if [ -f "$run/result" ]; then
         fact run.result "$(first_line "$run/result")"

@@ -371,10 +371,9 @@ def _outcome(follower: _Follower) -> tuple[Status, str]:
             return Status(word), reason
         return Status.FAILED, f"the server wrote down no result that can be read: {follower.result}"
     if follower.state == "interrupted":
-        return (
-            Status.FAILED,
-            "the server went down, or the run was killed there; run the same command again: it is settled first",
-        )
+        steps = follower.record.steps
+        place = f"in {steps[-1].name}" if steps else "before its first step"
+        return Status.FAILED, f"it was interrupted {place}: {follower.result or 'the cause is unknown'}"
     return Status.FAILED, f"the run is not on the server ({follower.state})"
 
 

@@ -35,7 +35,8 @@ class State(Word):
 class Standing:
     """What a look at a server found; `state` None: no such run, or none at all.
 
-    `now` is the server's clock. `reason` is why the run ended as it did.
+    `now` is the server's clock. `reason` is why the run ended as it did,
+    `cause` what cut an interrupted one off.
     """
 
     now: float
@@ -44,6 +45,7 @@ class Standing:
     state: State | None = None
     run: RunReport | None = None
     reason: str = ""
+    cause: str = ""
     from_version: str = ""
     to_version: str = ""
     method: str = ""
@@ -86,6 +88,7 @@ def parse_standing(output: str) -> Standing:
         state=state,
         run=_run(run_id, facts, record, state, now),
         reason=facts.get("run.result", "").partition(" ")[2].strip(),
+        cause=facts.get("run.cause", "").strip() or "the cause is unknown",
         from_version=facts.get("run.OLD_VERSION", ""),
         to_version=facts.get("run.TREE_VERSION", ""),
         method=facts.get("run.METHOD", ""),
@@ -215,7 +218,7 @@ def _reason(standing: Standing) -> str:
         return _under_way(standing, run)
     if standing.state is State.INTERRUPTED:
         where = f" in {'undoing ' if run.undoing else ''}{run.step}" if run.step else " before its first step"
-        return f"{_named(run)} was cut off{where}: the server went down, or the run was killed there"
+        return f"{_named(run)} was cut off{where}: {standing.cause}"
     if standing.state is State.UNSETTLED:
         return f"{_named(run)} failed {_ago(standing)}and could not be undone: {standing.reason}"
     if standing.state is State.WAITING:

@@ -81,6 +81,9 @@ def running(server: Server, verb: str = "run") -> Iterator["subprocess.Popen[byt
                 os.killpg(group, signal.SIGKILL)
 
 
+KILLED = "the run was killed on the server, by a person or for lack of memory"
+
+
 def leave_half_way(server: Server, where: str = "two_apply", first: str = ":") -> None:
     """Kill the runner, with what it started, in the middle of a verb of a step."""
     tell(server, **{where: f'{first}; : >"$WORLD/reached"; tail -f /dev/null'})
@@ -305,7 +308,10 @@ def test_a_full_disk_does_not_hide_what_has_to_be_undone(planned: Server) -> Non
     write_files(planned.run, {"database.env": "export PGDATABASE=n\n"})
     tell(planned, three_undo="", two_undo="")
 
-    assert (run(planned, "recover"), made(planned)) == ("rolled-back it was interrupted", [])
+    assert (run(planned, "recover"), made(planned)) == (
+        "rolled-back it failed, and going back failed at first while undoing two",
+        [],
+    )
 
 
 @pytest.mark.parametrize("in_the_way", ["reason", "journal", "output"])
@@ -498,7 +504,25 @@ def test_an_interrupted_run_is_found_whatever_became_of_its_note(planned: Server
     (planned.state / "current").write_text(damage)
 
     assert run(next_run(planned)) == "upgraded"
-    assert (planned.state / "runs/r1/result").read_text() == "rolled-back it was interrupted\n"
+    assert (planned.state / "runs/r1/result").read_text() == f"rolled-back it was interrupted in two: {KILLED}\n"
+
+
+def test_a_run_that_went_down_with_its_server_says_so(planned: Server) -> None:
+    leave_half_way(planned)
+    (planned.run / "boot").write_text("another life of this server\n")
+
+    assert run(planned, "recover") == "rolled-back it was interrupted in two: the server went down"
+
+
+def test_a_journal_that_a_power_cut_has_damaged_names_the_last_step_that_can_be_read(planned: Server) -> None:
+    leave_half_way(planned)
+    with (planned.run / "journal").open("ab") as journal:
+        journal.write(b"17954.1 step \0\0\0\n\0\0 step")
+    (planned.run / "boot").unlink()
+
+    assert run(planned, "recover") == (
+        "rolled-back it was interrupted in two: the server went down, or the run was killed there"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -509,7 +533,7 @@ def test_killed_at_any_step_the_next_run_ends_as_an_undisturbed_one(planned: Ser
     assert made(planned) == sorted(NAMES)
     there, back = [f"{each} apply" for each in before], [f"{each} undo" for each in reversed(before)]
     assert order(planned) == [*there, *back, *(f"{each} apply" for each in NAMES)]
-    assert (planned.state / "runs/r1/result").read_text() == "rolled-back it was interrupted\n"
+    assert (planned.state / "runs/r1/result").read_text() == f"rolled-back it was interrupted in {name}: {KILLED}\n"
 
 
 def test_a_step_that_outlived_its_runner_is_ended_before_it_is_undone(planned: Server) -> None:
@@ -521,14 +545,17 @@ def test_a_step_that_outlived_its_runner_is_ended_before_it_is_undone(planned: S
         result = run(planned, "recover")
         left = processes_of(planned)
 
-    assert (result, left, made(planned)) == ("rolled-back it was interrupted", [], [])
+    assert (result, left, made(planned)) == (f"rolled-back it was interrupted in two: {KILLED}", [], [])
 
 
 def test_a_run_that_was_killed_on_its_way_back_goes_on_with_it(planned: Server) -> None:
     tell(planned, three_apply="fail 'no luck'")
     leave_half_way(planned, "two_undo")
 
-    assert (run(planned, "recover"), made(planned)) == ("rolled-back it was interrupted", [])
+    assert (run(planned, "recover"), made(planned)) == (
+        f"rolled-back it was interrupted while undoing two: {KILLED}",
+        [],
+    )
 
 
 def test_nothing_is_begun_on_what_could_not_be_undone(planned: Server) -> None:
@@ -537,7 +564,8 @@ def test_nothing_is_begun_on_what_could_not_be_undone(planned: Server) -> None:
     second = next_run(planned)
 
     assert run(second).startswith(
-        "failed what the run r1 left behind could not be undone: it was interrupted. Going back failed at one: stuck."
+        "failed what the run r1 left behind could not be undone: it was interrupted in two: "
+        f"{KILLED}. Going back failed at one: stuck."
     )
     assert order(second)[2:] == ["two undo", "one undo"]
 
@@ -570,7 +598,7 @@ def test_a_run_is_recovered_once_however_often_it_is_asked(planned: Server) -> N
             first.wait(PATIENCE)
         afterwards = run(planned, "recover")
 
-    assert (meanwhile.partition(":")[0], afterwards) == ("none", "rolled-back it was interrupted")
+    assert (meanwhile.partition(":")[0], afterwards) == ("none", f"rolled-back it was interrupted in one: {KILLED}")
     assert order(planned) == ["one apply", "one undo"]
 
 
@@ -651,7 +679,7 @@ def test_a_run_that_was_cut_off_says_so_when_another_has_its_database(planned: S
     result = run(planned, "recover")
 
     assert result.startswith(
-        "failed it was interrupted, and what it did cannot be undone now: held by netpoint-remote r7"
+        f"failed it was interrupted in two: {KILLED}; what it did cannot be undone now: held by netpoint-remote r7"
     )
     assert (made(planned), (planned.run / "unsettled").exists()) == (["one"], True)
 

@@ -68,10 +68,10 @@ def test_the_end_of_a_run_is_told_with_when_and_why() -> None:
     ],
 )
 def test_a_run_that_was_cut_off_says_where_and_what_to_do(journal: list[str], where: str) -> None:
-    cut_off = report("interrupted", *journal)
+    cut_off = report("interrupted", *journal, run_cause="the server went down")
 
     assert cut_off.status is Status.INTERRUPTED
-    assert f"was cut off {where}: the server went down, or the run was killed there" in cut_off.reason
+    assert f"was cut off {where}: the server went down" in cut_off.reason
     assert [problem.remedy for problem in cut_off.problems] == [
         "run the same command again: what was left half-way is settled first"
     ]
