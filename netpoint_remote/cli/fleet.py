@@ -14,6 +14,7 @@ from netpoint_remote.cli.request import backup_request, check_request, plan_requ
 from netpoint_remote.cli.streams import finish
 from netpoint_remote.errors import RequestError, UsageError
 from netpoint_remote.planning.inventory import Host
+from netpoint_remote.reporting.advice import command
 from netpoint_remote.reporting.json import to_json
 from netpoint_remote.reporting.plan_view import HostPlan, render_plan
 from netpoint_remote.reporting.proposal import Proposal, render_proposal
@@ -80,11 +81,19 @@ class _Gate:
                 title=heading(self._request.command, self._request.target),
                 plans=plans,
                 left_out=left_out,
-                full_plan=f"{self._request.command} --dry-run" if self._request.command != "backup" else "",
+                full_plan=self._full_plan(),
             )
             action = self._action(len(plans))
             self.passed = confirmation(lambda width: render_proposal(proposal, width=width), len(plans), action)
         return self.passed
+
+    def _full_plan(self) -> str:
+        typed = self._request.typed
+        if typed is None or typed.task == "backup":
+            return ""
+        if typed.task == "upgrade":
+            return command(typed, task="plan", options=tuple(word for word in typed.own if word != "--skip-refused"))
+        return command(typed, options=(*typed.own, "--dry-run"))
 
     def _action(self, hosts: int) -> str:
         them = "it" if hosts == 1 else "them"

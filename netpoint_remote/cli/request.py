@@ -4,8 +4,9 @@ import getpass
 import os
 import re
 import socket
+import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from netpoint_remote.cli.executor import CoreOptions
@@ -30,6 +31,7 @@ from netpoint_remote.cli.options import (
 )
 from netpoint_remote.cli.prompt import sudo_password
 from netpoint_remote.errors import UsageError
+from netpoint_remote.reporting.report import Typed
 from netpoint_remote.running.fleet import Request
 
 REPORT_DIR = "runs"
@@ -129,7 +131,37 @@ def _hosts_request(command: str, core: CoreOptions, options: HostsOptions, *, jo
         accept_new=options.accept_new,
         sudo_password=sudo_password(ask=options.ask_sudo_pass, known=core.sudo_password),
         operator=operator(),
+        typed=typed(command, core, options),
     )
+
+
+def typed(command: str, core: CoreOptions, options: HostsOptions) -> Typed:
+    """Return what another command needs of this one."""
+    program = Path(sys.argv[0]).name
+    common = {option.name for option in fields(HostsOptions)}
+    words = {option.name: _words(option.name, getattr(options, option.name)) for option in fields(options)}
+    kept = {name: each for name, each in words.items() if name not in OF_ONE_COMMAND}
+    return Typed(
+        before=(
+            program if program == "fab" else "netpoint-remote",
+            *(("-H", core.hosts) if core.hosts else ()),
+            *(word for path in core.identity for word in ("-i", path)),
+        ),
+        task=command,
+        limit=options.limit or "",
+        common=tuple(word for name, each in kept.items() if name in common for word in each),
+        own=tuple(word for name, each in kept.items() if name not in common for word in each),
+    )
+
+
+OF_ONE_COMMAND = frozenset({"limit", "json", "yes", "dry_run", "show"})
+
+
+def _words(name: str, value: str | bool | None) -> tuple[str, ...]:  # noqa: FBT001  a switch, as it was typed
+    option = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return (option,) if value else ()
+    return () if value is None else (option, value)
 
 
 def _require_version(command: str, options: FleetOptions) -> None:

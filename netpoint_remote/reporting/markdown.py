@@ -2,8 +2,9 @@
 
 import re
 
+from netpoint_remote.reporting.advice import advise, other_problems, rank
 from netpoint_remote.reporting.clean import clean_report
-from netpoint_remote.reporting.folding import SharedProblem, fold, fold_problems
+from netpoint_remote.reporting.folding import SharedProblem, fold
 from netpoint_remote.reporting.layout import duration
 from netpoint_remote.reporting.report import FleetReport, HostReport
 from netpoint_remote.reporting.words import (
@@ -16,6 +17,7 @@ from netpoint_remote.reporting.words import (
 )
 
 MARKUP = re.compile(r"[\\`*_{}\[\]()#!|~>]")
+COMMAND = re.compile(r" {4}[\w./:@=,+\[\]'\"~ -]+", re.ASCII)  # nothing in it ends a code span
 ENTITIES = {"&": "&amp;", "<": "&lt;", "@": "&#64;", "://": "&#58;//"}  # an @ calls people, an address is a link
 
 
@@ -29,10 +31,11 @@ def render_markdown(report: FleetReport) -> str:
             [
                 "| Host | Status | From → to | Window | Time | Reason |",
                 "|---|---|---|--:|--:|---|",
-                *map(_row, report.hosts),
+                *map(_row, sorted(report.hosts, key=rank)),
             ]
         ),
-        *map(_problem, fold_problems(report.hosts)),
+        *map(_problem, advise(report)),
+        *map(_problem, other_problems(report)),
         f"**{', '.join(totals(report.hosts)) or 'no host'}** ({exit_meaning(report)})",
     ]
     return "\n\n".join(blocks) + "\n"
@@ -55,10 +58,15 @@ def _problem(shared: SharedProblem) -> str:
     problem = shared.problem
     lines = [f"**{problem.severity}** {_plain(fold(shared.hosts, ', '))}: {_plain(problem.message)}"]
     if problem.remedy:
-        lines.append(f"*Remedy:* {_plain(problem.remedy)}")
+        lines.append(f"*Remedy:* {_remedy(problem.remedy)}")
     if problem.source:
         lines.append(f"*Source:* {_plain(problem.source)}")
     return "\\\n".join(lines)
+
+
+def _remedy(text: str) -> str:
+    """Return text in which commands, the lines that are indented, can be copied as they are."""
+    return "<br>".join(f"`{line.strip()}`" if COMMAND.fullmatch(line) else _plain(line) for line in text.split("\n"))
 
 
 def _plain(text: str) -> str:

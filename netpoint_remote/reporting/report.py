@@ -1,6 +1,6 @@
 """What one run did, host by host: the values that every report format renders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from netpoint_remote.planning.problem import Problem
@@ -132,8 +132,26 @@ class HostReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """What the operator typed, as far as another command needs it: neither `--yes` nor `--json`.
+
+    `before` are the program and its options, `common` the options that every task takes, `own` those of
+    the task.
+    """
+
+    before: tuple[str, ...]
+    task: str
+    limit: str = ""
+    common: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetReport:
-    """One run over its hosts, in the operator's order; `seconds` is wall time on the workstation."""
+    """One run over its hosts, in the operator's order; `seconds` is wall time on the workstation.
+
+    `typed` is for people who go on from here, and no part of report.json.
+    """
 
     run_id: str
     command: str
@@ -142,6 +160,7 @@ class FleetReport:
     seconds: float
     hosts: tuple[HostReport, ...]
     stopped: bool = False
+    typed: Typed | None = field(default=None, compare=False)
 
     @property
     def exit_code(self) -> int:

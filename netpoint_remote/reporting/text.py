@@ -1,11 +1,12 @@
 """The screen at the end of a run: one row a host, each problem once, one line of totals."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
+from netpoint_remote.reporting.advice import advise, command, other_problems, rank
 from netpoint_remote.reporting.clean import clean_report
-from netpoint_remote.reporting.folding import SharedProblem, fold, fold_problems
+from netpoint_remote.reporting.folding import SharedProblem, fold
 from netpoint_remote.reporting.layout import (
     NARROWEST,
     cells,
@@ -72,6 +73,7 @@ class Folder:
 def render_report(report: FleetReport, *, colour: bool = False, width: int = 80, folder: Folder | None = None) -> str:
     """Return the report of an upgrade."""
     headers = ("HOST", "STATUS", "FROM → TO", "WINDOW", "TIME")
+    report = replace(report, hosts=tuple(sorted(report.hosts, key=rank)))
     return _render(report, headers, page=_Page(width=max(width, NARROWEST), colour=colour), folder=folder)
 
 
@@ -125,7 +127,8 @@ def _render(
         _table(headers, _rows(report.hosts, headers, folder), page),
         _facts(report.hosts, page) if facts else [],
         _backups(report.hosts, page),
-        *_problems(fold_problems(report.hosts), page),
+        *_problems(advise(report), page),
+        *_problems(other_problems(report), page),
         _ending(report, page, folder),
     ]
     return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks if block) + "\n"
@@ -272,8 +275,10 @@ def _problem(shared: SharedProblem, page: _Page) -> list[str]:
 
 
 def _ending(report: FleetReport, page: _Page, folder: Folder | None) -> list[str]:
-    detached = report.stopped and any(host.status is Status.RUNNING for host in report.hosts)
+    detached = [host.name for host in report.hosts if report.stopped and host.status is Status.RUNNING]
     lines = wrap(DETACHED, page.width) if detached else []
+    if detached and report.typed:
+        lines.append(f"    {command(report.typed, detached, 'attach', ())}")
     parts = [", ".join(totals(report.hosts)) or "no host", exit_meaning(report)]
     if folder:
         parts.append(folder.file("report.json") if folder.kept else "report.json could not be written")

@@ -28,7 +28,7 @@ from netpoint_remote.reporting.json import event_to_json, to_json
 from netpoint_remote.reporting.markdown import render_markdown
 from netpoint_remote.reporting.plan_view import HostPlan, PlanStep
 from netpoint_remote.reporting.plan_view import Phase as ShownPhase
-from netpoint_remote.reporting.report import FleetReport, HostReport, Status
+from netpoint_remote.reporting.report import FleetReport, HostReport, Status, Typed
 from netpoint_remote.running.bundle import shown_shell
 from netpoint_remote.running.credentials import Credentials
 from netpoint_remote.running.host import Line, Order, carry_out, look
@@ -63,6 +63,7 @@ class Request:
     sudo_password: str | None = None
     archive: Path | None = None
     operator: str = ""
+    typed: Typed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +240,7 @@ class FleetRun:
             seconds=round(time.monotonic() - self.begun, 3),
             hosts=tuple(self._report_of(host) for host in request.hosts),
             stopped=self.stop.is_set(),
+            typed=request.typed,
         )
 
     def _report_of(self, host: Host) -> HostReport:

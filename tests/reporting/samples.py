@@ -14,6 +14,7 @@ from netpoint_remote.reporting.report import (
     Status,
     StepReport,
     StepStatus,
+    Typed,
 )
 
 STARTED = datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
@@ -70,6 +71,7 @@ UPGRADE = FleetReport(
     target="3.5.0",
     started=STARTED,
     seconds=184.25,
+    typed=Typed(before=("fab",), task="upgrade", common=("--hosts-file", "lab.yaml"), own=("--version", "3.5.0")),
     hosts=(
         HostReport(
             name="np1",
