@@ -7,6 +7,7 @@ from pathlib import PurePath, PurePosixPath
 from typing import Any
 
 from netpoint_remote.errors import InventoryError
+from netpoint_remote.planning.host_sets import NotASet, expand
 from netpoint_remote.planning.hosts_schema import schema_faults
 from netpoint_remote.planning.inventory import Host, Inventory, Product, ReleaseSource
 from netpoint_remote.planning.located import Document, Fault, Path, read_yaml, spell
@@ -41,10 +42,11 @@ def parse_hosts_file(text: str, name: str, *, folder: PurePath | None = None) ->
     faults = sorted({*document.faults, *_faults(document)})
     if faults:
         raise InventoryError(tuple(f"{name}:{fault.line}: {fault.message}" for fault in faults))
-    inventory = _inventory(document.value, folder or PurePath())  # type: ignore[arg-type]  # the schema has passed
+    keys = _keys_of_hosts(document)
+    inventory = _inventory(_expanded(document.value, keys), folder or PurePath())  # type: ignore[arg-type]  # the schema has passed
     clashes = tuple(_clashes(inventory.hosts))
     if clashes:
-        lines = ((document.line(("hosts", later)), message) for later, message in clashes)
+        lines = ((document.line(("hosts", keys[later])), message) for later, message in clashes)
         raise InventoryError(tuple(f"{name}:{line}: {message}" for line, message in lines))
     return inventory
 
@@ -61,13 +63,54 @@ def _faults(document: Document) -> Iterator[Fault]:
             yield Fault(line=1, message="the file is empty; it needs 'hosts:' and under it one line such as '  np1:'")
         return
     yield from schema_faults(document)
+    yield from _set_faults(document)
     yield from _name_faults(document)
     yield from _variable_faults(document)
 
 
+def _set_faults(document: Document) -> Iterator[Fault]:
+    """Say which sets of names mean nothing, and which hosts are in two of them."""
+    seen: dict[str, str] = {}
+    for key in _mapping(document.value, "hosts"):
+        try:
+            names = expand(key)
+        except NotASet as fault:
+            yield Fault(line=document.line(("hosts", key)), message=f"hosts.{key}: {fault}")
+            continue
+        if "[" in names[0]:
+            yield Fault(line=document.line(("hosts", key)), message=f"hosts.{key} is no set; write it as np[1-3,7]")
+        twice = [name for name in names if seen.setdefault(name, key) != key]
+        if twice:
+            message = f"hosts.{key} has {twice[0]!r}, which is in {seen[twice[0]]!r} already"
+            yield Fault(line=document.line(("hosts", key)), message=message)
+
+
+def _names(item: str) -> tuple[str, ...]:
+    """Return the names or patterns of a set; of one that is faulty, and said to be, the text itself."""
+    try:
+        return expand(item)
+    except NotASet:
+        return (item,)
+
+
+def _keys_of_hosts(document: Document) -> Mapping[str, str]:
+    """Return every host with the key that it has in the file: np[1-3] are three."""
+    return {name: key for key in _mapping(document.value, "hosts") for name in _names(key)}
+
+
+def _expanded(file: Settings, keys: Mapping[str, str]) -> Settings:
+    """Return the file with a name for each host of a set."""
+    groups = {
+        group: {**said, "hosts": [name for member in said["hosts"] for name in _names(member)]}
+        for group, said in (file.get("groups") or {}).items()
+    }
+    return {**file, "hosts": {name: file["hosts"][key] for name, key in keys.items()}, "groups": groups}
+
+
 def _name_faults(document: Document) -> Iterator[Fault]:
     """Say which names mean nothing, or two things."""
-    hosts, groups = _mapping(document.value, "hosts"), _mapping(document.value, "groups")
+    keys, groups = _keys_of_hosts(document), _mapping(document.value, "groups")
+    hosts = tuple(keys)
     for kind, names in (("hosts", hosts), ("groups", groups)):
         if RESERVED in names:
             yield Fault(line=document.line((kind, RESERVED)), message=f"'{RESERVED}' already means every host")
@@ -78,7 +121,9 @@ def _name_faults(document: Document) -> Iterator[Fault]:
     for group in groups:
         members = _mapping(groups, group).get("hosts")
         for index, member in enumerate(members if isinstance(members, list) else ()):
-            if isinstance(member, str) and not any(fnmatchcase(host, member) for host in hosts):
+            if isinstance(member, str) and not any(
+                fnmatchcase(host, pattern) for host in hosts for pattern in _names(member)
+            ):
                 line = document.line(("groups", group, "hosts", index))
                 yield Fault(line=line, message=f"group {group!r} names {member!r}, {_no_such_host(member, hosts)}")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from netpoint_remote.errors import UsageError
+from netpoint_remote.planning.host_sets import NotASet, expand, split_names
 from netpoint_remote.planning.inventory import Host, Inventory
 
 ALL = "all"
@@ -34,17 +35,26 @@ class Place:
 
 
 def parse_hosts_option(text: str) -> tuple[str, ...]:
-    """Take `-H` apart at its commas; blanks around names, empty items and repetitions mean nothing.
+    """Take `-H` apart at its commas, and sets such as np[1-3] into names.
+
+    Blanks around names, empty items and repetitions mean nothing.
 
     Raises:
         UsageError: when no host is left, or one of them is not `user@name:port`.
     """
-    names = tuple(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
+    names = tuple(dict.fromkeys(name for item in split_names(text) for name in _expanded("-H", item)))
     if not names:
         raise UsageError("-H names no host; give it names such as -H np1,np2, or leave it out to use the hosts file")
     for name in names:
         parse_place(name)
     return names
+
+
+def _expanded(option: str, item: str) -> tuple[str, ...]:
+    try:
+        return expand(item)
+    except NotASet as fault:
+        raise UsageError(f"{option}: {fault}; write a set as np[1-3,7]") from None
 
 
 def parse_place(text: str) -> Place:
@@ -148,7 +158,7 @@ class _Known:
 
 
 def _limited(hosts: tuple[Host, ...], limit: str) -> tuple[Host, ...]:
-    items = [item.strip() for item in limit.split(",") if item.strip()]
+    items = split_names(limit)
     if not items:
         raise UsageError(
             "--limit is empty; give it names, patterns or groups such as --limit 'np*,!np3', or leave it out"
@@ -163,10 +173,14 @@ def _limited(hosts: tuple[Host, ...], limit: str) -> tuple[Host, ...]:
 
 
 def _matching(hosts: tuple[Host, ...], item: str) -> set[str]:
+    patterns = _expanded("--limit", item)
+    exact, wild = {item, *patterns}, [pattern for pattern in patterns if _WILD & {*pattern}]
     matching = {
         host.name
         for host in hosts
-        if item in (ALL, host.name) or any(fnmatchcase(name, item) for name in (host.name, *host.groups))
+        if ALL in exact
+        or not exact.isdisjoint((host.name, *host.groups))
+        or any(fnmatchcase(name, pattern) for name in (host.name, *host.groups) for pattern in wild)
     }
     if not matching:
         names = sorted({name for host in hosts for name in (host.name, *host.groups)})

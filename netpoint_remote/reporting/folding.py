@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from netpoint_remote.planning.host_sets import split_names
 from netpoint_remote.planning.problem import Problem
 from netpoint_remote.reporting.clean import clean
 from netpoint_remote.reporting.report import HostReport
 
 # what a node set reads as a plain name; everything else (IPv6, brackets, blanks) is listed as it is
 FOLDABLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
-BETWEEN = re.compile(r",(?![^\[]*\])")  # a comma that is not inside brackets
 QUOTED = re.compile(r'[\s,"]|^$')
 
 
@@ -55,6 +55,6 @@ def _folded(names: Sequence[str]) -> list[str]:
 
     try:
         nodes = NodeSet.fromlist(names, resolver=RESOLVER_NOGROUP)
-        return BETWEEN.split(str(nodes)) if set(nodes) == set(names) else list(names)
+        return list(split_names(str(nodes))) if set(nodes) == set(names) else list(names)
     except NodeSetException:
         return list(names)
