@@ -32,7 +32,7 @@ class HostsOptions:
 
     hosts_file: str | None = text("The fleet and its settings; hosts.yaml unless said. Example: --hosts-file lab.yaml")
     limit: str | None = text(
-        "Only these: names, sets, patterns and groups, ! leaves out. Example: --limit 'edge,np[1-9],!np3' (mind the quotes)"
+        "Only these: names, sets, patterns and groups, ! leaves out. Example: --limit 'np[1-9],!np3' (mind the quotes)"
     )
     jobs: str | None = text("How many hosts at a time. Example: --jobs 8")
     json: bool = switch("Print the report as JSON on standard output, everything else on standard error.")

@@ -4,7 +4,15 @@ import math
 from dataclasses import replace
 
 from netpoint_remote.planning.problem import Problem
-from netpoint_remote.reporting.report import BackupReport, FleetReport, HostReport, PartReport, RunReport, StepReport
+from netpoint_remote.reporting.report import (
+    BackupReport,
+    FleetReport,
+    HostReport,
+    PartReport,
+    PlanReport,
+    RunReport,
+    StepReport,
+)
 
 LINE = 1_000  # characters of one line
 BLOCK = 4_000  # characters of a message or a remedy, which may have several lines
@@ -86,6 +94,7 @@ def _clean_host(host: HostReport) -> HostReport:
         log=_clean_optional(host.log, NAME),
         run=None if host.run is None else _clean_run(host.run),
         backups=tuple(map(_clean_backup, host.backups)),
+        plan=None if host.plan is None else _clean_plan(host.plan),
     )
 
 
@@ -101,6 +110,20 @@ def _clean_backup(backup: BackupReport) -> BackupReport:
         verified=clean(backup.verified, limit=WORD),
         damage=clean(backup.damage, limit=NAME),
     )
+
+
+def _clean_plan(plan: PlanReport) -> PlanReport:
+    steps = (
+        replace(
+            step,
+            name=clean(step.name, limit=NAME),
+            title=clean(step.title),
+            expected_seconds=None if step.expected_seconds is None else clean_seconds(step.expected_seconds),
+        )
+        for step in plan.steps
+    )
+    hops = tuple(clean(hop, limit=WORD) for hop in plan.hops)
+    return PlanReport(hops=hops, steps=tuple(steps), notes=tuple(map(clean, plan.notes)))
 
 
 def _clean_run(run: RunReport) -> RunReport:

@@ -15,6 +15,9 @@ from netpoint_remote.reporting.report import (
     FleetReport,
     HostReport,
     PartReport,
+    Phase,
+    PlanReport,
+    PlanStep,
     RunReport,
     Status,
     StepReport,
@@ -135,6 +138,7 @@ def _host_to_json(host: HostReport) -> Json:
         "log": host.log,
         "run": None if host.run is None else _run_to_json(host.run),
         "backups": [_backup_to_json(backup) for backup in host.backups],
+        **({"plan": _plan_to_json(host.plan)} if host.plan else {}),
     }
 
 
@@ -150,6 +154,22 @@ def _backup_to_json(backup: BackupReport) -> Json:
         "size": backup.size,
         "changes": backup.changes,
         "damage": backup.damage,
+    }
+
+
+def _plan_to_json(plan: PlanReport) -> Json:
+    return {
+        "hops": list(plan.hops),
+        "steps": [
+            {
+                "name": step.name,
+                "title": step.title,
+                "phase": str(step.phase),
+                "expected_seconds": step.expected_seconds,
+            }
+            for step in plan.steps
+        ],
+        "notes": list(plan.notes),
     }
 
 
@@ -234,6 +254,7 @@ def _host_from_json(loaded: Json) -> HostReport:
         log=loaded["log"],
         run=_run_from_json(loaded["run"]) if loaded.get("run") else None,
         backups=tuple(_backup_from_json(backup) for backup in loaded.get("backups", [])),
+        plan=_plan_from_json(loaded["plan"]) if loaded.get("plan") else None,
     )
 
 
@@ -251,6 +272,19 @@ def _backup_from_json(loaded: Json) -> BackupReport:
         changes=loaded["changes"],
         damage=loaded["damage"],
     )
+
+
+def _plan_from_json(loaded: Json) -> PlanReport:
+    steps = (
+        PlanStep(
+            name=step["name"],
+            title=step["title"],
+            phase=Phase(step["phase"]),
+            expected_seconds=step["expected_seconds"],
+        )
+        for step in loaded["steps"]
+    )
+    return PlanReport(hops=tuple(loaded["hops"]), steps=tuple(steps), notes=tuple(loaded["notes"]))
 
 
 def _run_from_json(loaded: Json) -> RunReport:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from netpoint_remote.planning.word import Word
 from netpoint_remote.reporting.clean import clean
 from netpoint_remote.reporting.folding import fold
 from netpoint_remote.reporting.layout import (
@@ -18,17 +17,10 @@ from netpoint_remote.reporting.layout import (
     spread,
     wrap,
 )
+from netpoint_remote.reporting.report import Phase, PlanReport, PlanStep
 
 GAP = "  "
 WIDEST = 100  # columns; the eye loses the row on the way to the seconds
-
-
-class Phase(Word):
-    """When a step runs, as users of NetPoint feel it."""
-
-    STAGE = "stage"
-    WINDOW = "window"
-    AFTER = "after"
 
 
 HEADINGS = {
@@ -37,16 +29,6 @@ HEADINGS = {
     Phase.AFTER: "Afterwards, NetPoint serves again",
 }
 HEADING_STYLES = {Phase.STAGE: "good", Phase.WINDOW: "warn", Phase.AFTER: "good"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanStep:
-    """One step; `title` is one sentence, `expected_seconds` None where nobody knows."""
-
-    name: str
-    title: str
-    phase: Phase
-    expected_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +51,12 @@ class HostPlan:
     pins: tuple[str, ...] = ()
     loss: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def report(self) -> PlanReport:
+        """The plan as a part of the host's report."""
+        settles = ("an interrupted run is settled first",) if self.settles else ()
+        return PlanReport(hops=self.hops, steps=self.steps, notes=(*settles, *self.notes))
 
 
 def render_plan(plans: Iterable[HostPlan], *, colour: bool = False, width: int = 80) -> str:
@@ -95,8 +83,7 @@ def _without_particulars(plan: HostPlan) -> HostPlan:
 def _render_group(group: Sequence[HostPlan], *, colour: bool, width: int) -> list[str]:
     lines = [paint(line, "bold", colour=colour) for line in wrap(fold((plan.name for plan in group), ", "), width)]
     lines += indent(wrap(_way(group), width - 2), "  ", "  ")
-    settles = ["an interrupted run is settled first"] if group[0].settles else []
-    for note in (*settles, *group[0].notes):
+    for note in group[0].report.notes:
         lines += [paint(line, "warn", colour=colour) for line in indent(wrap(clean(note), width - 4), "  ! ")]
     for phase in Phase:
         lines += _render_phase(phase, group, colour=colour, width=width)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from netpoint_remote.reporting.clean import clean
 from netpoint_remote.reporting.folding import fold
 from netpoint_remote.reporting.layout import cells, count, estimate, indent, pad, shorten, spread, wrap
-from netpoint_remote.reporting.plan_view import HostPlan, Phase, phase_seconds, way
-from netpoint_remote.reporting.report import HostReport
+from netpoint_remote.reporting.plan_view import HostPlan, phase_seconds, way
+from netpoint_remote.reporting.report import HostReport, Phase
 
 MOST_LINES = 14  # the question is the fifteenth
 MOST_GROUPS = 5

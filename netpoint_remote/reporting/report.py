@@ -39,6 +39,33 @@ class StepStatus(Word):
     RUNNING = "running"
 
 
+class Phase(Word):
+    """When a step runs, as users of NetPoint feel it."""
+
+    STAGE = "stage"
+    WINDOW = "window"
+    AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanStep:
+    """One step; `title` is one sentence, `expected_seconds` None where nobody knows."""
+
+    name: str
+    title: str
+    phase: Phase
+    expected_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanReport:
+    """What would run on a host: `hops` is the way to the target, `notes` are sentences for the operator."""
+
+    hops: tuple[str, ...]
+    steps: tuple[PlanStep, ...]
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartReport:
     """One timed part of upgrade.sh, named by the progress line it printed."""
@@ -112,7 +139,8 @@ class HostReport:
     people. `seconds` is how long the server took for its plan, going back included, None where it
     began none, `window_seconds` how long users were without NetPoint, None where no window was
     opened. `log` is the path of the host's log, relative to the run's folder. `run` is what a look at
-    the server's runs found, `backups` what a look at its backups found, newest first.
+    the server's runs found, `backups` what a look at its backups found, newest first. `plan` is what would run, where
+    that is all that was asked for.
     """
 
     name: str
@@ -129,6 +157,7 @@ class HostReport:
     log: str | None = None
     run: RunReport | None = None
     backups: tuple[BackupReport, ...] = ()
+    plan: PlanReport | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,9 +26,9 @@ from netpoint_remote.planning.way_back import made
 from netpoint_remote.reporting.event import Event, Kind, Observer
 from netpoint_remote.reporting.json import event_to_json, to_json
 from netpoint_remote.reporting.markdown import render_markdown
-from netpoint_remote.reporting.plan_view import HostPlan, PlanStep
-from netpoint_remote.reporting.plan_view import Phase as ShownPhase
-from netpoint_remote.reporting.report import FleetReport, HostReport, Status, Typed
+from netpoint_remote.reporting.plan_view import HostPlan
+from netpoint_remote.reporting.report import FleetReport, HostReport, PlanStep, Status, Typed
+from netpoint_remote.reporting.report import Phase as ShownPhase
 from netpoint_remote.running.bundle import shown_shell
 from netpoint_remote.running.credentials import Credentials
 from netpoint_remote.running.host import Line, Order, carry_out, look
@@ -167,6 +167,9 @@ class FleetRun:
             looked = self._look_at_all(connector)
             plans = tuple(self._plans(looked))
             shells = tuple(self._shells(looked)) if self.request.command == "plan" else ()
+            if self.request.command == "plan" or self.request.dry_run:
+                for plan in (each for each in plans if each.steps):
+                    self.reports[plan.name] = replace(self.reports[plan.name], plan=plan.report)
             if self._changes:
                 self._change(looked, plans, connector)
         return self._outcome(plans=plans, shells=shells)

@@ -11,6 +11,9 @@ from netpoint_remote.reporting.report import (
     FleetReport,
     HostReport,
     PartReport,
+    Phase,
+    PlanReport,
+    PlanStep,
     RunReport,
     Status,
     StepReport,
@@ -67,6 +70,21 @@ runs = st.builds(
     result=hostile,
     stop=hostile,
 )
+plans = st.builds(
+    PlanReport,
+    hops=st.lists(hostile, max_size=2).map(tuple),
+    steps=st.lists(
+        st.builds(
+            PlanStep,
+            name=hostile,
+            title=hostile,
+            phase=st.sampled_from(Phase),
+            expected_seconds=st.none() | numbers,
+        ),
+        max_size=2,
+    ).map(tuple),
+    notes=st.lists(hostile, max_size=2).map(tuple),
+)
 hosts = st.builds(
     HostReport,
     name=hostile,
@@ -82,6 +100,7 @@ hosts = st.builds(
     log=st.none() | hostile,
     run=st.none() | runs,
     backups=st.lists(backups, max_size=2).map(tuple),
+    plan=st.none() | plans,
 )
 reports = st.builds(
     FleetReport,
