@@ -68,6 +68,8 @@ def _advice(host: HostReport) -> Advice | None:
 
 
 def _reverted(host: HostReport) -> str:
+    if any(problem.code == "stop_services" for problem in host.problems):
+        return "A step failed and everything was undone, but not every service runs as it should: see the warning."
     serves = f"{host.from_version} serves as before" if host.from_version else "NetPoint serves as before"
     return f"A step failed, everything was undone, and {serves}. No data was lost."
 

@@ -13,7 +13,7 @@ from netpoint_remote.reporting.report import FleetReport, HostReport, Status
 from netpoint_remote.running.bundle import visit_script
 from netpoint_remote.running.credentials import Credentials
 from netpoint_remote.running.fleet import NOT_CONFIRMED, FleetRun, Outcome, Request
-from netpoint_remote.running.host import LEFT, Emit, Line, fetch_log, follow, tail, visit
+from netpoint_remote.running.host import LEFT, Emit, Line, fetch_log, follow, reason_of, tail, visit
 from netpoint_remote.running.journal import Record
 from netpoint_remote.running.ssh import Connector
 from netpoint_remote.running.standing import Standing, State, ending, parse_standing, report_of
@@ -255,7 +255,7 @@ def _report(  # noqa: PLR0917  all that a report is made of
     return HostReport(
         name=host.name,
         status=status,
-        reason=reason,
+        reason=reason_of(status, reason, record),
         from_version=standing.from_version or None,
         to_version=(standing.to_version if reached else standing.from_version) or None,
         method=standing.method or None,

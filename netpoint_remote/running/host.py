@@ -399,7 +399,7 @@ def _report(order: Order, record: Record, status: Status, reason: str, log: str 
     return HostReport(
         name=case.host.name,
         status=status,
-        reason=reason,
+        reason=reason_of(status, reason, record),
         from_version=case.facts.disk_version or None,
         to_version=_version_after(order, status),
         method=case.method.value,
@@ -409,6 +409,12 @@ def _report(order: Order, record: Record, status: Status, reason: str, log: str 
         window_seconds=record.window_seconds,
         log=log,
     )
+
+
+def reason_of(status: Status, reason: str, record: Record) -> str:
+    """Return the reason of a status, with what a run that ended well has left."""
+    unfinished = record.unfinished if status in SETTLED - {Status.ROLLED_BACK} else ""
+    return "; ".join(filter(None, [reason, unfinished]))
 
 
 def _version_after(order: Order, status: Status) -> str | None:

@@ -3,6 +3,7 @@
 A line of `main.sh` is `seconds kind step detail`; `follow.sh` puts the word `journal` before it.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -96,6 +97,12 @@ class Record:
         )
 
     @property
+    def unfinished(self) -> str:
+        """What a run that ended well has left to the operator, in one sentence; empty where that is nothing."""
+        left = [CLAUSE.split(entry.detail)[0] for entry in self.entries if _leaves_work(entry)]
+        return f"not finished: {'; '.join(dict.fromkeys(left))}" if left else ""
+
+    @property
     def by_hand(self) -> tuple[Problem, ...]:
         """What is left to do on the server where going back failed: the step that could not be undone, the commands."""
         commands = [entry.detail for entry in self.entries if entry.kind is Kind.BY_HAND]
@@ -114,6 +121,15 @@ class Record:
                 source="docs/reliability.md",
             ),
         )
+
+
+def _leaves_work(entry: Entry) -> bool:
+    return entry.kind is Kind.WARNING and entry.step in LEAVES_WORK
+
+
+# the steps that go on where they cannot do all of their work, and warn of what they left
+LEAVES_WORK = frozenset({"carry_over", "save_files", "schedule_housekeeping", "verify_restore"})
+CLAUSE = re.compile(r"[:;] ")  # how and where, which the warning says, is no part of a status line
 
 
 def _seconds_open(entries: Iterable[Entry]) -> float | None:

@@ -38,6 +38,7 @@ AGAIN = "netpoint-remote -H np1,admin@np2 upgrade --jobs 4 --version 3.5.0 --ski
     ("ended", "meaning", "next_command"),
     [
         (host(Status.ROLLED_BACK, StepStatus.FAILED), "everything was undone, and 3.4.9 serves as before", AGAIN),
+        (host(Status.ROLLED_BACK, problems=(replace(BY_HAND, code="stop_services"),)), "not every service runs", AGAIN),
         (host(Status.FAILED, StepStatus.UNDO_FAILED, problems=(BY_HAND,)), "going back failed too", AGAIN),
         (host(Status.FAILED, StepStatus.UNDO_FAILED), "is not undone", "check --jobs 4 --limit np1"),
         (host(Status.FAILED, StepStatus.RUNNING), "may still be in progress", "status --jobs 4 --limit np1"),

@@ -85,3 +85,20 @@ def test_a_line_that_is_lost_by_itself_is_still_a_failure() -> None:
     lost = report(parse_facts(PROBE), Leaving([], LineLost("hung up"), stopped=False))
 
     assert lost.status is Status.FAILED
+
+
+WARNED = "journal 1.0 warning schedule_housekeeping housekeeping is not scheduled: there is no /etc/cron.daily\n"
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ("saved ", "not finished: housekeeping is not scheduled"),
+        ("saved but late", "but late; not finished: housekeeping is not scheduled"),
+        ("rolled-back one: no luck", "one: no luck"),
+    ],
+)
+def test_a_run_that_ended_well_says_what_it_could_not_finish(result: str, reason: str) -> None:
+    answers = [STARTED, f"{WARNED}state done\nresult {result}\n", "the log"]
+
+    assert report(parse_facts(PROBE), Leaving(answers, LineLost("hung up"))).reason == reason

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from netpoint_remote.reporting.event import Event, Kind
 from netpoint_remote.reporting.report import PartReport, StepReport, StepStatus
-from netpoint_remote.running.journal import MOST_ENTRIES, Entry, Record, parse_entry
+from netpoint_remote.running.bundle import text_of
+from netpoint_remote.running.journal import LEAVES_WORK, MOST_ENTRIES, Entry, Record, parse_entry
 
 words = st.text(st.characters(exclude_characters=" "), max_size=12)
 lines = st.text(max_size=60) | st.builds(
@@ -206,3 +207,22 @@ def test_what_a_step_wants_looked_at_becomes_a_problem_that_blocks_nothing() -> 
     (problem,) = record("note a first", "warning carry_over local files are left").warnings
 
     assert (problem.code, problem.message, problem.blocks) == ("carry_over", "local files are left", False)
+
+
+def test_what_a_run_could_not_finish_is_named_once_and_without_its_remedy() -> None:
+    story = record(
+        "warning schedule_housekeeping housekeeping is not scheduled: there is no /etc/cron.daily; run it daily",
+        "warning carry_over local files deeper in the old tree are not carried over: a.py",
+        "warning carry_over local files deeper in the old tree are not carried over: b.py",
+        "warning run_upgrade upgrade.sh warns: a local change",
+    )
+
+    assert story.unfinished == (
+        "not finished: housekeeping is not scheduled; local files deeper in the old tree are not carried over"
+    )
+    assert record("warning run_upgrade upgrade.sh warns: a local change", "note carry_over fine").unfinished == ""
+
+
+def test_every_step_that_may_leave_work_is_there_and_warns() -> None:
+    for step in LEAVES_WORK:
+        assert "journal warning" in text_of(f"steps/{step}.sh")
