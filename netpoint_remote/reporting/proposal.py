@@ -40,11 +40,11 @@ def render_proposal(proposal: Proposal, *, width: int = 80) -> str:
     ]
     command = _labelled("full plan", [proposal.full_plan])
     reasons = [*_labelled("loss", _losses(plans)), *_labelled("left out", _left_out(proposal.left_out))]
-    told = _told(reasons, MOST_LINES - len(head) - len(tail) - len(command), width)
-    return "\n".join([*(shorten(line, width) for line in [*head, *told, *tail]), *command]) + "\n"
+    reasons = _fitting(reasons, MOST_LINES - len(head) - len(tail) - len(command), width)
+    return "\n".join([*(shorten(line, width) for line in [*head, *reasons, *tail]), *command]) + "\n"
 
 
-def _told(reasons: list[str], room: int, width: int) -> list[str]:
+def _fitting(reasons: list[str], room: int, width: int) -> list[str]:
     """Return the reasons whole where there is room, else a line for each and a count of the rest."""
     whole = [line for reason in reasons for line in indent(wrap(reason.strip(), width - 4), "  ", "    ")]
     return whole if len(whole) <= room else _few(reasons, room)
