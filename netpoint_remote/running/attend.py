@@ -9,6 +9,7 @@ from typing import TypeVar
 from netpoint_remote.errors import ConnectError, LineLost, NetPointRemoteError, RemoteFailed, RequestError
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.reporting.event import Event, Kind, Observer
+from netpoint_remote.reporting.masking import masked
 from netpoint_remote.reporting.report import FleetReport, HostReport, Status
 from netpoint_remote.running.bundle import visit_script
 from netpoint_remote.running.credentials import Credentials
@@ -104,7 +105,7 @@ class _Attending(FleetRun):
             standings = self._look(connector)
             going = tuple(self._stopping(standings))
             if going and not self.stop.is_set():
-                if not confirm(going):
+                if not confirm(masked(going, self.secrets)):
                     raise RequestError(NOT_CONFIRMED)
                 self._ask_all({each.host: each for each in going}, connector)
         return self._report()

@@ -26,6 +26,7 @@ from netpoint_remote.planning.way_back import made
 from netpoint_remote.reporting.event import Event, Kind, Observer
 from netpoint_remote.reporting.json import event_to_json, to_json
 from netpoint_remote.reporting.markdown import render_markdown
+from netpoint_remote.reporting.masking import masked
 from netpoint_remote.reporting.plan_view import HostPlan
 from netpoint_remote.reporting.report import FleetReport, HostReport, PlanStep, Status, Typed
 from netpoint_remote.reporting.report import Phase as ShownPhase
@@ -152,7 +153,8 @@ class FleetRun:
         self.begun = time.monotonic()
         self.run_id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self.folder = request.report_dir / self.run_id
-        self.observer = observer
+        self.secrets = (request.sudo_password or "",)
+        self.observer: Observer = _Masking(observer, self.secrets)
         self.targets = (
             Targets(version=request.target, archive=request.archive, on_note=note) if request.target else None
         )
@@ -165,7 +167,7 @@ class FleetRun:
             self.targets.prepare(self.request.hosts)
         with self._written_down(), self._connected() as connector:
             looked = self._look_at_all(connector)
-            plans = tuple(self._plans(looked))
+            plans = masked(tuple(self._plans(looked)), self.secrets)
             shells = tuple(self._shells(looked)) if self.request.command == "plan" else ()
             if self.request.command == "plan" or self.request.dry_run:
                 for plan in (each for each in plans if each.steps):
@@ -205,7 +207,7 @@ class FleetRun:
             raise RequestError(
                 f"the report folder {self.folder} cannot be written: {error.strerror}; name another with --report-dir"
             ) from None
-        self.observer = _Recorder(self.observer, events.write, events.flush)
+        self.observer = _Masking(_Recorder(self.observer, events.write, events.flush), self.secrets)
         try:
             yield
         finally:
@@ -247,7 +249,8 @@ class FleetRun:
         )
 
     def _report_of(self, host: Host) -> HostReport:
-        return self.reports.get(host.name) or _not_started(host, "the run ended before")
+        report = self.reports.get(host.name) or _not_started(host, "the run ended before")
+        return masked(report, self.secrets)
 
     def account(self, report: HostReport) -> None:
         """Take a host's last report, and say once what became of it."""
@@ -450,6 +453,17 @@ class FleetRun:
 
     def _admitted(self, host: Host, work: Callable[[Host], Result]) -> Result | None:
         return None if self.stop.is_set() else work(host)
+
+
+class _Masking:
+    """Passes events on without what is secret to us: a server may repeat what it got."""
+
+    def __init__(self, observer: Observer, secrets: tuple[str, ...]) -> None:
+        self._observer = observer
+        self._secrets = secrets
+
+    def on_event(self, event: Event) -> None:
+        self._observer.on_event(masked(event, self._secrets))
 
 
 class _Recorder:

@@ -13,6 +13,7 @@ from netpoint_remote.planning.goal import BackUp, Decision, Goal, GoBack, decide
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method
 from netpoint_remote.reporting.event import Event, Kind
+from netpoint_remote.reporting.masking import mask
 from netpoint_remote.reporting.report import HostReport, Status
 from netpoint_remote.running.bundle import assignments, bundle_files, probe_script, to_tar, visit_script
 from netpoint_remote.running.journal import Record
@@ -117,7 +118,7 @@ def look(line: Line, version: str | None, *, backups: bool = False, scratch: boo
 
 def tail(output: str) -> str:
     """Return the last lines of what a script printed."""
-    return "\n".join(output.splitlines()[-5:])
+    return "\n".join(output.rstrip("\n").split("\n")[-5:])
 
 
 def carry_out(order: Order, connector: Connector, emit: Emit) -> HostReport:
@@ -384,7 +385,8 @@ def fetch_log(host: Host, run_id: str, folder: Path, line: Line) -> str | None:
         text = visit(line, "fetch_log.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", run_id)))
         path = folder / name
         path.touch(mode=0o600)
-        path.write_text(text, encoding="utf-8", errors="replace")
+        secrets = filter(None, [line.connector.sudo_password])
+        path.write_text(mask(text, secrets), encoding="utf-8", errors="replace")
         return name
     return None
 

@@ -20,6 +20,7 @@ from netpoint_remote.planning.problem import Problem
 from netpoint_remote.planning.pruning import Removal, prune_problems, what_to_remove
 from netpoint_remote.planning.way_back import made
 from netpoint_remote.reporting.event import Kind, Observer
+from netpoint_remote.reporting.masking import masked
 from netpoint_remote.reporting.report import BackupReport, FleetReport, HostReport, Status
 from netpoint_remote.running.attend import accounted
 from netpoint_remote.running.bundle import visit_script
@@ -121,7 +122,7 @@ class Keeping(FleetRun):
             )
         if not going or self.request.dry_run or self.stop.is_set():
             return
-        if not confirm(tuple(going.values())):
+        if not confirm(masked(tuple(going.values()), self.secrets)):
             raise RequestError(NOT_CONFIRMED)
         for _host, report in self._in_parallel(tuple(going), lambda host: self._prune(host, going[host], connector)):
             self.account(report)

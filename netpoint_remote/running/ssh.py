@@ -9,7 +9,6 @@ closed from any thread at any moment: that is how a run is stopped.
 
 import ipaddress
 import logging
-import math
 import resource
 import secrets
 import socket
@@ -43,11 +42,13 @@ from netpoint_remote.errors import (
     ConnectError,
     HostKeyRefused,
     LineLost,
+    RemoteFailed,
     RequestError,
     SudoRefused,
     Unreachable,
 )
 from netpoint_remote.planning.inventory import Host
+from netpoint_remote.reporting.masking import mask
 from netpoint_remote.running.credentials import Credentials, Key
 from netpoint_remote.running.known_hosts import (
     CERTIFICATE,
@@ -61,11 +62,23 @@ from netpoint_remote.running.known_hosts import (
 )
 from netpoint_remote.running.reach import ProxyCommand, reach, resolve
 from netpoint_remote.running.ssh_config import Route, SshConfig
-from netpoint_remote.running.wire import Completed, Conversation, Output, command, opening, pieces
+from netpoint_remote.running.wire import (
+    Bounds,
+    Completed,
+    Conversation,
+    Endless,
+    NoReader,
+    Output,
+    command,
+    opening,
+    sent,
+)
 
 MIB = 1024 * 1024
 SOCKET_TIMEOUT = 5.0  # seconds between two looks of an idle connection: each costs 0.1 ms of CPU
 STALLED = 60.0  # seconds a write may make no progress
+LONGEST_VISIT = 3600.0  # seconds, however lively the server is
+LARGEST_OUTPUT = 64 * MIB  # bytes: more than any script of ours prints
 GATEWAY_DOWN = 30.0  # seconds a gateway that could not be opened is taken for down
 STOPPED = "stopped by the operator"
 GONE = (paramiko.SSHException, EOFError, OSError)  # what a connection raises that is gone, here or there
@@ -84,6 +97,7 @@ class Deadlines:
     greet: float = 15.0
     authenticate: float = 30.0
     open: float = 15.0
+    shell: float = 60.0  # until the login shell has come to our command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,27 +342,36 @@ class Session:
         payload: BinaryIO | bytes | None = None,
         on_line: Callable[[str], None] | None = None,
         silence: float = 60.0,
-        seconds: float = math.inf,
+        seconds: float = LONGEST_VISIT,
+        size: int = LARGEST_OUTPUT,
         limit: int = 4 * MIB,
     ) -> Completed:
         """Run a POSIX sh script on the server, as root where the host says so, with the payload on its input.
 
-        Its errors come in its output. `on_line` gets each line as it comes, `silence` is how many seconds
-        may pass without a byte, `seconds` how many in all, `limit` how many of the last bytes of the output are kept.
+        Its errors come in its output. `on_line` gets each line as it comes (bytes that are no UTF-8 as surrogates, no
+        more than LONGEST_LINE bytes of it). `silence` is how many seconds may pass without a byte, `seconds` how many
+        in all, `size` how many bytes may come, `limit` how many of the last of them are kept.
 
         Raises:
             LineLost: when the end was not seen; what the server did is unknown.
+            RemoteFailed: when the server does not come to an end; what it did is unknown too.
             SudoRefused: when the user may not become root; nothing was run.
+            Unreachable: when the login shell never came to our command; nothing was sent.
         """
-        nonce = secrets.token_hex(16)
-        output = Output(nonce, on_line=on_line, limit=limit)
+        nonce, challenge = secrets.token_hex(16), secrets.token_hex(8)
+        output = Output(nonce, challenge=challenge, on_line=on_line, limit=limit)
         password = self._connector.sudo_password if self.host.become else None
-        first = opening(script, nonce=nonce, password=password)
+        source = sent(output, opening(script, nonce=nonce), password, payload)
+        bounds = Bounds(shell=self._connector.deadlines.shell, silence=silence, seconds=seconds, size=size)
         channel = self._open_channel(output)
         try:
             channel.set_combine_stderr(combine=True)
-            _request_exec(channel, command(become=self.host.become))
-            reason = Conversation(channel, pieces(first, payload), output, silence, seconds).hold()
+            _request_exec(channel, command(become=self.host.become, challenge=challenge))
+            reason = Conversation(channel, source, output, bounds).hold()
+        except Endless as error:
+            raise RemoteFailed(f"{_where(self._link.route)} {error}{self._said(output)}") from None
+        except NoReader:
+            raise Unreachable(self._no_reader(output), transient=False) from None
         except (paramiko.SSHException, EOFError) as error:
             reason = f"hung up{_detail(error)}"
         finally:
@@ -357,7 +380,8 @@ class Session:
         if output.status is not None:
             return Completed(output.status, output.text)
         if output.refused:
-            raise SudoRefused(_sudo_refusal(self._link.route, output.text))
+            word, _, said = output.text.partition("\n")
+            raise SudoRefused(_sudo_refusal(self._link.route, word.strip(), self._masked(said)))
         raise LineLost(self._lost(reason, output))
 
     def close(self) -> None:
@@ -389,10 +413,25 @@ class Session:
     def _lost(self, reason: str, output: Output) -> str:
         if self._link.closed:
             return STOPPED if self._connector.stopped else "the connection was closed here"
-        printed = output.text.strip()
-        said = f"; the last it said: {printed.splitlines()[-1][-200:]}" if printed else ""
         before = "" if output.begun else " before the script began"
-        return f"{_where(self._link.route)} {reason}{before}{said}"
+        return f"{_where(self._link.route)} {reason}{before}{self._said(output)}"
+
+    def _no_reader(self, output: Output) -> str:
+        route = self._link.route
+        return (
+            f"the login shell of {route.user}@{_where(route)} did not come to our command within "
+            f"{self._connector.deadlines.shell:.0f} s{self._said(output)}. What it begins with (.bashrc or the like) "
+            "reads standard input, starts another shell or waits: let it do so for interactive shells only; "
+            "nothing was sent"
+        )
+
+    def _said(self, output: Output) -> str:
+        """Quote the last line that was printed; the password may be in it, for it came from us."""
+        last = self._masked(output.text).strip().split("\n")[-1].strip()[-200:]
+        return f"; the last it said: {last}" if last else ""
+
+    def _masked(self, text: str) -> str:
+        return mask(text, filter(None, [self._connector.sudo_password]))
 
 
 def open_session(host: Host, connector: Connector | None = None) -> Session:
@@ -771,10 +810,9 @@ SUDO_REFUSALS = {
 }
 
 
-def _sudo_refusal(route: Route, text: str) -> str:
-    word, _, said = text.partition("\n")
-    sentence = SUDO_REFUSALS.get(word.strip(), "{who} cannot become root").format(
+def _sudo_refusal(route: Route, word: str, said: str) -> str:
+    sentence = SUDO_REFUSALS.get(word, "{who} cannot become root").format(
         who=f"{route.user}@{_where(route)}", user=route.user
     )
-    last = [line.strip() for line in said.splitlines() if line.strip()][-1:]
+    last = [line.strip() for line in said.split("\n") if line.strip()][-1:]
     return f"{sentence} (sudo said: {last[0]})" if last else sentence

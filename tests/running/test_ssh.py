@@ -392,7 +392,7 @@ def test_a_script_with_a_nul_is_a_bug_of_ours(script: str) -> None:
     from netpoint_remote.running.wire import opening  # noqa: PLC0415  for this test alone
 
     with pytest.raises(ValueError, match="NUL"):
-        opening(script, nonce="x", password=None)
+        opening(script, nonce="x")
 
 
 # Lines that fail
