@@ -78,6 +78,8 @@ MIB = 1024 * 1024
 SOCKET_TIMEOUT = 5.0  # seconds between two looks of an idle connection: each costs 0.1 ms of CPU
 STALLED = 60.0  # seconds a write may make no progress
 LONGEST_VISIT = 3600.0  # seconds, however lively the server is
+LARGEST_PACKET = 256 * 1024  # bytes, as in OpenSSH
+LARGEST_GREETING = 64 * 1024  # bytes before the first packet
 LARGEST_OUTPUT = 64 * MIB  # bytes: more than any script of ours prints
 GATEWAY_DOWN = 30.0  # seconds a gateway that could not be opened is taken for down
 STOPPED = "stopped by the operator"
@@ -367,7 +369,7 @@ class Session:
         try:
             channel.set_combine_stderr(combine=True)
             _request_exec(channel, command(become=self.host.become, challenge=challenge))
-            reason = Conversation(channel, source, output, bounds).hold()
+            reason = Conversation(channel, source, output, bounds).hold() + self._link.fault()
         except Endless as error:
             raise RemoteFailed(f"{_where(self._link.route)} {error}{self._said(output)}") from None
         except NoReader:
@@ -540,6 +542,11 @@ class _Link:
             return isinstance(self.socket, socket.socket) and ipaddress.ip_address(peer[0]).is_loopback
         return False
 
+    def fault(self) -> str:
+        """Return which rule of SSH was broken as the line ended."""
+        error = self._transport.get_exception() if self._transport else None
+        return _detail(error) if isinstance(error, paramiko.SSHException) else ""
+
     def complaint(self) -> str:
         """Return what the ProxyCommand said when it failed."""
         said = self._command.complaint() if self._command else ""
@@ -699,11 +706,29 @@ class _Gateway:
 
 
 class _Packetizer(Packetizer):
-    """Paramiko's, with a write that ends when the other side takes nothing, and no timer thread for the handshake."""
+    """Paramiko's, with a write that ends when the other side takes nothing, and packets of a size that OpenSSH takes too.
+
+    There is no timer thread for the handshake.
+    """
 
     def __init__(self, connection: Any) -> None:  # noqa: ANN401  see `_Link.socket`
         super().__init__(connection)
         self._connection = connection
+        self._greeting = 0  # bytes
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:  # noqa: FBT001, FBT002  the signature is Paramiko's
+        """Read so many bytes of a packet, whose size the other side chooses."""
+        if n > LARGEST_PACKET:
+            raise paramiko.SSHException(f"a packet of {n:,} bytes")
+        return super().read_all(n, check_rekey)
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        """Read a part of a line: what comes before the first packet."""
+        received: bytes = super()._read_timeout(timeout)  # type: ignore[misc]  # not in its types
+        self._greeting += len(received)
+        if self._greeting > LARGEST_GREETING:
+            raise paramiko.SSHException(" that does not end")
+        return received
 
     def start_handshake(self, timeout: float) -> None:
         """Leave the time to whoever waits for the handshake."""
@@ -725,8 +750,27 @@ class _Packetizer(Packetizer):
             deadline = time.monotonic() + STALLED
 
 
+Feed = Callable[[paramiko.Channel, paramiko.Message], None]
+
+
+def _within_window(feed: Feed) -> Feed:
+    """Cut the line to whoever sends more than was asked for: Paramiko would keep it all in memory."""
+
+    def bounded(channel: Any, message: paramiko.Message) -> None:  # noqa: ANN401  its types lack the buffers
+        feed(channel, message)
+        if len(channel.in_buffer) + len(channel.in_stderr_buffer) > channel.in_window_size:
+            raise paramiko.SSHException("it sends more than the window of the channel")
+
+    return bounded
+
+
 class _Transport(paramiko.Transport):
     """Paramiko's, with its ciphers in the order of their cost, and the host's keys in the order of what is known."""
+
+    _channel_handler_table = {  # noqa: RUF012  as in Paramiko
+        kind: _within_window(feed) if kind in (94, 95) else feed  # SSH_MSG_CHANNEL_DATA and _EXTENDED_DATA
+        for kind, feed in paramiko.Transport._channel_handler_table.items()  # type: ignore[attr-defined]  # noqa: SLF001  its own subclass
+    }
 
     _preferred_ciphers = (
         "aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr",
@@ -754,6 +798,13 @@ class _Transport(paramiko.Transport):
     @property
     def preferred_keys(self) -> tuple[str, ...]:
         return self._algorithms
+
+    def get_exception(self) -> Exception | None:
+        """Return what the line ended with; what a broken packet makes Paramiko stumble over is an end of it too."""
+        error = super().get_exception()
+        if error is None or isinstance(error, GONE):
+            return error
+        return paramiko.SSHException(f"it broke the rules of SSH: {type(error).__name__}")
 
 
 def _as_the_inventory_says(host: Host, gateway: Route, route: Route) -> Route:
@@ -815,4 +866,4 @@ def _sudo_refusal(route: Route, word: str, said: str) -> str:
         who=f"{route.user}@{_where(route)}", user=route.user
     )
     last = [line.strip() for line in said.split("\n") if line.strip()][-1:]
-    return f"{sentence} (sudo said: {last[0]})" if last else sentence
+    return f"{sentence} (sudo said: {last[0][-200:]})" if last else sentence

@@ -22,7 +22,7 @@ GREEDY = {
     "reads a line and shows it": f'IFS= read -r x; echo "$x" | tee $GOT; exec {OURS}',
     "reads all and shows it": f"tee $GOT; exec {OURS}",
     "becomes another shell": "exec sh -c 'tee $GOT | sh'",
-    "shows what it runs, then reads": f'set -v; set -x; : "$SSH_ORIGINAL_COMMAND"; IFS= read -r x; echo "$x" | tee $GOT',
+    "shows what it runs, then reads": 'set -v; set -x; : "$SSH_ORIGINAL_COMMAND"; IFS= read -r x; echo "$x" | tee $GOT',
     "answers as an older reader did": 'printf "\\001reader\\n\\001 reader\\n\\001password\\n"; tee $GOT',
     "reads a byte at a time": "head -c 1 | tee $GOT; head -c 9 | tee -a $GOT; tee -a $GOT",
 }
