@@ -194,7 +194,7 @@ def database_facts(root, product, configuration, sql):
     except ValueError:
         yield "db.error", "DATABASE has a value that no program can be given: a NUL, or what is no text"
         return
-    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    lines = done.stdout.decode("utf-8", "replace").split("\n")
     answered = [line.split("=", 1) for line in lines if line.startswith("db.") and "=" in line]
     if not answered:
         yield "db.error", done.stderr.decode("utf-8", "replace").strip() or "psql said nothing"
@@ -378,7 +378,7 @@ def request_headers(configuration):
     headers = {"Host": host, "User-Agent": "netpoint-remote"}
     if getattr(configuration, "SECURE_SSL_REDIRECT", False):
         headers["X-Forwarded-Proto"] = "https"
-    given = dict(pair.split(": ", 1) for pair in os.environ.get("HEALTH_HEADERS", "").splitlines() if ": " in pair)
+    given = dict(pair.split(": ", 1) for pair in os.environ.get("HEALTH_HEADERS", "").split("\n") if ": " in pair)
     names = {name.lower() for name in given}
     return dict({name: value for name, value in headers.items() if name.lower() not in names}, **given)
 

@@ -4,6 +4,8 @@ Runs on the server beside ask.py, under the same Pythons, as `known_secrets.py R
 NetPoint's processes and libpq get is in its environment; the rest is in the configuration.
 """
 
+import html
+import json
 import os
 import re
 import sys
@@ -33,7 +35,7 @@ def secrets(environment, configuration):
 
 
 def header_secrets(headers):
-    for line in headers.splitlines():
+    for line in headers.split("\n"):
         name, _, value = line.partition(": ")
         if not PLAIN_HEADERS.match(name):
             yield value
@@ -74,15 +76,26 @@ def setting_secrets(name, value):
 
 
 def spellings(secret):
-    """Yield a secret as it may be written: as it is, in Python, in an address."""
+    """Yield a secret as it may be written: as it is, in Python, in JSON, in HTML, for a shell, in an address."""
     yield secret
     yield repr(secret)[1:-1]
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield html.escape(secret)
+    yield secret.replace("'", "'\"'\"'")
+    yield urllib.parse.quote(secret)
     yield urllib.parse.quote(secret, safe="")
+    yield urllib.parse.quote_plus(secret)
 
 
 def is_worth_hiding(line, plain):
-    """Leave out what is no secret (a path) and what would make every line unreadable (the product's name)."""
-    return len(line) >= SHORTEST and not line.startswith("/") and line not in plain
+    """Leave out what is no secret (the path of a file) and what would make every line unreadable (the product's name)."""
+    return len(line) >= SHORTEST and not is_path(line) and line not in plain
+
+
+def is_path(line):
+    """Say whether it is a path: a password may begin with a slash, but nothing lies where it leads."""
+    return line.startswith("/") and "\0" not in line and os.path.exists(line)
 
 
 def main(root, product):
@@ -92,10 +105,10 @@ def main(root, product):
         configuration = {}
     settings = {name: value for name, value in configuration.items() if name.isupper()}
     lines = {
-        line
+        line.rstrip("\r")
         for secret in secrets(dict(os.environ), settings)
         for spelling in spellings(ask.as_bytes(secret).decode("utf-8", "replace"))
-        for line in spelling.splitlines()
+        for line in spelling.split("\n")
     }
     for line in sorted(lines, key=len, reverse=True):
         if is_worth_hiding(line, root + " " + product):

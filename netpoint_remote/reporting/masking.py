@@ -17,9 +17,9 @@ OURS = frozenset({"name", "host"})  # what the operator calls a host is no word 
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:
-    """Return the text with `***` in place of every secret, however it is spelled there.
+    r"""Return the text with `***` in place of every secret, however it is spelled there.
 
-    >>> mask('{"p": "it\\\\"s me"}', ['it"s me'])
+    >>> mask('{"p": "it\\"s me"}', ['it"s me'])
     '{"p": "***"}'
     """
     found = _spellings(tuple(secrets))

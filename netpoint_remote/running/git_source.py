@@ -120,7 +120,7 @@ class _Repository:
         """Return the remote's tags with the commits behind them."""
         listing = self._run("ls-remote", "--tags", "--", self._address)
         commits = {}
-        for line in listing.splitlines():
+        for line in listing.split("\n"):
             commit, _, ref = line.partition("\t")
             commits[ref.removeprefix("refs/tags/")] = commit
         return {tag: commits.get(f"{tag}^{{}}", commit) for tag, commit in commits.items() if not tag.endswith("^{}")}

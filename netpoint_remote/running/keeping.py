@@ -154,7 +154,7 @@ class Keeping(FleetRun):
             ))  # fmt: skip
             if answer.endswith("locked"):
                 return replace(known, status=Status.REFUSED, reason="a run has begun meanwhile; nothing was removed")
-            removed = [line for line in answer.splitlines() if line.startswith("removed ")]
+            removed = [line for line in answer.split("\n") if line.startswith("removed ")]
             reason = f"{len(removed)} removed, about {gone.size_mb} MB: {'; '.join(pruning.lines())}"
             return replace(known, status=Status.DONE, reason=reason, backups=_without(known, removed))
 

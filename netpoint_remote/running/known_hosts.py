@@ -296,7 +296,7 @@ def is_revoked_by(file: str, key: bytes) -> bool:
         return True
     encoded = base64.b64encode(key)
     if not content.startswith(b"SSHKRL\n\0"):
-        return any(encoded in line.split() for line in content.splitlines() if not line.startswith(b"#"))
+        return any(encoded in line.split() for line in content.split(b"\n") if not line.startswith(b"#"))
     with NamedTemporaryFile() as shown:
         shown.write(key_kind(key).encode() + b" " + encoded + b"\n")
         shown.flush()

@@ -706,7 +706,7 @@ class _Gateway:
 
 
 class _Packetizer(Packetizer):
-    """Paramiko's, with a write that ends when the other side takes nothing, and packets of a size that OpenSSH takes too.
+    """Paramiko's, with a write that ends when the other side takes nothing, and packets of the size that OpenSSH takes.
 
     There is no timer thread for the handshake.
     """

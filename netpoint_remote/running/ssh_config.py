@@ -239,7 +239,7 @@ def _directives(file: str | None) -> Iterator[tuple[str, list[str]]]:
 
 def _read(path: Path, folder: Path, depth: int) -> Iterator[tuple[str, list[str]]]:
     try:
-        lines = path.read_text(errors="surrogateescape").splitlines()
+        lines = path.read_text(errors="surrogateescape").split("\n")
     except OSError:
         return
     for line in lines:
@@ -271,7 +271,7 @@ def _home() -> Path:
 
 def _parse(text: str) -> Settings:
     settings: dict[str, tuple[str, ...]] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         keyword, _, value = line.partition(" ")
         settings[keyword.lower()] = (*settings.get(keyword.lower(), ()), value)
     return settings
@@ -287,7 +287,7 @@ def _substitute(settings: Settings, stand_in: str, name: str) -> Settings:
 
 
 def _complaint(text: str) -> str:
-    lines = [line for line in text.splitlines() if not line.startswith("Pseudo-terminal")]
+    lines = [line for line in text.split("\n") if not line.startswith("Pseudo-terminal")]
     return "; ".join(lines) or "ssh -G failed"
 
 

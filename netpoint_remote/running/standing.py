@@ -104,7 +104,7 @@ def parse_standing(output: str) -> Standing:
 def _read(output: str) -> tuple[Mapping[str, str], Record]:
     facts: dict[str, str] = {}
     record = Record(host="")
-    for line in output.splitlines():
+    for line in output.split("\n"):
         if line.startswith("journal "):
             record.add(line.removeprefix("journal "))
         elif "=" in line:

@@ -1,6 +1,9 @@
 """No known secret is in a log, whatever printed it."""
 
+import html
+import json
 import subprocess
+import urllib.parse
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -121,6 +124,32 @@ def test_a_secret_that_is_no_text_keeps_the_others_masked(run: Run) -> None:
 def test_any_password_is_masked_wherever_it_stands(run: Run, password: str, before: str) -> None:
     run.know(password)
 
-    told = run.sh(f"{LEARN}; mask", f"{before}{password}{before}\n{password!r}\n")
+    ways = (f"{before}{password}{before}", repr(password), json.dumps(password), urllib.parse.quote(password, safe=""))
+    told = run.sh(f"{LEARN}; mask", "".join(f"{way}\n" for way in ways)).replace("***", "")
 
-    assert password.startswith("/") or password not in told.replace("***", "")
+    assert [way for way in (password, *ways[1:]) if way in told] == []
+
+
+@pytest.mark.parametrize(
+    "password", ["/Passw0rd", "/", '"quoted"\\', "line\u2028two", "it's <b>", "two words", "a\r\nb23456"]
+)
+def test_a_password_is_masked_in_every_spelling(run: Run, password: str) -> None:
+    run.know(password)
+    ways = (
+        password, repr(password), json.dumps(password), json.dumps(password, ensure_ascii=False), html.escape(password),
+        assignments((("PGPASSWORD", password),), export=True), urllib.parse.quote_plus(password),
+    )  # fmt: skip
+
+    told = run.sh(f"{LEARN}; mask", "".join(f"{way}\n" for way in ways))
+
+    whole = max(password.split("\n"), key=len).strip("\r")
+    assert len(whole) < 5 or whole not in told
+    assert len(whole) < 5 or told.count("***") >= len(ways)
+
+
+def test_the_path_of_a_key_is_no_secret(run: Run) -> None:
+    """What is to be looked at is where a key lies; that a password begins with a slash does not make it a path."""
+    key = run.base / "tree"
+    run.know("hunter2", (("API_KEY", str(key)), ("API_TOKEN", "/no/such/file")))
+
+    assert run.sh(f"{LEARN}; mask", f"{key} /no/such/file\n") == f"{key} ***\n"

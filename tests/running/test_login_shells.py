@@ -1,4 +1,4 @@
-"""Nothing is sent before our own reader has spoken: what a login shell starts with may read, print or run what it gets."""
+"""Nothing is sent before our own reader has spoken: what a login shell begins with may show or run what it gets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ GREEDY = {
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[list[Sshd]]:
+def folder() -> Iterator[list[Sshd]]:
     servers: list[Sshd] = []
     yield servers
     for server in servers:
