@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 MEBI = 1024 * 1024
-LONGEST = MEBI  # bytes of a probe that are read at most
+LONGEST = MEBI  # characters of a probe that are read at most
+MOST_LINES = 20_000  # of a probe: a server with hundreds of backups has a few thousand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +228,7 @@ class _Lines:
 
     def __init__(self, text: str) -> None:
         self._values: dict[str, list[str]] = {}
-        for line in text[:LONGEST].split("\n"):
+        for line in text[:LONGEST].split("\n", MOST_LINES)[:MOST_LINES]:
             name, equals, value = line.partition("=")
             if equals:
                 self._values.setdefault(name, []).append(value)

@@ -89,7 +89,7 @@ def spellings(secret):
 
 
 def is_worth_hiding(line, plain):
-    """Leave out what is no secret (the path of a file) and what would make every line unreadable (the product's name)."""
+    """Leave out what is no secret (a path) and what would make every line unreadable (the product's name)."""
     return len(line) >= SHORTEST and not is_path(line) and line not in plain
 
 

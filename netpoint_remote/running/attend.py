@@ -16,12 +16,14 @@ from netpoint_remote.running.credentials import Credentials
 from netpoint_remote.running.fleet import NOT_CONFIRMED, FleetRun, Outcome, Request
 from netpoint_remote.running.host import LEFT, Emit, Line, fetch_log, follow, reason_of, tail, visit
 from netpoint_remote.running.journal import Record
-from netpoint_remote.running.ssh import Connector
+from netpoint_remote.running.ssh import MIB, Connector
 from netpoint_remote.running.standing import Standing, State, ending, parse_standing, report_of
 
 Passphrase = Callable[[str], str | None]
 Result = TypeVar("Result")
 LOOK_SILENCE = 30.0  # seconds; a look at the runs takes a fraction of one
+LONGEST_LOOK = 120.0  # seconds, however lively the server is
+LARGEST_LOOK = MIB  # bytes: a few hundred lines of a journal, and who and when
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,10 +188,10 @@ def look_at_run(line: Line, run_id: str = "") -> Standing:
     """
     script = visit_script("status.sh", (("STATE_DIR", str(line.host.state_dir)), ("RUN_ID", run_id)))
     try:
-        done = line.session().visit(script, silence=LOOK_SILENCE)
+        done = line.session().visit(script, silence=LOOK_SILENCE, seconds=LONGEST_LOOK, size=LARGEST_LOOK)
     except LineLost:
         line.lose()
-        done = line.session().visit(script, silence=LOOK_SILENCE)
+        done = line.session().visit(script, silence=LOOK_SILENCE, seconds=LONGEST_LOOK, size=LARGEST_LOOK)
     standing = parse_standing(done.output)
     if not standing.complete:
         raise RemoteFailed("the look at its runs did not come to its end", status=done.status, tail=tail(done.output))

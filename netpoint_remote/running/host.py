@@ -17,13 +17,16 @@ from netpoint_remote.reporting.masking import mask
 from netpoint_remote.reporting.report import HostReport, Status
 from netpoint_remote.running.bundle import assignments, bundle_files, probe_script, to_tar, visit_script
 from netpoint_remote.running.journal import Record
-from netpoint_remote.running.ssh import STOPPED, Connector, Session
+from netpoint_remote.running.ssh import MIB, STOPPED, Connector, Session
+from netpoint_remote.running.wire import LONGEST_LINE, readable
 
 PROBE_SILENCE = 120.0  # seconds; a page or a database that hangs has 10 each
 UPLOAD_SILENCE = 120.0
 LONGEST_LOOK = 600.0  # seconds for a whole probe, however lively the server is
-LONGEST_VISIT = 3600.0  # seconds for anything else but following: the longest of them sends a release
+LARGEST_ANSWER = 4 * MIB  # bytes of what a script says that is no stream: all of it is kept
 FOLLOW_SILENCE = 45.0  # seconds; follow.sh says something every 6
+LONGEST_RUN = 7 * 86400.0  # seconds: the limits of all steps, their repetitions and ways back add up to less
+MOST_LINES = 200_000  # of a journal and its heartbeats, in all
 LONGEST_AWAY = 3600.0  # seconds that a lost host is looked for before the workstation gives up watching it
 LEFT = "the server carries on by itself: `attach` follows it again, `status` says where it is"
 Emit = Callable[[Event], None]
@@ -105,10 +108,10 @@ def look(line: Line, version: str | None, *, backups: bool = False, scratch: boo
     """
     script = probe_script(line.host, version, backups=backups, scratch=scratch)
     try:
-        done = line.session().visit(script, silence=PROBE_SILENCE, seconds=LONGEST_LOOK)
+        done = line.session().visit(script, silence=PROBE_SILENCE, seconds=LONGEST_LOOK, size=LARGEST_ANSWER)
     except LineLost:
         line.lose()
-        done = line.session().visit(script, silence=PROBE_SILENCE, seconds=LONGEST_LOOK)
+        done = line.session().visit(script, silence=PROBE_SILENCE, seconds=LONGEST_LOOK, size=LARGEST_ANSWER)
     facts = parse_facts(done.output)
     if done.status != 0 or not facts.complete:
         raise RemoteFailed("the probe did not come to its end", status=done.status, tail=tail(done.output))
@@ -202,7 +205,7 @@ def visit(
     script = assignments(environment, export=True) + visit_script(name, variables)
     for last in (False, False, True):
         try:
-            done = line.session().visit(script, payload=payload, silence=UPLOAD_SILENCE, seconds=LONGEST_VISIT)
+            done = line.session().visit(script, payload=payload, silence=UPLOAD_SILENCE, size=LARGEST_ANSWER)
             break
         except LineLost as error:
             line.lose()
@@ -246,7 +249,7 @@ def _send(line: Line, path: Path, variables: tuple[tuple[str, str], ...]) -> Non
     for last in (False, False, True):
         try:
             with path.open("rb") as payload:
-                done = line.session().visit(script, payload=payload, silence=UPLOAD_SILENCE, seconds=LONGEST_VISIT)
+                done = line.session().visit(script, payload=payload, silence=UPLOAD_SILENCE, size=LARGEST_ANSWER)
             if done.status == 0:
                 return
             failure: Exception = RemoteFailed(
@@ -278,26 +281,28 @@ class _Follower:
     offset: int = 0
     state: str = ""
     result: str = ""
+    lines: int = 0
     heard: bool = False  # on this connection
     lost: bool = False
 
     def on_line(self, text: str) -> None:
         self.heard = True
+        self.lines += 1
+        if self.lines > MOST_LINES or len(text) >= LONGEST_LINE or self.record.is_full:
+            raise RemoteFailed(f"the server's journal does not end: it is not this program that writes it; {LEFT}")
         if self.lost:
             self.lost = False
             self.line.tell(Kind.LINE_BACK)
         word, _, rest = text.partition(" ")
         if word == "journal":
-            if self.record.is_full:
-                raise RemoteFailed("the server's journal does not end: it is not this program that writes it")
-            self.offset += len(rest.encode(errors="replace")) + 1
-            event = self.record.add(rest)
+            self.offset += len(rest.encode(errors="surrogateescape")) + 1
+            event = self.record.add(readable(rest))
             if event is not None and event.kind is not Kind.FINISHED:
                 self.line.emit(event)
         elif word == "state":
-            self.state = rest
+            self.state = readable(rest)
         elif word == "result":
-            self.result = rest
+            self.result = readable(rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,14 +347,22 @@ def follow(host: Host, run_id: str, line: Line, record: Record, patience: Patien
 
     Raises:
         LineLost: when the host stayed away, or refused us, longer than we look for it.
+        RemoteFailed: when what it says is not a run of ours, or does not end.
     """
     follower, away = _Follower(line, record), _Away(patience)
+    end = time.monotonic() + LONGEST_RUN
     while not follower.state:
         variables = (("STATE_DIR", str(host.state_dir)), ("RUN_ID", run_id), ("OFFSET", str(follower.offset)))
         follower.heard = False
         try:
             script = visit_script("follow.sh", variables)
-            done = line.session().visit(script, on_line=follower.on_line, silence=FOLLOW_SILENCE)
+            done = line.session().visit(
+                script,
+                on_line=follower.on_line,
+                silence=FOLLOW_SILENCE,
+                seconds=max(end - time.monotonic(), 1.0),
+                limit=LONGEST_LINE,
+            )
             if done.status != 0:
                 raise RemoteFailed("the run could not be followed", status=done.status, tail=tail(done.output))
         except (LineLost, ConnectError) as error:

@@ -13,6 +13,7 @@ from netpoint_remote.reporting.report import PartReport, StepReport, StepStatus
 
 LATEST = 1e11  # seconds; a clock of the year 5138 is none, nor is NaN
 MOST_ENTRIES = 10_000  # an upgrade writes a hundred; what a server writes is bounded before it fills this machine
+MOST_TEXT = 2_000_000  # characters of all details
 LONGEST_DETAIL = 2000  # characters; what a server writes is bounded before it is shown or kept
 
 
@@ -49,11 +50,12 @@ class Record:
     total: int = 0
     entries: list[Entry] = field(default_factory=list)
     _done: int = 0
+    _text: int = 0
 
     @property
     def is_full(self) -> bool:
         """Whether the server has written down more than any run does; what it goes on to write is not kept."""
-        return len(self.entries) >= MOST_ENTRIES
+        return len(self.entries) >= MOST_ENTRIES or self._text > MOST_TEXT
 
     def add(self, line: str) -> Event | None:
         """Take one more line; return the event for whoever watches, None where the line says nothing."""
@@ -62,6 +64,7 @@ class Record:
             return None
         self.entries.append(entry)
         self._done += entry.kind is Kind.STEP_DONE
+        self._text += len(entry.detail)
         return Event(
             at=entry.at,
             host=self.host,
@@ -160,7 +163,7 @@ def _step_reports(entries: Iterable[Entry]) -> Iterable[StepReport]:
             elif entry.kind is Kind.ATTEMPT:
                 reports[name] = replace(reports[name], attempts=reports[name].attempts + 1)
             elif entry.kind in ENDS:
-                reports[name] = _ended(reports[name], entry, begun[name], parts.get(name, []))
+                reports[name] = _ended(reports[name], entry, begun[name], parts.pop(name, []))
     return reports.values()
 
 

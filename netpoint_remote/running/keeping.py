@@ -5,6 +5,7 @@ import hashlib
 import re
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -27,10 +28,13 @@ from netpoint_remote.running.bundle import visit_script
 from netpoint_remote.running.credentials import Credentials
 from netpoint_remote.running.fleet import NOT_CONFIRMED, FleetRun, Request
 from netpoint_remote.running.host import Line, file_name, look, visit
-from netpoint_remote.running.ssh import Connector
+from netpoint_remote.running.ssh import MIB, Connector
+from netpoint_remote.running.wire import readable
 
 Passphrase = Callable[[str], str | None]
 FETCH_SILENCE = 120.0  # seconds
+FETCH_START = 600.0  # seconds that a file may take, however small
+SLOWEST = 8 * 1024  # bytes a second: what comes slower is given up, and the next command goes on there
 LONGEST_MANIFEST = 65536  # bytes
 TRIES = 5  # connections without a byte more of a file, one after the other; each goes on where the one before was lost
 MOST_LOSSES = 1000  # of a file in one command, whatever came meanwhile
@@ -231,7 +235,7 @@ def fetch_backup(line: Line, backup: Backup, place: Path) -> int:
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     manifest = place / "manifest"
     _partial(manifest).unlink(missing_ok=True)
-    text = _receive(line, backup.id, manifest, LONGEST_MANIFEST).replace(manifest).read_text("utf-8", errors="replace")
+    text = _receive(line, backup.id, manifest, LONGEST_MANIFEST).replace(manifest).read_bytes().decode(errors="replace")
     wanted = dict(re.findall(r"^sha256\.(database\.dump|files\.tar)=([0-9a-f]{64})$", text, re.MULTILINE))
     sizes = {name: int(size) for name, size in re.findall(r"^size\.([a-z.]+)=([0-9]{1,18})$", text, re.MULTILINE)}
     total = sum(sizes.get(name, 0) for name in wanted)
@@ -278,11 +282,12 @@ def _receive(line: Line, backup: str, path: Path, most: int) -> Path:
     partial.touch(mode=0o600)
     begun = f" from {_size(partial) // 2**20} MB on" if _size(partial) else ""
     line.tell(Kind.NOTE, f"fetching {path.name} of {backup}{begun}")
+    end = time.monotonic() + FETCH_START + (most - _size(partial)) / SLOWEST
     useless = 0
     for losses in range(1, MOST_LOSSES + 1):
         size = _size(partial)
         try:
-            _receive_more(line, backup, path.name, partial, most)
+            _receive_more(line, backup, path.name, partial, most, end)
             break
         except LineLost as error:
             line.lose()
@@ -293,7 +298,7 @@ def _receive(line: Line, backup: str, path: Path, most: int) -> Path:
     return partial
 
 
-def _receive_more(line: Line, backup: str, name: str, partial: Path, most: int) -> None:
+def _receive_more(line: Line, backup: str, name: str, partial: Path, most: int, end: float) -> None:  # noqa: PLR0917  all that a piece is made of
     size = _size(partial)
     with partial.open("ab") as file:
         writer = _Writer(file.write, size, most)
@@ -301,9 +306,18 @@ def _receive_more(line: Line, backup: str, name: str, partial: Path, most: int) 
             ("BACKUP_DIR", str(line.host.backup_dir)), ("FROM", backup), ("FILE", name), ("OFFSET", str(size)),
         )  # fmt: skip
         script = visit_script("send_backup.sh", variables)
-        done = line.session().visit(script, on_line=writer.on_line, silence=FETCH_SILENCE)
+        done = line.session().visit(
+            script,
+            on_line=writer.on_line,
+            silence=FETCH_SILENCE,
+            seconds=max(end - time.monotonic(), 1.0),
+            size=MIB + 3 * (most - size) // 2,
+            limit=0,  # what comes is the backup's, and is not quoted
+        )
     if done.status != 0 or writer.trouble:
-        raise RemoteFailed(f"{name} of {backup} could not be fetched: {writer.trouble or done.output[-200:]}")
+        raise RemoteFailed(
+            f"{name} of {backup} could not be fetched: {writer.trouble or f'it ended with status {done.status}'}"
+        )
 
 
 class _Writer:
@@ -321,7 +335,7 @@ class _Writer:
         try:
             piece = base64.b64decode(text, validate=True)
         except ValueError:  # which binascii.Error is, and what other letters than ASCII's raise
-            self.trouble = text[:200] or "what came cannot be read"
+            self.trouble = readable(text[:200]) or "what came cannot be read"
             return
         self._size += len(piece)
         if self._size > self._most:

@@ -18,6 +18,7 @@ from netpoint_remote.running.journal import Record
 RUN_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
 LAST_SECOND = 253_402_300_799  # of the year 9999
 MOST_STEPS = 10_000
+MOST_LINES = 10_000  # status.sh prints some three hundred
 AGAIN = "run the same command again: what was left half-way is settled first"
 
 
@@ -104,7 +105,7 @@ def parse_standing(output: str) -> Standing:
 def _read(output: str) -> tuple[Mapping[str, str], Record]:
     facts: dict[str, str] = {}
     record = Record(host="")
-    for line in output.split("\n"):
+    for line in output.split("\n", MOST_LINES)[:MOST_LINES]:
         if line.startswith("journal "):
             record.add(line.removeprefix("journal "))
         elif "=" in line:

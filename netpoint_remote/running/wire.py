@@ -43,6 +43,11 @@ def _reader() -> str:
     return " ".join(line.strip() for line in lines if line and not line.lstrip().startswith("#"))
 
 
+def readable(line: str) -> str:
+    """Return a line as `on_line` gets it in characters that can be shown and stored."""
+    return line.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def opening(script: str, *, nonce: str) -> bytes:
     r"""Return what our reader gets: the script's size and name, the script.
 
@@ -100,7 +105,7 @@ class Output:
         """All that was kept, without the line break that belongs to the end marker."""
         kept = bytes(self._kept) + self._line
         kept = kept[:-1] if self.status is not None else kept
-        return kept[-self._limit :].decode(errors="replace")
+        return kept[-self._limit :].decode(errors="replace") if self._limit else ""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes; those behind the end marker are dropped."""
