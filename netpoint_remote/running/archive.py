@@ -3,7 +3,8 @@
 Theory. The archive is unpacked by root on every server, so whatever a hostile or broken one could do
 there is refused here: names that lead out of its folder, links that do, one path given twice (first
 a link, then a file through it), devices, set-user-id files, and sizes that would fill a disk.
-The rules are stricter than any unpacker: each path has one meaning, so it does not matter whose.
+The rules are stricter than any unpacker: each path has one meaning, so it does not matter whose. What two programs
+could read differently is refused before that (`strict_tar.py`, `strict_zip.py`); a zip is always repacked.
 Every byte is read, the checksum at the end included.
 
 Entries of tar and zip archives come through one door, `_entries`; checking and repacking use it alike.
@@ -21,18 +22,25 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from netpoint_remote.errors import ReleaseError
 from netpoint_remote.planning.word import Word
+from netpoint_remote.running import strict_tar
+from netpoint_remote.running.strict_tar import Content, Stream
+from netpoint_remote.running.strict_zip import check_zip
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz", ".zip")
 
 MAX_UNPACKED = 2 * 1024**3
-MAX_MEMBERS = 200_000
+MAX_MEMBERS = 100_000
 MAX_TEXT = 2 * 1024**2
-_MAX_READ = 4 * 1024**2  # headers are far smaller; data is read in pieces
+MAX_TEXTS = 32 * 1024**2  # of all that is kept
+MAX_NAME = 1024  # characters of one name
+MAX_DEPTH = 50  # folders in each other
+MAX_NAMES = 16 * 1024**2  # characters of all names
+_MEMORY = 128 * 1024**2  # bytes that xz may take: what `xz -9` packs needs 65 MB
 _PIECE = 256 * 1024
 
 _BROKEN = (
@@ -71,7 +79,8 @@ class Entry:
     size: int = 0
     mtime: int = 0
     target: str = ""
-    stream: IO[bytes] = field(default_factory=io.BytesIO)
+    attributes: bool = False
+    stream: Content | IO[bytes] = field(default_factory=io.BytesIO)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +134,10 @@ class _Reading:
 
     def __init__(self, keep: Callable[[str], bool]) -> None:
         self._keep = keep
-        self._kinds: dict[PurePosixPath, Kind] = {}
+        self._kinds: dict[str, Kind] = {}
         self._texts: dict[str, str] = {}
+        self._names = 0  # characters
+        self._text_size = 0
         self._unpacked = 0
         self._plain = True
 
@@ -137,53 +148,58 @@ class _Reading:
         if not parts:
             self._plain = False  # the entry "./": counted as a level by tar --strip-components
             return
-        path = PurePosixPath(*parts)
-        self._plain = self._plain and _is_plain(entry)
-        self._check(entry, path)
-        self._place(path, entry.kind)
+        path = "/".join(parts)
+        self._plain = self._plain and _is_plain(entry, path)
+        self._check(entry, parts)
+        self._place(parts, entry.kind)
         self._unpacked += entry.size
         self._read(entry, "/".join(parts[1:]))
 
     def tree(self, *, gzipped: bool) -> Tree:
-        tops = {path.parts[0] for path in self._kinds}
+        tops = {path.partition("/")[0] for path in self._kinds}
         if len(tops) != 1:
             raise ReleaseError(f"it has {len(tops)} entries at its top; a release has one folder there")
         top = tops.pop()
-        if self._kinds[PurePosixPath(top)] is not Kind.FOLDER:
+        if self._kinds[top] is not Kind.FOLDER:
             raise ReleaseError(f"{top!r} at its top is no folder")
-        members = sorted("/".join(path.parts[1:]) for path in self._kinds if len(path.parts) > 1)
         return Tree(
             top=top,
-            members=tuple(members),
+            members=tuple(sorted(path.partition("/")[2] for path in self._kinds if path != top)),
             texts=tuple(sorted(self._texts.items())),
             unpacked=self._unpacked,
             plain=self._plain and gzipped,
         )
 
-    def _check(self, entry: Entry, path: PurePosixPath) -> None:
+    def _check(self, entry: Entry, parts: tuple[str, ...]) -> None:
         if entry.kind is Kind.LINK:
-            _check_link(entry.target, path)
-        if entry.kind is Kind.HARD_LINK:
-            original = PurePosixPath(*_parts(entry.target))
-            if self._kinds.get(original) is not Kind.FILE:
-                raise ReleaseError(f"{entry.name!r} is a hard link to {entry.target!r}, which it does not have")
+            _check_link(entry.target, parts)
+        if entry.kind is Kind.HARD_LINK and self._kinds.get("/".join(_parts(entry.target))) is not Kind.FILE:
+            raise ReleaseError(f"{entry.name!r} is a hard link to {entry.target!r}, which it does not have")
         if entry.kind is Kind.FILE and entry.mode & (stat.S_ISUID | stat.S_ISGID):
             raise ReleaseError(f"{entry.name!r} would run as somebody else (set-user-id)")
-        if len(self._kinds) > MAX_MEMBERS:
-            raise ReleaseError(f"it has more than {MAX_MEMBERS:,} entries")
 
-    def _place(self, path: PurePosixPath, kind: Kind) -> None:
+    def _place(self, parts: tuple[str, ...], kind: Kind) -> None:
         """Give the path its one meaning: only a folder may be named again, or have something in it."""
-        for parent in path.parents[:-1]:
-            if self._kinds.setdefault(parent, Kind.FOLDER) is not Kind.FOLDER:
-                raise ReleaseError(f"{str(path)!r} lies in something that is no folder")
+        path = "/".join(parts)
+        for depth in range(1, len(parts)):
+            if self._kind("/".join(parts[:depth]), Kind.FOLDER) is not Kind.FOLDER:
+                raise ReleaseError(f"{path!r} lies in something that is no folder")
         if path in self._kinds and not (kind is Kind.FOLDER is self._kinds[path]):
-            raise ReleaseError(f"{str(path)!r} is in it twice")
-        self._kinds[path] = kind
+            raise ReleaseError(f"{path!r} is in it twice")
+        self._kind(path, kind)
+
+    def _kind(self, path: str, kind: Kind) -> Kind:
+        """Return what a path is, from now on this where it was nothing."""
+        if path not in self._kinds:
+            self._names += len(path)
+            if len(self._kinds) >= MAX_MEMBERS or self._names > MAX_NAMES:
+                raise ReleaseError(f"it has more than {MAX_MEMBERS:,} entries, or longer names than any release")
+        return self._kinds.setdefault(path, kind)
 
     def _read(self, entry: Entry, path: str) -> None:
         if entry.kind is Kind.FILE and self._keep(path):
-            if entry.size > MAX_TEXT:
+            self._text_size += entry.size
+            if entry.size > MAX_TEXT or self._text_size > MAX_TEXTS:
                 raise ReleaseError(f"{path!r} has {entry.size:,} bytes, which is no text of a release")
             self._texts[path] = entry.stream.read(MAX_TEXT).decode("utf-8", errors="replace")
 
@@ -205,12 +221,13 @@ def _refusing(name: str) -> Iterator[None]:
 @contextmanager
 def _entries(path: Path) -> Iterator[Iterator[Entry]]:
     form = _format(path)
-    if form is _Format.ZIP:
-        with zipfile.ZipFile(path) as archive:
-            yield _zip_entries(archive)
-    else:
-        with lzma.LZMAFile(path) if form is _Format.TAR_XZ else gzip.GzipFile(path) as stream:
-            yield _tar_entries(_Bounded(stream))
+    with path.open("rb") as file:
+        if form is _Format.ZIP:
+            check_zip(file, MAX_MEMBERS)
+            with zipfile.ZipFile(file) as archive:
+                yield _zip_entries(archive)
+        else:
+            yield _tar_entries(_Bounded(_Xz(file) if form is _Format.TAR_XZ else gzip.GzipFile(fileobj=file)))
 
 
 class _Format(Word):
@@ -232,35 +249,25 @@ def _format(path: Path) -> _Format:
     raise ReleaseError(f"it is none of {', '.join(_Format)}")
 
 
-def _tar_entries(stream: "_Bounded") -> Iterator[Entry]:
-    with tarfile.open(fileobj=stream, mode="r:", encoding="utf-8", errors="strict") as tar:  # type: ignore[call-overload]  # it needs read, seek and tell only
-        for member in tar:
-            yield _tar_entry(tar, member)
-    stream.check_end()
-
-
-def _tar_entry(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Entry:
-    kind = _TAR_KINDS.get(member.type)
-    if kind is None or member.issparse():
-        raise ReleaseError(f"{member.name!r} is neither file, folder nor link")
-    data = tar.extractfile(member) if kind is Kind.FILE else None
-    return Entry(
-        name=member.name,
-        kind=kind,
-        mode=member.mode,
-        size=member.size if kind is Kind.FILE else 0,
-        mtime=int(member.mtime),
-        target=member.linkname,
-        stream=data or io.BytesIO(),
-    )
+def _tar_entries(stream: Stream) -> Iterator[Entry]:
+    for member in strict_tar.members(stream):
+        yield Entry(
+            name=member.name,
+            kind=_TAR_KINDS[member.kind],
+            mode=member.mode,
+            size=member.size,
+            mtime=member.mtime,
+            target=member.target,
+            attributes=member.attributes,
+            stream=member.stream,
+        )
 
 
 _TAR_KINDS = {
-    tarfile.REGTYPE: Kind.FILE,
-    tarfile.AREGTYPE: Kind.FILE,
-    tarfile.DIRTYPE: Kind.FOLDER,
-    tarfile.SYMTYPE: Kind.LINK,
-    tarfile.LNKTYPE: Kind.HARD_LINK,
+    strict_tar.FILE: Kind.FILE,
+    strict_tar.FOLDER: Kind.FOLDER,
+    strict_tar.SYMLINK: Kind.LINK,
+    strict_tar.HARD_LINK: Kind.HARD_LINK,
 }
 
 
@@ -276,8 +283,10 @@ def _zip_entries(archive: zipfile.ZipFile) -> Iterator[Entry]:
 
 def _zip_entry(member: zipfile.ZipInfo, stream: IO[bytes]) -> Entry:
     mode = member.external_attr >> 16
-    kind = Kind.FOLDER if member.is_dir() else _ZIP_KINDS.get(stat.S_IFMT(mode))
-    if kind is None:
+    kind = _ZIP_KINDS.get(stat.S_IFMT(mode) if member.create_system == _UNIX else 0)
+    if kind is Kind.FILE and member.is_dir() and not stat.S_IFMT(mode):
+        kind = Kind.FOLDER
+    if kind is None or (kind is Kind.FOLDER) is not member.is_dir():
         raise ReleaseError(f"{member.filename!r} is neither file, folder nor link")
     return Entry(
         name=member.filename,
@@ -290,13 +299,16 @@ def _zip_entry(member: zipfile.ZipInfo, stream: IO[bytes]) -> Entry:
     )
 
 
-_ZIP_KINDS = {0: Kind.FILE, stat.S_IFREG: Kind.FILE, stat.S_IFLNK: Kind.LINK}
+_ZIP_KINDS = {0: Kind.FILE, stat.S_IFREG: Kind.FILE, stat.S_IFLNK: Kind.LINK, stat.S_IFDIR: Kind.FOLDER}
+_UNIX = 3  # whose modes say what an entry is
 _SOME_DAY = 946684800  # zip keeps local times without their zone; one repacking must equal the next
 _TOO_LARGE = f"it would unpack to more than {MAX_UNPACKED // 1024**2:,} MB"
 
 
 def _parts(name: str) -> tuple[str, ...]:
     """Split a name into its parts, none for the archive's own folder."""
+    if len(name) > MAX_NAME or name.count("/") > MAX_DEPTH:
+        raise ReleaseError(f"{name[:40]!r}... is longer than any name in a release")
     parts = tuple(part for part in name.split("/") if part not in {"", "."})
     if name.startswith("/") or ".." in parts:
         raise ReleaseError(f"{name!r} leads out of its folder")
@@ -305,20 +317,21 @@ def _parts(name: str) -> tuple[str, ...]:
     return parts
 
 
-def _check_link(target: str, path: PurePosixPath) -> None:
+def _check_link(target: str, path: tuple[str, ...]) -> None:
     """Refuse a link that leaves the tree; `..` may stand at its beginning only, where no other link can bend it."""
     parts = [part for part in target.split("/") if part not in {"", "."}]
     climbs = next((count for count, part in enumerate(parts) if part != ".."), len(parts))
-    inside = climbs < len(path.parts) - 1 and ".." not in parts[climbs:]
+    inside = len(target) <= MAX_NAME and climbs < len(path) - 1 and ".." not in parts[climbs:]
     if not target or target.startswith("/") or not inside or not target.isprintable():
-        raise ReleaseError(f"{str(path)!r} is a link that leads out of its folder, to {target!r}")
+        raise ReleaseError(f"{'/'.join(path)!r} is a link that leads out of its folder, to {target[:MAX_NAME]!r}")
 
 
-def _is_plain(entry: Entry) -> bool:
+def _is_plain(entry: Entry, path: str) -> bool:
     """Tell whether tar, as root, makes of the entry what it should be: scripts run, nobody else may write."""
     runnable = bool(entry.mode & stat.S_IXUSR) or not entry.name.endswith("/upgrade.sh")
-    sober = entry.kind is Kind.LINK or not entry.mode & stat.S_IWOTH  # a link's own mode means nothing
-    return runnable and sober and not entry.name.startswith("./")
+    sober = entry.kind is Kind.LINK or not entry.mode & (stat.S_IWOTH | 0o7000)  # a link's own mode means nothing
+    named = entry.name in {path, f"{path}/"}
+    return runnable and sober and named and not entry.attributes
 
 
 def _plain_header(entry: Entry, name: str) -> tarfile.TarInfo:
@@ -333,36 +346,34 @@ def _plain_header(entry: Entry, name: str) -> tarfile.TarInfo:
 
 
 class _Bounded:
-    """The unpacked stream, read forward only and never past what a release can hold."""
+    """The unpacked stream, never past what a release can hold."""
 
-    def __init__(self, stream: io.BufferedIOBase) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._at = 0
-        self._last = b""
 
-    def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= _MAX_READ:
-            raise ReleaseError("it has a header of absurd size")
-        self._last = self._stream.read(size)
-        self._at += len(self._last)
+    def read(self, size: int, /) -> bytes:
+        piece = self._stream.read(min(size, _PIECE))
+        self._at += len(piece)
         if self._at > MAX_UNPACKED:
             raise ReleaseError(_TOO_LARGE)
-        return self._last
+        return piece
 
-    def tell(self) -> int:
-        return self._at
 
-    def seek(self, position: int) -> int:
-        if position < self._at:
-            raise ReleaseError("its entries overlap")
-        while self._at < position and self.read(min(_PIECE, position - self._at)):
-            pass
-        return self._at
+class _Xz:
+    """The unpacked content of one xz stream; it is the file that says how much memory that takes."""
 
-    def check_end(self) -> None:
-        """Refuse what is behind the end mark, or the lack of one: a damaged header reads like an end."""
-        if not self._last or self._last.strip(b"\0"):
-            raise ReleaseError("it is damaged, or cut off")
-        while piece := self.read(_PIECE):
-            if piece.strip(b"\0"):
-                raise ReleaseError("it goes on behind its end")
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY)
+
+    def read(self, size: int, /) -> bytes:
+        while size and not self._decompressor.eof:
+            data = self._file.read(_PIECE) if self._decompressor.needs_input else b""
+            if self._decompressor.needs_input and not data:
+                raise EOFError("it is cut off")
+            if piece := self._decompressor.decompress(data, size):
+                return piece
+        if size and (self._decompressor.unused_data + self._file.read(_PIECE)).strip(b"\0"):
+            raise ReleaseError("it goes on behind its end")
+        return b""

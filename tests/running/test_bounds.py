@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class Told:
     """A host that remembers what its visits may take, and answers each with the next lines."""
 
     answers: list[Iterable[str | Exception]] = field(default_factory=list)
-    visits: list[dict[str, Any]] = field(default_factory=list)
+    visits: list[dict[str, float]] = field(default_factory=list)
     scripts: list[str] = field(default_factory=list)
     stopped: bool = False
     sudo_password: str | None = None
@@ -38,7 +39,7 @@ class Told:
     def open(self, _host: object, **_: object) -> "Told":
         return self
 
-    def visit(self, script: str, *, on_line: Callable[[str], None] | None = None, **bounds: Any) -> Completed:
+    def visit(self, script: str, *, on_line: Callable[[str], None] | None = None, **bounds: float) -> Completed:
         self.scripts.append(script)
         self.visits.append(bounds)
         for each in self.answers.pop(0) if self.answers else ():
@@ -68,7 +69,7 @@ def told(*answers: Iterable[str | Exception]) -> tuple[Told, Line]:
         (lambda line, _: look_at_run(line), 120, MB),
         (lambda line, _: visit(line, "stop.sh", ()), 3600, 4 * MB),
         (lambda line, folder: fetch_log(host(), "r1", folder, line), 3600, 4 * MB),
-        (lambda line, folder: fetch_backup(line, Backup(id="b1"), folder), FETCH_START, 2 * MB),
+        (lambda line, folder: fetch_backup(line, Backup(id="b1"), folder), FETCH_START + 60, 2 * MB),
         (lambda line, _: follow(host(), "r1", line, Record(host="np1")), LONGEST_RUN, 64 * MB),
     ],
     ids=["check", "status", "stop", "log", "fetch-backup", "attach"],
@@ -77,10 +78,8 @@ def test_a_visit_has_a_longest_duration_and_a_most_of_bytes(
     tmp_path: Path, task: Callable[[Line, Path], object], most_seconds: float, most_bytes: int
 ) -> None:
     server, line = told(END)
-    try:
+    with suppress(RemoteFailed):  # there is no such backup
         task(line, tmp_path)
-    except RemoteFailed as error:
-        assert "fetched" in str(error)
 
     defaults = {"seconds": 3600.0, "size": 64 * MB}
     bounds = {**defaults, **server.visits[0]}
@@ -90,7 +89,7 @@ def test_a_visit_has_a_longest_duration_and_a_most_of_bytes(
 
 def test_a_large_backup_has_the_time_that_a_slow_line_needs_and_no_more(tmp_path: Path) -> None:
     class Dripping(Told):
-        def visit(self, script: str, *, on_line: Callable[[str], None] | None = None, **bounds: Any) -> Completed:
+        def visit(self, script: str, *, on_line: Callable[[str], None] | None = None, **bounds: float) -> Completed:
             self.visits.append(bounds)
             if on_line and "FILE=manifest" in script:
                 on_line("c2hhMjU2LmRhdGFiYXNlLmR1bXA9" + "MDAw" * 21 + "MAo=")
