@@ -2,7 +2,8 @@
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
+from dataclasses import replace
+from functools import cached_property
 from pathlib import PurePath, PurePosixPath
 from typing import Any
 
@@ -11,10 +12,14 @@ from netpoint_remote.planning.host_sets import NotASet, expand
 from netpoint_remote.planning.hosts_schema import schema_faults
 from netpoint_remote.planning.inventory import Host, Inventory, Product, ReleaseSource
 from netpoint_remote.planning.located import Document, Fault, Path, read_yaml, spell
+from netpoint_remote.planning.patterns import Names
 
 Settings = Mapping[str, Any]
 
 RESERVED = "all"
+LARGEST = 8 * 1024**2  # characters: thousands of hosts with all that can be said of each
+MOST_FAULTS = 100  # that are told at once
+MOST_HINTS = 10  # of what may have been meant: each is compared with every host
 OURS = frozenset(
     """ACCEPT_LOSS ARCHIVE_NAME ARCHIVE_SHA256 ARCHIVE_URL ASIDE ASIDE_BACK BACKUP_DIR BUNDLE COMMIT
     CRON_DIR FOLDERS FROM GIT_REMOTE GOAL HEALTH_HEADERS HEALTH_URL HOST METHOD NEW OFFSET OLD OLD_VERSION
@@ -38,10 +43,14 @@ def parse_hosts_file(text: str, name: str, *, folder: PurePath | None = None) ->
     Raises:
         InventoryError: with every fault of the file, as `name:line: sentence`.
     """
+    if len(text) > LARGEST:
+        raise InventoryError((f"{name}:1: the file is larger than {LARGEST // 1024**2} MB, which no hosts file is",))
     document = read_yaml(text, is_text=_is_text)
     faults = sorted({*document.faults, *_faults(document)})
     if faults:
-        raise InventoryError(tuple(f"{name}:{fault.line}: {fault.message}" for fault in faults))
+        told = [f"{name}:{fault.line}: {fault.message}" for fault in faults]
+        more = [f"{name}: and {len(told) - MOST_FAULTS} more"] if len(told) > MOST_FAULTS else []
+        raise InventoryError((*told[:MOST_FAULTS], *more))
     keys = _keys_of_hosts(document)
     inventory = _inventory(_expanded(document.value, keys), folder or PurePath())  # type: ignore[arg-type]  # the schema has passed
     clashes = tuple(_clashes(inventory.hosts))
@@ -118,14 +127,15 @@ def _name_faults(document: Document) -> Iterator[Fault]:
         if name in groups:
             line = document.line(("groups", name))
             yield Fault(line=line, message=f"{name!r} is the name of a host and of a group; rename one")
+    known, hints = Names(hosts), MOST_HINTS
     for group in groups:
         members = _mapping(groups, group).get("hosts")
         for index, member in enumerate(members if isinstance(members, list) else ()):
-            if isinstance(member, str) and not any(
-                fnmatchcase(host, pattern) for host in hosts for pattern in _names(member)
-            ):
-                line = document.line(("groups", group, "hosts", index))
-                yield Fault(line=line, message=f"group {group!r} names {member!r}, {_no_such_host(member, hosts)}")
+            if isinstance(member, str) and not any(map(known.matching, _names(member))):
+                line, hint = document.line(("groups", group, "hosts", index)), _meant(member, hosts) if hints else ""
+                hints = max(hints - 1, 0)
+                message = f"group {group!r} names {member!r}, which is no host of this file{hint}"
+                yield Fault(line=line, message=message)
 
 
 def _variable_faults(document: Document) -> Iterator[Fault]:
@@ -142,33 +152,76 @@ def _mapping(value: object, key: str) -> Mapping[str, object]:
     return child if isinstance(child, Mapping) else {}
 
 
-def _no_such_host(name: str, hosts: Iterable[str]) -> str:
+def _meant(name: str, hosts: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, tuple(hosts), n=1)
-    return f"which is no host of this file{f'; did you mean {near[0]!r}?' if near else ''}"
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _inventory(file: Settings, folder: PurePath) -> Inventory:
-    defaults, groups = file.get("defaults") or {}, file.get("groups") or {}
+    layers = _Layers(file)
     return Inventory(
-        hosts=tuple(_host(name, own or {}, defaults, groups, folder) for name, own in file["hosts"].items()),
+        hosts=tuple(layers.host(name, own or {}, folder) for name, own in file["hosts"].items()),
         last_minors=tuple((int(major), minor) for major, minor in file.get("last_minors", {}).items()),
-        defaults=_make_host("", defaults, (), folder),
+        defaults=_make_host("", file.get("defaults") or {}, (), folder),
     )
 
 
-def _host(name: str, own: Settings, defaults: Settings, groups: Mapping[str, Settings], folder: PurePath) -> Host:
-    mine = {group: said for group, said in groups.items() if any(fnmatchcase(name, host) for host in said["hosts"])}
-    return _make_host(name, _merge(defaults, *mine.values(), own), tuple(mine), folder)
+class _Layers:
+    """The defaults and the groups of a file; hosts of the same groups share what these say, and its memory."""
+
+    def __init__(self, file: Settings) -> None:
+        self._defaults: Settings = file.get("defaults") or {}
+        self._groups: Mapping[str, Settings] = file.get("groups") or {}
+        self._hosts: Settings = file["hosts"]
+        self._merged: dict[tuple[str, ...], tuple[tuple[str, ...], Settings]] = {}
+        self._pairs: dict[int, tuple[tuple[str, str], ...]] = {}
+
+    def host(self, name: str, own: Settings, folder: PurePath) -> Host:
+        groups, shared = self._shared(tuple(self._members.get(name, ())))
+        host = _make_host(name, _merge(shared, own), groups, folder)
+        if "environment" in shared and "environment" not in own:
+            environment = self._pairs.setdefault(id(shared), host.environment)  # `_merged` keeps what has this id
+            host = replace(host, environment=environment)
+        return host
+
+    @cached_property
+    def _members(self) -> Mapping[str, list[str]]:
+        """Return the groups of each host, in the order of the file."""
+        known = Names(self._hosts)
+        groups: dict[str, list[str]] = {}
+        for group, said in self._groups.items():
+            for name in {name for pattern in said["hosts"] for name in known.matching(pattern)}:
+                groups.setdefault(name, []).append(group)
+        return groups
+
+    def _shared(self, groups: tuple[str, ...]) -> tuple[tuple[str, ...], Settings]:
+        if groups not in self._merged:
+            settings: dict[str, Any] = {}
+            for layer in (self._defaults, *(self._groups[group] for group in groups)):
+                _merge_into(settings, layer)
+            self._merged[groups] = (groups, settings)
+        return self._merged[groups]
 
 
-def _merge(*layers: Settings) -> Settings:
-    result: dict[str, Any] = {}
-    for layer in layers:
-        for key, value in layer.items():
-            before = result.get(key)
-            both = isinstance(before, Mapping) and isinstance(value, Mapping)
-            result[key] = _merge(before, value) if both else value  # type: ignore[arg-type]  # both are mappings
+def _merge(below: Settings, above: Settings) -> Settings:
+    """Return what both say, the upper one where they differ; what only one says is not copied."""
+    result = dict(below)
+    for key, value in above.items():
+        before = below.get(key)
+        result[key] = _merge(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
     return result
+
+
+def _merge_into(settings: dict[str, Any], layer: Settings) -> None:
+    """Let a layer say what it says, without a copy of all that is there already: there may be thousands."""
+    for key, value in layer.items():
+        if isinstance(value, dict):
+            before = settings.get(key)
+            if not isinstance(before, dict):
+                before = settings[key] = {}
+            _merge_into(before, value)
+        else:
+            settings[key] = value
 
 
 def _make_host(name: str, said: Settings, groups: tuple[str, ...], folder: PurePath) -> Host:

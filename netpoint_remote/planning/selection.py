@@ -5,11 +5,11 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 from netpoint_remote.errors import UsageError
 from netpoint_remote.planning.host_sets import NotASet, expand, split_names
 from netpoint_remote.planning.inventory import Host, Inventory
+from netpoint_remote.planning.patterns import Names
 
 ALL = "all"
 SSH_PORT = 22
@@ -163,8 +163,9 @@ def _limited(hosts: tuple[Host, ...], limit: str) -> tuple[Host, ...]:
         raise UsageError(
             "--limit is empty; give it names, patterns or groups such as --limit 'np*,!np3', or leave it out"
         )
-    wanted = {name for item in items if not item.startswith("!") for name in _matching(hosts, item)}
-    unwanted = {name for item in items if item.startswith("!") for name in _matching(hosts, item[1:].strip())}
+    known = _Chosen(hosts)
+    wanted = {name for item in items if not item.startswith("!") for name in known.matching(item)}
+    unwanted = {name for item in items if item.startswith("!") for name in known.matching(item[1:].strip())}
     everything = all(item.startswith("!") for item in items)
     left = tuple(host for host in hosts if (everything or host.name in wanted) and host.name not in unwanted)
     if not left:
@@ -172,22 +173,34 @@ def _limited(hosts: tuple[Host, ...], limit: str) -> tuple[Host, ...]:
     return left
 
 
-def _matching(hosts: tuple[Host, ...], item: str) -> set[str]:
-    patterns = _expanded("--limit", item)
-    exact, wild = {item, *patterns}, [pattern for pattern in patterns if _WILD & {*pattern}]
-    matching = {
-        host.name
-        for host in hosts
-        if ALL in exact
-        or not exact.isdisjoint((host.name, *host.groups))
-        or any(fnmatchcase(name, pattern) for name in (host.name, *host.groups) for pattern in wild)
-    }
-    if not matching:
-        names = sorted({name for host in hosts for name in (host.name, *host.groups)})
-        near = difflib.get_close_matches(item, names, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {_some(names)}"
-        raise UsageError(f"--limit: {item!r} is no host, group or pattern that matches one; {hint}")
-    return matching
+class _Chosen:
+    """The hosts that `--limit` chooses from, by their names and groups."""
+
+    def __init__(self, hosts: tuple[Host, ...]) -> None:
+        self._hosts = hosts
+        self._groups = {group for groups in {host.groups for host in hosts} for group in groups}
+        self._names = Names({host.name for host in hosts} | self._groups)
+
+    def matching(self, item: str) -> set[str]:
+        """Return the names of the hosts that an item of `--limit` means.
+
+        Raises:
+            UsageError: when it means none.
+        """
+        names = _expanded("--limit", item)
+        if ALL in names:
+            return {host.name for host in self._hosts}
+        meant = frozenset[str]().union(*map(self._names.matching, names))
+        groups = meant & self._groups
+        matching = {
+            host.name for host in self._hosts if host.name in meant or (groups and not groups.isdisjoint(host.groups))
+        }
+        if not matching:
+            there = sorted({host.name for host in self._hosts} | self._groups)
+            near = difflib.get_close_matches(item, there, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {_some(there)}"
+            raise UsageError(f"--limit: {item!r} is no host, group or pattern that matches one; {hint}")
+        return matching
 
 
 def _some(names: list[str], most: int = 10) -> str:
