@@ -307,8 +307,8 @@ def is_revoked_by(file: str, key: bytes) -> bool:
             return True
 
 
-def refusal(name: HostName, key: bytes, verdict: Verdict) -> str:
-    """Say why a key was refused and what to do about it."""
+def refusal(name: HostName, key: bytes, verdict: Verdict, *, way: str) -> str:
+    """Say why a key was refused and what to do about it; `way` is the command that goes there and asks."""
     shown = f"{_short(key_kind(key))} {fingerprint(key)}"
     line = verdict.line
     if line and verdict.standing is Standing.REVOKED:
@@ -319,11 +319,10 @@ def refusal(name: HostName, key: bytes, verdict: Verdict) -> str:
             f"{_short(line.kind)} {fingerprint(line.key)}. Either somebody intercepts the line, or the server was "
             f"reinstalled; if you know it was, forget the old key: ssh-keygen -R '{name.written}' -f '{line.file}'"
         )
-    port = f"-p {name.port} " if name.port != 22 else ""  # noqa: PLR2004  SSH's own port
     return (
         f"the host key of {name.written} is not known: the server shows {shown}. Compare that with what "
         "`ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` prints on the server; then run again with --accept-new, "
-        f"or add it yourself: ssh-keyscan {port}{name.host} >> ~/.ssh/known_hosts"
+        f"or add it yourself: {way}"
     )
 
 

@@ -11,6 +11,7 @@ import ipaddress
 import logging
 import resource
 import secrets
+import shlex
 import socket
 import threading
 import time
@@ -96,7 +97,7 @@ class Deadlines:
 
     resolve: float = 15.0
     reach: float = 10.0
-    greet: float = 15.0
+    greet: float = 30.0  # a name server that is away costs sshd 20
     authenticate: float = 30.0
     open: float = 15.0
     shell: float = 60.0  # until the login shell has come to our command
@@ -240,9 +241,10 @@ class Connector:
         try:
             if self._stop.is_set():
                 raise Unreachable(STOPPED, transient=False)  # noqa: TRY301  closed as any failure
+            begun = time.monotonic()
             self._reach(link, gateways)
-            self._greet(link)
-            self._check_host_key(link)
+            self._greet(link, time.monotonic() if gateways else begun)  # a gateway has a time of its own
+            self._check_host_key(link, gateways)
             _Login(link, self.credentials, self.deadlines.authenticate).log_in()
         except BaseException as error:
             link.close()
@@ -266,23 +268,30 @@ class Connector:
             seconds = route.connect_timeout or self.deadlines.reach
             reach(addresses, seconds=seconds, opened=link.hold)
 
-    def _greet(self, link: "_Link") -> None:
-        """Agree on keys; a server that hangs up here is often one with too many callers (MaxStartups)."""
+    def _greet(self, link: "_Link", begun: float) -> None:
+        """Agree on keys; a server that hangs up here is often one with too many callers (MaxStartups).
+
+        ConnectTimeout is for reaching the server and for this together, as OpenSSH has it.
+        """
         known = self._known(link.route)
         greeted = link.start(known.algorithms(_name(link.route)))
-        in_time, transport = greeted.wait(self.deadlines.greet), link.transport
+        named = link.route.connect_timeout
+        left = max(begun + named - time.monotonic(), 0.1) if named else self.deadlines.greet
+        in_time, transport = greeted.wait(left), link.transport
         if in_time and transport.is_active():
             return
         error = transport.get_exception()
         if isinstance(error, IncompatiblePeer):
             raise Unreachable(f"{link.route.hostname}: {error}", transient=False)
         heard = f" ({transport.remote_version})" if transport.remote_version else ""
-        what = "hung up" if in_time else f"did not finish within {self.deadlines.greet:.0f} s"
+        late = f"did not finish within {named or self.deadlines.greet:.0f} s"
+        advice = "" if in_time else "; ConnectTimeout in ssh_config gives it another time"
         raise Unreachable(
-            f"{_where(link.route)}{heard} {what} during the SSH handshake{link.complaint()}{_detail(error)}"
+            f"{_where(link.route)}{heard} {'hung up' if in_time else late} during the SSH handshake"
+            f"{link.complaint()}{_detail(error)}{advice}"
         )
 
-    def _check_host_key(self, link: "_Link") -> None:
+    def _check_host_key(self, link: "_Link", gateways: tuple[Route, ...]) -> None:
         route = link.route
         try:
             key = _wire_key(link.transport.get_remote_server_key())
@@ -297,7 +306,7 @@ class Connector:
         if verdict.standing is Standing.KNOWN:
             return
         if verdict.standing is not Standing.NEW or not (self._accept_new or route.strict in ("accept-new", "no")):
-            raise HostKeyRefused(refusal(name, key, verdict))
+            raise HostKeyRefused(refusal(name, key, verdict, way=_way(route, gateways)))
         if route.record_in:
             plain = without_certificate(key) if key_kind(key).endswith(CERTIFICATE) else key
             known.add(name, plain, to=route.record_in, hashed=route.hash_known_hosts)
@@ -621,6 +630,7 @@ class _Login:
         self._deadline = time.monotonic() + seconds
         self._methods: list[str] | None = None  # what the server takes, None until it has said so
         self._tried: list[str] = []
+        self._passed: list[str] = []
         self._asked = False
 
     def log_in(self) -> None:
@@ -663,7 +673,10 @@ class _Login:
         except GONE as error:
             self._check_still_there(error)
         else:
-            return self._methods is None
+            if self._methods is None:
+                return True
+            self._passed.append(what)
+            return False
         finally:
             self._asked = True
         self._tried.append(what)
@@ -675,7 +688,7 @@ class _Login:
         if self._link.transport.is_active() and not isinstance(error, EOFError):
             if time.monotonic() >= self._deadline:
                 raise Unreachable(f"{where} did not answer in time while logging in") from error
-        elif self._tried:
+        elif self._tried or self._passed:
             raise AuthenticationFailed(f"{self._refusal()}; it hung up after that (MaxAuthTries)") from error
         else:
             raise Unreachable(f"{where} hung up while logging in{_detail(error)}") from error
@@ -683,6 +696,12 @@ class _Login:
     def _refusal(self) -> str:
         route = self._link.route
         who = f"{route.user}@{_where(route)}"
+        if self._passed:
+            wanted = ", ".join(self._methods or ())
+            return (
+                f"{who} accepted {', '.join(self._passed)} and wants {wanted} besides, which cannot be given here: let "
+                "a key alone do for this account (AuthenticationMethods publickey, in a Match block of its sshd_config)"
+            )
         if self._tried:
             return (
                 f"{who} was refused; tried: {', '.join(self._tried)}. Is the user right, and is one of these keys in "
@@ -829,6 +848,17 @@ def _request_exec(channel: paramiko.Channel, text: str) -> None:
 
 def _name(route: Route) -> HostName:
     return HostName(host=route.hostname, port=route.port, alias=route.host_key_alias)
+
+
+def _way(route: Route, gateways: tuple[Route, ...]) -> str:
+    """Return the command by which OpenSSH goes the same way, asks whether the key is right, and writes it down."""
+    through = ",".join(f"{each.user}@{each.name}:{each.port}" for each in gateways)
+    options = ["-J", through] if through else []
+    options += ["-p", str(route.port)] if route.port != 22 else []  # noqa: PLR2004  the port of SSH
+    file = (route.record_in or "FILE").replace("%", "%%")
+    quoted = f'"{file}"' if " " in file else file
+    options += ["-o", "StrictHostKeyChecking=ask", "-o", f"UserKnownHostsFile={quoted}"]
+    return shlex.join(["ssh", *options, f"{route.user}@{route.name}", "exit"])
 
 
 def _where(route: Route) -> str:

@@ -278,7 +278,7 @@ def test_a_refusal_says_which_key_and_what_to_do(place: Place, tmp_path: Path) -
     assert f"ssh-keygen -R '{place.plain.name}' -f '{known_hosts}'" in str(changed.value)
     assert f"SHA256:{shown}" in str(unknown.value)
     assert "--accept-new" in str(unknown.value)
-    assert f"ssh-keyscan -p {place.plain.port} 127.0.0.1 >> ~/.ssh/known_hosts" in str(unknown.value)
+    assert f"ssh -p {place.plain.port} -o StrictHostKeyChecking=ask -o UserKnownHostsFile=" in str(unknown.value)
 
 
 def test_a_name_added_by_another_process_is_not_added_again(tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ import resource
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -872,3 +873,88 @@ def test_eight_hosts_at_once_leave_one_line_in_known_hosts(server: Sshd, tmp_pat
 
 def test_an_address_needs_no_name_server() -> None:
     assert resolve("::1", 22, seconds=PATIENCE) == [(socket.AF_INET6, ("::1", 22, 0, 0))]
+
+
+# Ways in
+
+
+@pytest.mark.ssh
+@pytest.mark.parametrize("second", ["password", "publickey"])
+def test_a_server_that_wants_more_than_a_key_says_what(tmp_path: Path, second: str) -> None:
+    options = (f"AuthenticationMethods publickey,{second}", "PasswordAuthentication yes")
+    strict = start_sshd(tmp_path / "strict", options=options)
+    stranger = str(make_key(tmp_path / "stranger"))
+    try:
+        with (
+            connector() as shared,
+            pytest.raises(AuthenticationFailed, match=rf"accepted {strict.client_key} and wants {second} besides"),
+        ):
+            shared.open(replace(host(strict), identity=(stranger, str(strict.client_key))))
+    finally:
+        strict.stop()
+
+
+@contextmanager
+def _late(port: int, seconds: float) -> Iterator[int]:
+    """Yield a port whose server says its first word so much later."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def pass_on(source: socket.socket, target: socket.socket) -> None:
+            with suppress(OSError):
+                while data := source.recv(65536):
+                    target.sendall(data)
+            with suppress(OSError):
+                target.shutdown(socket.SHUT_RDWR)
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    theirs, _ = listener.accept()
+                    time.sleep(seconds)
+                    ours = socket.create_connection(("127.0.0.1", port))
+                    threading.Thread(target=pass_on, args=(theirs, ours), daemon=True).start()
+                    threading.Thread(target=pass_on, args=(ours, theirs), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.ssh
+def test_connect_timeout_is_for_the_handshake_too(server: Sshd, tmp_path: Path) -> None:
+    """As OpenSSH has it: an sshd whose name server is away says nothing for 20 seconds."""
+    quick = replace(PATIENT, reach=PATIENCE, greet=0.2)
+    config = tmp_path / "config"
+    with _late(server.port, 1.0) as port:
+        config.write_text(f"Host *\n ConnectTimeout {PATIENCE:.0f}\n IdentityAgent none\n User root\n")
+        with connector(str(config), deadlines=quick) as shared:
+            assert shared.open(host(server, port)).visit("echo late").output == "late\n"
+
+        config.write_text("Host *\n ConnectTimeout 1\n IdentityAgent none\n User root\n")
+        once = Patience(attempts=1)
+        with (
+            connector(str(config), patience=once) as shared,
+            pytest.raises(Unreachable, match="did not finish within 1 s during the SSH handshake; ConnectTimeout in"),
+        ):
+            shared.open(host(server, port))
+
+
+@pytest.mark.ssh
+def test_the_way_to_an_unknown_key_is_that_of_the_connection(chain: Chain, tmp_path: Path) -> None:
+    """Through the gateway of the hosts file, into the known_hosts of the hosts file; the command is tried."""
+    config = chain.config("")
+    known = tmp_path / "known hosts"
+    known.write_text(f"{chain.hop1.name} {chain.hop1.public_key()}\n")
+    behind = replace(TARGET, gateway="hop1", known_hosts=str(known))
+
+    with connector(config) as shared, pytest.raises(HostKeyRefused, match="is not known") as error:
+        shared.open(behind)
+
+    way = str(error.value).partition("or add it yourself: ")[2]
+    assert f"-J root@hop1:{chain.hop1.port}" in way
+    carried_out = way.replace("ssh ", f"ssh -F {config} ", 1).replace("=ask", "=accept-new")
+    # the ssh of -J is given our configuration as well
+    subprocess.run(["sh", "-c", carried_out], check=True, stdin=subprocess.DEVNULL, timeout=PATIENCE)
+    assert chain.target.public_key() in known.read_text()
+    with connector(config) as shared:
+        assert shared.open(behind).visit("echo there").output == "there\n"
