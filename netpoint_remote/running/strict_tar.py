@@ -18,7 +18,11 @@ BLOCK = 512
 LARGEST_EXTENSION = 64 * 1024  # bytes of a long name, or of a pax header
 FILE, HARD_LINK, SYMLINK, FOLDER = b"0", b"1", b"2", b"5"
 _POSIX, _GNU = b"ustar\x0000", b"ustar  \0"
-_NUMBER = re.compile(rb" *([0-7]*)[ \0]*")
+_ANYTHING, _NAME = re.compile(rb".*", re.DOTALL), re.compile(rb"[^\0]+")
+_ACCOUNT, _TIME = re.compile(rb"[0-9]{1,10}"), re.compile(rb"-?[0-9]{1,12}(\.[0-9]*)?")
+_FORMS = {"path": _NAME, "linkpath": _NAME, "uid": _ACCOUNT, "gid": _ACCOUNT, "mtime": _TIME, "atime": _TIME,
+          "ctime": _TIME}  # fmt: skip
+_NUMBER = re.compile(rb"\0*| *([0-7]+)[ \0]*")  # nothing but blanks is no number to GNU tar
 _RECORD = re.compile(rb"([1-9][0-9]{0,5}) ([^=\0\n]+)=")
 # what says nothing of the tree; the rest of pax would change what an entry is, or is not known
 _HARMLESS = frozenset({"path", "linkpath", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname", "comment"})
@@ -87,6 +91,8 @@ def members(stream: Stream) -> Iterator[Member]:
         first = False
     if extension.is_there:
         raise ReleaseError("it ends in the middle of an entry")
+    if any(_exactly(stream, BLOCK)):
+        raise ReleaseError("it goes on behind its end")
     while rest := stream.read(BLOCK * BLOCK):
         if any(rest):
             raise ReleaseError("it goes on behind its end")
@@ -107,7 +113,9 @@ class _Header:
         self.target = _text(block[157:257])
         self.mode = _octal(block[100:108])
         self.size = _octal(block[124:136])
-        self.mtime = 0 if block[136] & 0x80 else _octal(block[136:148])
+        self.mtime = _number(block[136:148])
+        for account in (block[108:116], block[116:124]):
+            _number(account)  # it is not used, but a program that cannot read it gives up
         if any(block[500 if magic == _POSIX else 345 :]):
             raise ReleaseError(f"the header of {self.name!r} has more in it than programs agree on")
 
@@ -190,7 +198,8 @@ def _pax(data: bytes) -> dict[str, bytes]:
             raise ReleaseError("it has a pax header that is damaged")
         key, value = found[2].decode(), data[found.end() : end - 1]
         known = key in _HARMLESS or key.startswith(_ATTRIBUTES)
-        if not known or key in said or (key in {"path", "linkpath"} and (not value or b"\0" in value)):
+        form = _FORMS.get(key, _ANYTHING)
+        if not known or key in said or not form.fullmatch(value):
             raise ReleaseError(f"it has a pax header ({key!r}) whose meaning programs do not agree on")
         said[key] = value
         at = end
@@ -202,6 +211,12 @@ def _text(field: bytes) -> bytes:
     if any(rest):
         raise ReleaseError(f"the name {text!r} goes on behind its end")
     return text
+
+
+def _number(field: bytes) -> int:
+    """Read what may be beyond octal, as GNU writes it then; what is large is not of interest."""
+    large = field[0] == 0x80 and not any(field[1:-4])  # noqa: PLR2004  the mark of base 256
+    return int.from_bytes(field[-4:], "big") if large else _octal(field)
 
 
 def _octal(field: bytes) -> int:

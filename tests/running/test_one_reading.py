@@ -99,6 +99,9 @@ ODD = {
     "a size that is negative": [header(FILE, size_=(124, b"-0000000012\0"))],
     "a size that goes on behind a NUL": [header(FILE, size_=(124, b"0\x001000000000"))],
     "a name that goes on behind a NUL": [header(FILE, name_=(len(FILE), b"\0/../../etc/x"))],
+    "an account that is no number": [header(FILE, uid=(108, b"K000000\0"))],
+    "a time that is no number": [before(b"x", pax("mtime=now")), header(FILE)],
+    "an account in pax that is no number": [before(b"x", pax("uid=-1")), header(FILE)],
     "a contiguous file": [header(FILE, b"7", 512), header("evil")],
     "a kind that nobody knows": [header(FILE, b"9", 512), header("evil")],
     "a file of several volumes": [header(FILE, b"M", 512), header("evil")],
@@ -121,7 +124,7 @@ COMMON = {
     "GNU's long name": [before(b"L", f"{TOP}/{'d/' * 40}{'x' * 90}\0".encode()), header("short")],
     "a pax path and times": [before(b"x", pax(f"path={TOP}/é", "mtime=1.5", "uid=99999999")), header("short")],
     "an account beyond octal": [header(FILE, uid=(108, b"\x80\0\0\0\x7f\xff\xff\xff"))],
-    "a time beyond octal": [header(FILE, mtime=(136, b"\x80" + bytes(6) + b"\x7f\xff\xff\xff\xff"))],
+    "a time beyond octal": [header(FILE, mtime=(136, b"\x80" + bytes(7) + b"\xff\xff\xff\xff"))],
 }
 
 
