@@ -4,11 +4,13 @@ import hashlib
 import os
 import re
 import subprocess
+import threading
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from packaging.version import Version
 
@@ -23,6 +25,8 @@ from netpoint_remote.running.releases import plain_version
 
 _SCP_LIKE = re.compile(r"(?:[\w.-]+@)?[\w.-]+:[^:].*")
 _MAX_NAMED = 5
+MAX_OUTPUT = 64 * 1024**2  # bytes of what git says: all tags, all names, one text
+MAX_COMPLAINT = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,26 +165,64 @@ class _Repository:
 
     def _run(self, *words: str) -> str:
         try:
-            done = subprocess.run(
-                ("git", *self._options, *words),
-                env={**_environment(), **self._account},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self._timeout,
-                check=False,
+            status, output, complaint = _bounded(
+                ("git", *self._options, *words), {**_environment(), **self._account}, self._timeout
             )
         except OSError as error:
             raise ReleaseError(f"git, which release.git needs, cannot be started here: {error.strerror}") from error
-        except subprocess.TimeoutExpired:
-            verb = next(word for word in words if not word.startswith("-"))
-            raise ReleaseError(f"{self.name}: git {verb} took more than {self._timeout:g} s") from None
-        if done.returncode:
-            raise ReleaseError(f"{self.name}: git says {self._complaint(done.stderr)!r}")
-        return done.stdout.decode("utf-8", errors="replace")
+        verb = next(word for word in words if not word.startswith("-"))
+        if status is None:
+            raise ReleaseError(f"{self.name}: git {verb} took more than {self._timeout:g} s")
+        if len(output) > MAX_OUTPUT:
+            raise ReleaseError(f"{self.name}: git {verb} says more than {MAX_OUTPUT // 1024**2} MB, as no release does")
+        if status:
+            raise ReleaseError(f"{self.name}: git says {self._complaint(complaint)!r}")
+        return output.decode("utf-8", errors="replace")
 
     def _complaint(self, output: bytes) -> str:
         text = output.decode("utf-8", errors="replace").replace(self.remote, self.name).strip()
         return text[-500:]
+
+
+def _bounded(
+    command: tuple[str, ...], environment: Mapping[str, str], timeout: float
+) -> tuple[int | None, bytes, bytes]:
+    """Return a command's status (None where it took too long), the beginning of its output, and the end of its errors.
+
+    It says what a stranger's repository makes it say: tags, names, texts, and what that has to remark.
+    """
+    late = threading.Event()
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None  # noqa: S101  a pipe
+        assert process.stderr is not None  # noqa: S101  a pipe
+        complaint = bytearray()
+
+        def listen(stream: IO[bytes]) -> None:
+            with suppress(OSError, ValueError):  # it is closed
+                while piece := stream.read1(65536):  # type: ignore[attr-defined]  # it is buffered
+                    complaint.extend(piece)
+                    del complaint[:-MAX_COMPLAINT]
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        listening = threading.Thread(target=listen, args=(process.stderr,), daemon=True)
+        clock = threading.Timer(timeout, end)
+        listening.start()
+        clock.start()
+        try:
+            output = process.stdout.read(MAX_OUTPUT + 1)
+            if len(output) > MAX_OUTPUT:
+                process.kill()
+            status = process.wait()
+        finally:
+            clock.cancel()
+            process.kill()
+        listening.join(1.0)  # a helper that it left behind may hold the pipe
+    return None if late.is_set() else status, output, bytes(complaint)
 
 
 def _read(repository: _Repository, version: str, tag: str, commit: str, product: Product) -> GitRelease:

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from release_builder import git, git_remote
 from netpoint_remote.errors import ReleaseError
 from netpoint_remote.planning.inventory import NETPOINT, ReleaseSource
 from netpoint_remote.running.git_source import (
+    MAX_OUTPUT,
     GitRelease,
     git_member_list,
     git_release_notes,
@@ -143,3 +145,27 @@ def test_a_password_in_an_address_is_in_no_argument(
     assert web.let_in
     assert "remote-http" in (tmp_path / "trace").read_text()
     assert "hunter" not in (tmp_path / "trace").read_text()
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize(
+    ("flood", "complaint"),
+    [("yes v3.5.0", "says more than 64 MB"), ("yes remark | head -c 200000000 >&2; exit 1", "git says")],
+    ids=["output", "errors"],
+)
+def test_a_repository_that_says_too_much_takes_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flood: str, complaint: str
+) -> None:
+    """A server chooses where its checkout comes from, and so what the workstation's git is told."""
+    (tmp_path / "git").write_text(f"#!/bin/sh\n{flood}\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ReleaseError, match=complaint):
+            obtain_git("3.5.0", "https://example.org/x.git", NETPOINT, tmp_path / "cache", timeout=120)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 3 * MAX_OUTPUT
