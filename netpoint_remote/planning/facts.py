@@ -8,9 +8,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from netpoint_remote.planning.tree_facts import CronJob, Mention, Process, Session, TreeUnit, read_facts
+
 MEBI = 1024 * 1024
 LONGEST = MEBI  # characters of a probe that are read at most
 MOST_LINES = 20_000  # of a probe: a server with hundreds of backups has a few thousand
+MANY_RESTARTS = 3  # of a unit by systemd itself, since somebody started it
+MINUTE = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +28,10 @@ class Interpreter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """One systemd unit in systemd's own words; `command` is its ExecStart."""
+    """One systemd unit in systemd's own words; `command` is its ExecStart.
+
+    `seconds_up` is how long it has been active, -1 where that is not known.
+    """
 
     name: str
     load: str = ""
@@ -35,10 +42,12 @@ class Unit:
     file: str = ""
     user: str = ""
     restarts: int = 0
+    seconds_up: int = -1
 
     @property
     def runs(self) -> bool:
-        return self.active == "active"
+        """Whether it runs and stays up: one that is started again and again is active for a moment each time."""
+        return self.active == "active" and not (self.restarts >= MANY_RESTARTS and 0 <= self.seconds_up < MINUTE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +158,8 @@ class Facts:
 
     `sizes_mb` are those of the environment and the folders of uploads; of what is in `unmeasured` they are a part.
     `linked` are folders of uploads behind links, which stay where they are.
+    `processes` to `middle_links` are what uses a release: `mounts` are at or below one, `middle_links` lie between
+    the root and the release, `stray_packages` did not come with it. `tree_users_error` says why they are not known.
     """
 
     complete: bool = False
@@ -211,6 +222,20 @@ class Facts:
     runs: tuple[str, ...] = ()
     archives_mb: int = 0
     leftovers: tuple[tuple[str, int], ...] = ()
+    processes: tuple[Process, ...] = ()
+    tree_units: tuple[TreeUnit, ...] = ()
+    cron_jobs: tuple[CronJob, ...] = ()
+    mentions: tuple[Mention, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    mounts: tuple[str, ...] = ()
+    middle_links: tuple[str, ...] = ()
+    stray_packages: tuple[str, ...] = ()
+    tree_users_error: str = ""
+    addresses: tuple[str, ...] = ()
+    git_folder: str = ""
+    git_folder_elsewhere: bool = False
+    modes: tuple[str, ...] = ()
+    remotes: tuple[str, ...] = ()
 
     def unit(self, service: str) -> Unit | None:
         """Return the unit of a service, with or without its ending."""
@@ -318,6 +343,20 @@ def parse_facts(text: str) -> Facts:
         runs=tuple(filter(ID.fullmatch, lines.texts("run.kept"))),
         archives_mb=lines.number("archives"),
         leftovers=tuple(_sizes(lines.texts("leftover"))),
+        processes=read_facts(Process, lines.texts("process")),
+        tree_units=read_facts(TreeUnit, lines.texts("tree_unit")),
+        cron_jobs=read_facts(CronJob, lines.texts("cron_job")),
+        mentions=read_facts(Mention, lines.texts("mention")),
+        sessions=read_facts(Session, lines.texts("db.session")),
+        mounts=lines.texts("mount"),
+        middle_links=lines.texts("middle_link"),
+        stray_packages=lines.texts("stray_package"),
+        tree_users_error=lines.text("tree_users.error"),
+        addresses=tuple(lines.text("host.addresses").split()),
+        git_folder=lines.text("git.folder"),
+        git_folder_elsewhere=lines.yes("git.folder_elsewhere"),
+        modes=lines.texts("git.mode"),
+        remotes=lines.texts("git.remote"),
     )
 
 
@@ -388,6 +427,7 @@ def _trees(values: Iterable[str]) -> Iterator[Tree]:
 
 
 def _units(lines: _Lines) -> Iterator[Unit]:
+    now = lines.number("host.uptime")
     units: dict[str, dict[str, str]] = {}
     for name, value in lines.under("unit."):
         unit, _, key = name.rpartition(".")
@@ -403,7 +443,13 @@ def _units(lines: _Lines) -> Iterator[Unit]:
             file=values.get("FragmentPath", ""),
             user=values.get("User", ""),
             restarts=_number(values.get("NRestarts", "")),
+            seconds_up=_seconds_up(now, _number(values.get("ActiveEnterTimestampMonotonic", ""))),
         )
+
+
+def _seconds_up(now: int, since: int) -> int:
+    """Return for how long; both count from the boot, `since` in microseconds, and 0 is not known."""
+    return max(now - since // 1_000_000, 0) if now and since else -1
 
 
 def _disks(values: Iterable[str]) -> Iterator[Disk]:

@@ -6,7 +6,7 @@
 # operator's perhaps; and where nobody can look into processes, none is removed.
 remove_locks_left() {
     for name; do
-        lock=$ROOT/.git/$name
+        lock=$(git_folder)/$name
         if [ -e "$lock" ] && ! is_open "$lock"; then
             say "removing $lock, which no process has open"
             rm -f -- "$lock"

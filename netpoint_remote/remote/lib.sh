@@ -183,6 +183,11 @@ checkout() {
     git --no-optional-locks -c "safe.directory=${ROOT:?}" -C "$ROOT" "$@"
 }
 
+# Where git keeps what is in `.git` of most checkouts: of a worktree, or where that is a file, it is another folder.
+git_folder() {
+    if ! { [ -f "${ROOT:?}/.git" ] && checkout rev-parse --absolute-git-dir 2>/dev/null; }; then say "$ROOT/.git"; fi
+}
+
 # The Python that can read the configuration: the installation's own, else the system's.
 tree_python() {
     for python in "$1/venv/bin/python3" "$1/venv/bin/python" python3; do
@@ -201,6 +206,11 @@ ask() (
     load "${RUN:?}/unit.env"
     exec "$(tree_python "$asked_tree")" "${BUNDLE:?}/ask.py" "$@"
 )
+
+# Ask what uses the releases (tree_users.py), isolated from every environment.
+tree_users() {
+    "$(tree_python "${ROOT:?}")" -I -S "${BUNDLE:?}/tree_users.py" "$@" "$ROOT" "${PRODUCT:?}" "${SERVICES:?}" "${CRON_DIR:?}"
+}
 
 # The environment that the operator and the constraints table give to upgrade.sh and pip; it may hold credentials.
 with_environment() (
@@ -242,6 +252,23 @@ page_is_well() {
 
 active() {
     case $(systemctl is-active "$1" 2>/dev/null || :) in active | activating | reloading) return 0 ;; *) return 1 ;; esac
+}
+
+# Print our units with what starts others before these: a socket whose service runs already cannot be started, and one
+# that is still there would start the service again while it is stopped.
+units_in_order() {
+    # shellcheck disable=SC2086 # a list of unit names, validated by the planning
+    {
+        printf '%s\n' ${SERVICES:?} | grep -E '\.(socket|timer|path)$' || :
+        printf '%s\n' $SERVICES | grep -v -E '\.(socket|timer|path)$' || :
+    }
+}
+
+# Print the processes that run out of a release and do not belong to our units, as a person would name them.
+other_processes() {
+    tree_users processes | SERVICES=$SERVICES awk '
+        BEGIN { count = split(ENVIRON["SERVICES"], name, " "); for (i = 1; i <= count; i++) ours[name[i]] = ours[name[i] ".service"] = 1 }
+        !($1 in ours) { number = $2; unit = $1; sub("^[^ ]* [^ ]* [^ ]* [^ ]* ", ""); print $0 " (process " number (unit == "-" ? "" : " of " unit) ")" }' | head -n 3
 }
 
 # Seconds since the boot: clocks are turned.

@@ -56,7 +56,7 @@ is_own_manifest() {
 # Print what is left of a prune that was cut off and of runs that are over, a folder a line: names of our making only, and no
 # links. A folder beside the releases is ours by the note about it. A run that is being received gets its name within an hour.
 leftovers() (
-    find "${STATE_DIR:?}/" "$STATE_DIR/runs/" "${ROOT:?}/.git/netpoint-remote/" -mindepth 1 -maxdepth 1 -type d -name '.?*.removed' || :
+    find "${STATE_DIR:?}/" "$STATE_DIR/runs/" "$(git_folder)/netpoint-remote/" -mindepth 1 -maxdepth 1 -type d -name '.?*.removed' || :
     find "${BACKUP_DIR:?}/" -mindepth 1 -maxdepth 1 -type d -name '.????????T??????Z-*.removed' || :
     find "$STATE_DIR/runs/" -mindepth 1 -maxdepth 1 -type d -name '*.partial' -mmin +60 || :
     find "$BACKUP_DIR/" -mindepth 1 -maxdepth 1 -type d -name '*.partial' | while IFS= read -r partial; do

@@ -5,11 +5,13 @@ export PYTHONDONTWRITEBYTECODE=1
 
 probe_server() {
     fact host.time "$(date +%s)"
+    fact host.uptime "$(awk '{ print int($1) }' /proc/uptime 2>/dev/null || :)"
     fact host.user "$(id -un)"
     fact host.uid "$(id -u)"
     fact host.boot_id "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null || :)"
     fact host.memory_mb "$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo 2>/dev/null || :)"
     fact host.system "$(sed -n 's/^\(ID\|VERSION_ID\)=//p' /etc/os-release 2>/dev/null | tr -d '"' | sort -r | tr '\n' ' ')"
+    fact host.addresses "$(hostname -I 2>/dev/null || :)"
     if [ -d /run/systemd/system ]; then fact host.systemd yes; else fact host.systemd no; fi
     for tool in git wget curl tar gzip flock setsid timeout pg_dump pg_restore psql runuser systemctl; do
         if have "$tool"; then fact tool "$tool"; fi
@@ -49,8 +51,18 @@ probe_git() {
     fact git.branch "$(checkout symbolic-ref -q --short HEAD 2>/dev/null || :)"
     if [ "$(checkout rev-parse --is-shallow-repository 2>/dev/null)" = true ]; then fact git.shallow yes; fi
     fact git.origin "$(checkout config --get remote.origin.url 2>/dev/null | sed 's#^\(https*://\)[^/]*@#\1#' || :)"
+    checkout remote 2>/dev/null | head -n 5 | while IFS= read -r name; do fact git.remote "$name"; done
+    # A worktree and a checkout with a folder elsewhere have a file of that name.
+    folder=$(checkout rev-parse --absolute-git-dir 2>/dev/null || :)
+    fact git.folder "$folder"
+    if [ "$(stat -c %d -- "$folder" "$ROOT/" 2>/dev/null | sort -u | wc -l)" -gt 1 ]; then fact git.folder_elsewhere yes; fi
     # Bytecode is nobody's change: a power cut leaves some under names that no .gitignore knows.
-    checkout status --porcelain -- . ':(exclude,glob)**/__pycache__/**' 2>&1 | head -n 20 | while IFS= read -r line; do fact git.dirty "$line"; done
+    dirty=$(checkout -c core.fileMode=false status --porcelain -- . ':(exclude,glob)**/__pycache__/**' 2>&1 | head -n 20)
+    if [ -n "$dirty" ]; then printf '%s\n' "$dirty" | while IFS= read -r line; do fact git.dirty "$line"; done; fi
+    # What differs in nothing but its mode.
+    if [ "$(printf '%s\n' "$dirty" | wc -l)" -lt 20 ]; then
+        checkout status --porcelain --untracked-files=no 2>/dev/null | grep -v -x -F -e "$dirty" | head -n 5 | while IFS= read -r line; do fact git.mode "${line#???}"; done
+    fi
 }
 
 # Every interpreter that upgrade.sh could be given, and whether it can make a virtual environment.
@@ -75,21 +87,17 @@ probe_python() {
 probe_services() {
     if ! have systemctl; then return 0; fi
     # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
-    systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,ExecStart,FragmentPath,User,NRestarts $SERVICES \
+    systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,ExecStart,FragmentPath,User,NRestarts,ActiveEnterTimestampMonotonic $SERVICES \
         "$PRODUCT-housekeeping.timer" 2>/dev/null |
         awk -F= '/^Id=/ { id = $2 } { lines[++n] = $0 }
             /^$/ { for (i = 1; i < n; i++) print "unit." id "." lines[i]; n = 0; id = "" }
             END { if (id) for (i = 1; i <= n; i++) print "unit." id "." lines[i] }' || :
 }
 
-probe_housekeeping() {
-    if [ -L "$CRON_DIR/$PRODUCT-housekeeping" ] && ! [ -e "$CRON_DIR/$PRODUCT-housekeeping" ]; then
-        fact housekeeping dangling
-    elif grep -q -s -r -E '(manage.py|-)[[:space:]]*housekeeping' "$CRON_DIR" /etc/crontab /etc/cron.d /var/spool/cron 2>/dev/null; then
-        fact housekeeping cron
-    elif [ -e "$CRON_DIR/$PRODUCT-housekeeping" ]; then
-        fact housekeeping cron
-    fi
+# Everything that uses a release, with what schedules housekeeping: processes, units, cron, mounts, files that name one.
+probe_tree_users() {
+    python=$(tree_python "$ROOT") || return 0
+    "$python" -I -S -c "$(bundled tree_users.py)" facts "$ROOT" "$PRODUCT" "$SERVICES" "$CRON_DIR" 2>/dev/null || fact tree_users.error 'it did not come to its end'
 }
 
 probe_space() {
@@ -160,7 +168,7 @@ probe_backups() {
             fact release "$known $(size_mb "$tree") $(tree_version "$tree" || :) $tree"
         fi
     done
-    for aside in "$ROOT/.git/netpoint-remote"/*; do
+    for aside in "$(git_folder)/netpoint-remote"/*; do
         if [ -d "$aside" ]; then fact aside "$(size_mb "$aside") $(basename -- "$aside") $aside"; fi
     done
     for run in "$STATE_DIR/runs"/*; do if [ "$(root_of_run "$run")" = "$ROOT" ]; then fact run.kept "$(basename -- "$run")"; fi; done
@@ -226,7 +234,7 @@ probe_configuration() {
     probe_git
     probe_python
     probe_services
-    probe_housekeeping
+    probe_tree_users
     probe_space
     probe_safety
     probe_runs

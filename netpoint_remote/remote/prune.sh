@@ -11,6 +11,8 @@ flock -w 10 9 || { say locked; exit 0; }
 real=$(readlink -f -- "$ROOT" || :)
 [ -n "$real" ] && [ -f "$real/$PRODUCT/manage.py" ] || { say "error: there is no $PRODUCT at $ROOT; nothing was removed"; exit 1; }
 
+asides=$(git_folder)/netpoint-remote/
+
 # It loses its name first, so that half of it is never taken for the whole.
 remove() {
     gone=$(dirname -- "$1")/.$(basename -- "$1").removed
@@ -36,7 +38,7 @@ plain_name() {
 is_release() {
     case $1 in *//* | */. | */.. | */./* | */../*) return 1 ;; *) ;; esac
     case $1 in
-        "$real/.git/netpoint-remote/"*) [ -d "$1" ] ;;
+        "$asides"*) [ -d "$1" ] ;;
         *) [ "$(dirname -- "$1")" = "$(dirname -- "$real")" ] && [ "$1" != "$real" ] && [ -f "$1/$PRODUCT/manage.py" ] && is_own_release "$1" ;;
     esac && ! [ -L "$1" ]
 }
@@ -50,7 +52,7 @@ done
 # Before the backups: their manifests tell which releases are ours.
 say "$TREES" | while IFS= read -r tree; do
     if [ -n "$tree" ] && is_release "$tree"; then
-        case $tree in "$real"/*) remove "$tree" ;; *) remove_release "$tree" ;; esac
+        case $tree in "$asides"*) remove "$tree" ;; *) remove_release "$tree" ;; esac
     fi
 done
 say "$BACKUPS" | while IFS= read -r id; do

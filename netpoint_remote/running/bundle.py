@@ -40,6 +40,7 @@ BUNDLED = (
     "dump.sql",
     "clean.sql",
     "ask.py",
+    "tree_users.py",
     "known_secrets.py",
 )
 LIBRARIES = {"probe.sh": ("ownership.sh",), "prune.sh": ("ownership.sh",)}
@@ -100,7 +101,7 @@ def probe_script(host: Host, version: str | None, *, backups: bool = False, scra
         ("BACKUPS", "yes" if backups else ""),
         ("SCRATCH", "yes" if scratch else ""),
     )
-    return visit_script("probe.sh", variables, bundled=("ask.py", "facts.sql"))
+    return visit_script("probe.sh", variables, bundled=("ask.py", "facts.sql", "tree_users.py"))
 
 
 def _headers(host: Host) -> str:

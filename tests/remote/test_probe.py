@@ -15,7 +15,7 @@ from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method, method_of
 from netpoint_remote.running.bundle import probe_script
 from tests.remote.conftest import Make
-from tests.remote.server import REAL_PATH, Server, run_git, write_files
+from tests.remote.server import HOUSEKEEPING, REAL_PATH, Server, run_git, write_files
 
 
 def host_of(server: Server, **changes: object) -> Host:
@@ -285,18 +285,28 @@ def test_an_interpreter_tells_whether_it_can_make_environments(quick: Server) ->
 
 @pytest.mark.parametrize(
     ("arranged", "told"),
-    [("nothing", ""), ("a job", "cron"), ("a job of another name", "cron"), ("a dangling link", "dangling")],
+    [
+        ("nothing", ""),
+        ("a job", "cron"),
+        ("a script of another root", "broken"),
+        ("a job of another name", "cron"),
+        ("a dangling link", "dangling"),
+    ],
 )
-def test_housekeeping_is_found_wherever_cron_has_it(quick: Server, arranged: str, told: str) -> None:
-    daily = quick.folder / "etc/cron.daily"
+def test_housekeeping_is_found_wherever_cron_has_it(server: Server, arranged: str, told: str) -> None:
+    daily = server.folder / "etc/cron.daily"
+    ours = HOUSEKEEPING.replace("/opt/netpoint", str(server.root))
+    write_files(server.old, {"venv/bin/python": ""})
     if arranged == "a job":
-        (daily / "netpoint-housekeeping").symlink_to(quick.old / "contrib/netpoint-housekeeping.sh")
+        write_files(daily, {"netpoint-housekeeping": ours})
+    elif arranged == "a script of another root":
+        (daily / "netpoint-housekeeping").symlink_to(server.root / "contrib/netpoint-housekeeping.sh")
     elif arranged == "a job of another name":
-        (daily / "nightly").write_text("/opt/netpoint/venv/bin/python manage.py housekeeping\n")
+        write_files(daily, {"nightly": ours})
     elif arranged == "a dangling link":
         (daily / "netpoint-housekeeping").symlink_to("/nowhere")
 
-    assert seen(quick).housekeeping == told
+    assert seen(server).housekeeping == told
 
 
 def test_space_is_told_of_the_three_places_and_of_what_will_be_copied(server: Server) -> None:

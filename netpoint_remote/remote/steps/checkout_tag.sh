@@ -98,7 +98,7 @@ undo() {
 
 by_hand() {
     if [ -f "$begun" ] || [ "$(checkout rev-parse HEAD)" = "$COMMIT" ]; then
-        say "rm -f -- $(quoted "$ROOT/.git/index.lock")"
+        say "rm -f -- $(quoted "$(git_folder)/index.lock")"
         if [ -f "$added" ]; then say "(cd -- $(quoted "$ROOT") && xargs -0 -r sh -c $(quoted "$remove") sh <$(quoted "$added"))"; fi
         say "git -c safe.directory=$(quoted "$ROOT") -C $(quoted "$ROOT") checkout -f $(quoted "$(cat "$RUN/before/ref")") --"
     fi

@@ -1,0 +1,673 @@
+"""List what uses the releases of one installation: processes, units, cron jobs, mounts, and files that name one.
+
+Runs on the server, isolated from every environment, under any Python from 3.6 on (`python3 -I -S`), as
+`tree_users.py VERB ROOT PRODUCT SERVICES CRON_DIR`:
+
+    facts           print everything as facts of the probe, `name=value` a line
+    processes       print the processes that run out of a release, a line each: unit, number, start, release, command
+    compare BEFORE  print whether the same units run as in a file of `processes`, out of the current release and anew
+    housekeeping    print what schedules housekeeping (`cron`, `timer`, `broken`, `dangling`) and its file or unit
+
+It changes nothing. No command line is printed as it is, for it may hold a secret: only programs and files of a release.
+"""
+
+import contextlib
+import json
+import os
+import pwd
+import re
+import stat
+import subprocess
+import sys
+import time
+import typing
+
+SECONDS = 5  # for reading files that may name a release
+LARGEST = 2**20  # bytes of a file that is read
+MOST = 100  # lines of one kind
+# What gunicorn and rq are run by; with its working directory in a release, it has its code from there.
+PYTHONS = re.compile(r"(python|pypy|uwsgi|gunicorn)[0-9.]*\Z")
+SHELLS = re.compile(r"(ba|da|z|k|a)?sh\Z|(perl|ruby|node|php)[0-9.]*\Z")
+OURS = (b'"""List what uses the releases', b'"""Ask an installed NetPoint')
+UNIT_FOLDERS = ("etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system",
+                "lib/systemd/system")  # fmt: skip
+UNIT_FILE = re.compile(r"(?P<unit>[^/]+\.(?:service|timer|socket|path|mount))(?:\.d/[^/]+\.conf)?\Z")
+CRON_FOLDERS = {"hourly": True, "daily": False, "weekly": False, "monthly": False}  # whether it is often
+CRON_DAEMONS = ("cron.service", "crond.service", "cronie.service")
+WEB_SERVERS = re.compile(r"etc/(nginx|openresty|angie|apache2|httpd|caddy|lighttpd|haproxy)/")
+NAMING_PLACES = ("etc", "var/spool/cron", "usr/local/bin", "usr/local/sbin", "usr/local/etc", *UNIT_FOLDERS[1:])
+PUT_ASIDE = re.compile(r"(~|\.(bak|old|orig|save|swp|dpkg-\w+|rpm\w+))\Z")
+SHOWN = ("Id", "LoadState", "ActiveState", "SubState", "Type", "User", "MainPID", "Triggers", "TriggeredBy")
+
+
+class Installation:
+    """The releases of one installation, and every path that leads to one; `system` is where /etc and /var are."""
+
+    def __init__(self, root, product, services, cron_dir, system="/"):
+        self.root, self.product, self.cron_dir, self.system = root, product, cron_dir, system
+        self.services = [with_ending(name) for name in services.split()]
+        self.real = os.path.realpath(root)
+        self.ways = {root: self.real, self.real: self.real}
+        if self.real != root:
+            self._find_ways()
+
+    def _find_ways(self):
+        folders = dict.fromkeys((os.path.dirname(self.root), os.path.dirname(self.real)))
+        entries = [os.path.join(folder, name) for folder in folders for name in names_in(folder)]
+        links = {path: os.path.realpath(path) for path in entries if os.path.islink(path) and path != self.root}
+        foreign = {target for target in links.values() if target != self.real}
+        for path in entries:
+            target = os.path.realpath(path)
+            if target == self.real or (path not in links and target not in foreign and self._is_release(target)):
+                self.ways[path] = target
+        self.ways.update(dict.fromkeys(middle_links(self), self.real))
+
+    def _is_release(self, path):
+        return os.path.isfile(os.path.join(path, self.product, "manage.py")) and not os.path.exists(
+            os.path.join(path, ".git")
+        )
+
+    def at(self, place):
+        return os.path.join(self.system, place)
+
+    def tree_of(self, path):
+        """Return the release that a path is in."""
+        path = os.path.normpath(path)
+        inside = [way for way in self.ways if path == way or path.startswith(way + "/")]
+        return self.ways[max(inside, key=len)] if inside else None
+
+    def named_in(self, text):
+        """Yield (path, release, position) for each of our paths in a text of bytes."""
+        for way, tree in self.ways.items():
+            encoded = os.fsencode(way)
+            if encoded in text:
+                # /opt/netpoint is not in /opt/netpoint-3.5.0, nor /opt/netpoint-3.4.9 in /opt/netpoint-3.4.9.old
+                for found in re.finditer(re.escape(encoded) + rb"(?![\w-]|\.\w)", text):
+                    yield way, tree, found.end()
+
+
+def with_ending(name):
+    return name if re.search(r"\.(service|timer|socket|path|target|mount)\Z", name) else name + ".service"
+
+
+def names_in(folder):
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def read(path, most=LARGEST):
+    """Return the bytes of a regular file, none of what is too large or no file."""
+    try:
+        known = os.stat(path)
+        if not stat.S_ISREG(known.st_mode) or known.st_size > most:
+            return b""
+        with open(path, "rb") as file:
+            return file.read(most)
+    except OSError:
+        return b""
+
+
+# ---- processes
+
+
+Process = typing.NamedTuple(
+    "Process",
+    [("number", int), ("start", int), ("unit", str), ("user", str), ("tree", str), ("command", str)],
+)
+
+
+def processes_of(installation, main_processes):
+    """Return the processes that run out of the releases, but for our own; `main_processes` maps numbers to units."""
+    mine = own_processes()
+    session = stat_of(os.getpid())[2]
+    found = []
+    for number in sorted(int(name) for name in names_in("/proc") if name.isdigit()):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            _, _, its_session, start = stat_of(number)
+            if number in mine or its_session == session:
+                continue
+            exe, cwd, words = executable(number), os.readlink("/proc/%d/cwd" % number), words_of(number)
+            tree = tree_run(installation, number, exe, cwd, words)
+            if tree and sees(number, tree) and not is_probe(number, words):
+                unit, user = unit_of(number, main_processes), owner(number)
+                found.append(Process(number, start, unit, user, tree, command_of(installation, exe, cwd, words)))
+    return found
+
+
+def stat_of(number):
+    """Return parent, process group, session and start of a process."""
+    with open("/proc/%d/stat" % number) as file:
+        words = file.read().rpartition(")")[2].split()
+    return int(words[1]), int(words[2]), int(words[3]), int(words[19])
+
+
+def own_processes():
+    """Return us and what has started us."""
+    found, number = set(), os.getpid()
+    while number > 1 and number not in found:
+        found.add(number)
+        number = stat_of(number)[0]
+    return found
+
+
+def executable(number):
+    return re.sub(r" \(deleted\)\Z", "", os.readlink("/proc/%d/exe" % number))
+
+
+def words_of(number):
+    with open("/proc/%d/cmdline" % number, "rb") as file:
+        return [os.fsdecode(word) for word in file.read(8192).rstrip(b"\0").split(b"\0")]
+
+
+def is_probe(number, words):
+    """Whether it is a look at this server like ours, from another workstation."""
+    own = os.stat("/proc/%d" % number).st_uid == os.geteuid()
+    return own and any(os.fsencode(word).startswith(OURS) for word in words[1:6])
+
+
+def tree_run(installation, number, exe, cwd, words):
+    """Return the release that a process runs out of: what the kernel says counts more than what it calls itself."""
+    tree = installation.tree_of(exe)
+    name = os.path.basename(exe)
+    if tree or not (PYTHONS.match(name) or SHELLS.match(name)):
+        return tree
+    if PYTHONS.match(name):
+        paths = [*mapped_files(number), cwd, *(os.path.join(cwd, path) for path in paths_in(words))]
+    else:
+        paths = [path for path in (os.path.join(cwd, word) for word in words[1:]) if os.path.isfile(path)][:1]
+    return next(filter(None, map(installation.tree_of, paths)), None)
+
+
+def paths_in(words):
+    """Yield what may be a path: each word, and the value of an option."""
+    for word in words:
+        yield word.partition("=")[2] if word.startswith("-") else word
+
+
+def mapped_files(number):
+    with open("/proc/%d/maps" % number, errors="surrogateescape") as file:
+        lines = file.read(4 * LARGEST).split("\n")
+    return dict.fromkeys(line.split(None, 5)[5] for line in lines if line.count("/"))
+
+
+def sees(number, tree):
+    """Whether a release's path means the same to a process as to us: containers have folders of the same names."""
+    its, ours = os.stat("/proc/%d/root%s" % (number, tree)), os.stat(tree)
+    return (its.st_dev, its.st_ino) == (ours.st_dev, ours.st_ino)
+
+
+def unit_of(number, main_processes):
+    """Return the unit that a process belongs to: that of a parent's, else what its control group says."""
+    parent = number
+    for _ in range(100):
+        if parent <= 1:
+            break
+        if parent in main_processes:
+            return main_processes[parent]
+        parent = stat_of(parent)[0]
+    groups = read_proc("/proc/%d/cgroup" % number).split("\n")
+    systemd = [line.split(":", 2)[2] for line in groups if line.startswith(("0::", "1:name=systemd:"))]
+    parts = [part for path in systemd for part in path.split("/") if part.endswith((".service", ".scope"))]
+    return parts[0] if parts else ""
+
+
+def read_proc(path):
+    with open(path, errors="surrogateescape") as file:
+        return file.read(LARGEST)
+
+
+def owner(number):
+    uid = os.stat("/proc/%d" % number).st_uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def command_of(installation, exe, cwd, words):
+    """Name a process by its program and the file of a release that it runs, with what manage.py is to do."""
+    told = [os.path.basename(exe)]
+    for number, word in enumerate(words[1:], 2):
+        if installation.tree_of(os.path.join(cwd, word)) and "/" + word != word and not word.startswith("-"):
+            told.append(os.path.basename(word))
+            if told[-1] == "manage.py" and number < len(words):
+                told.append(words[number])
+            break
+    return " ".join(told)[:80]
+
+
+# ---- units
+
+
+class Units:
+    """What systemd says of the units that have to do with the releases."""
+
+    def __init__(self, installation):
+        self.installation = installation
+        self.texts = dict(unit_texts(installation))
+        self.naming = [unit for unit in self.texts if "@." not in unit and self.runs_ours(unit)]
+        self.told = shown(
+            [*installation.services, *self.naming, *CRON_DAEMONS, installation.product + "-housekeeping.timer"]
+        )
+
+    def more(self, names):
+        """Ask of the units that processes belong to, and of what starts any."""
+        self.told.update(shown([name for name in names if name and name not in self.told]))
+        triggers = [name for told in list(self.told.values()) for name in told.get("TriggeredBy", "").split()]
+        self.told.update(shown([name for name in triggers if name not in self.told]))
+
+    def runs_ours(self, unit):
+        """Whether a unit's commands, or the folder they start in, name a release."""
+        whole = self.texts[unit].replace(b"\\\n", b" ")
+        lines = re.findall(rb"(?m)^[ \t]*(?:Exec\w+|WorkingDirectory)[ \t]*=.*$", whole)
+        return any(self.installation.named_in(b"\n".join(lines)))
+
+    @property
+    def main_processes(self):
+        numbers = {unit: told.get("MainPID", "") for unit, told in self.told.items()}
+        return {int(number): unit for unit, number in numbers.items() if number.isdigit() and number != "0"}
+
+    def is_active(self, unit):
+        return self.told.get(unit, {}).get("ActiveState") in {"active", "activating", "reloading"}
+
+
+def unit_texts(installation):
+    """Yield each unit of an admin's or a package's with the text of its files."""
+    texts = {}
+    folders = [installation.at(folder) for folder in UNIT_FOLDERS] + fragment_folders(installation)
+    for folder in dict.fromkeys(map(os.path.realpath, folders)):
+        for path in files_below(folder, time.monotonic() + SECONDS):
+            found = UNIT_FILE.search(os.path.relpath(path, folder))
+            if found:
+                texts[found.group("unit")] = texts.get(found.group("unit"), b"") + without_comments(read(path)) + b"\n"
+    return texts.items()
+
+
+def fragment_folders(installation):
+    told = shown(installation.services, ("Id", "FragmentPath"))
+    paths = [each.get("FragmentPath", "") for each in told.values()]
+    return [os.path.dirname(path) for path in paths if path]
+
+
+def without_comments(text):
+    return re.sub(rb"(?m)^[ \t]*[#;].*$", b"", text)
+
+
+def shown(names, properties=SHOWN):
+    """Return what `systemctl show` says of each unit."""
+    if not names:
+        return {}
+    command = ["systemctl", "show", "-p", ",".join(properties), *dict.fromkeys(names)]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    told = {}
+    for block in done.stdout.decode("utf-8", "replace").split("\n\n"):
+        pairs = dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
+        if pairs.get("Id"):
+            told[pairs["Id"]] = pairs
+    return told
+
+
+def files_below(folder, deadline):
+    """Yield every file and link below a folder; links are not followed."""
+    pending = [folder]
+    while pending:
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if time.monotonic() > deadline:
+                    raise TimeoutError("the files that may name a release were not read in %d seconds" % SECONDS)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                else:
+                    yield entry.path
+
+
+# ---- cron
+
+
+Job = typing.NamedTuple("Job", [("file", str), ("line", int), ("often", bool), ("text", bytes), ("script", str)])
+
+
+def cron_jobs(installation):
+    """Yield the jobs of cron that run something out of a release."""
+    for job in all_jobs(installation):
+        if job.script or any(installation.named_in(job.text)):
+            yield job
+
+
+def all_jobs(installation):
+    at = installation.at
+    tables = [(at("etc/crontab"), True)] + [(path, True) for path in paths_of(at("etc/cron.d"))]
+    tables += [(path, False) for path in files_below(at("var/spool/cron"), time.monotonic() + SECONDS)]
+    for path, has_user in tables:
+        for number, line in enumerate(read(path).split(b"\n"), 1):
+            parsed = parse_cron(line, has_user)
+            if parsed:
+                yield Job(path, number, parsed[0], with_scripts(parsed[1]), script_in(installation, parsed[1]))
+    folders = {at("etc/cron." + name): often for name, often in CRON_FOLDERS.items()}
+    folders.setdefault(installation.cron_dir, False)
+    for folder, often in folders.items():
+        for path in paths_of(folder):
+            # What run-parts passes over: no program, and on Debian a name with a dot.
+            if os.access(path, os.X_OK) and not (
+                "." in os.path.basename(path) and os.path.exists(at("etc/debian_version"))
+            ):
+                text = without_comments(read(path))
+                yield Job(path, 0, often, with_scripts(text), own_script(installation, path))
+
+
+def paths_of(folder):
+    return [os.path.join(folder, name) for name in names_in(folder)]
+
+
+CRON_LINE = re.compile(rb"\s*(?:@(?P<name>\w+)|[^\s#]\S*\s+(?P<hour>\S+)\s+\S+\s+\S+\s+\S+)\s+(?P<rest>\S.*)")
+
+
+def parse_cron(line, has_user):
+    """Return whether a line of a crontab is due often (not only at a few hours of a day), and its command."""
+    found = CRON_LINE.match(line)
+    if not found or re.match(rb"\s*[A-Za-z_]\w*\s*=", line):
+        return None
+    command = found.group("rest").split(None, 1)[-1] if has_user else found.group("rest")
+    if found.group("name"):
+        return found.group("name") in {b"hourly", b"every_minute"}, command
+    return not re.match(rb"\d+(,\d+){0,3}\Z", found.group("hour")), command
+
+
+def with_scripts(text):
+    """Return a command with what is in the scripts that it names: a job is often one line that calls a file."""
+    scripts = [
+        read(os.fsdecode(path), 65536) for path in re.findall(rb"(?<![^\s'\"=;(])/[^\s'\";|&<>()$`]+", text[:4096])[:5]
+    ]
+    return b"\n".join([text, *(without_comments(script) for script in scripts if script.startswith(b"#!"))])
+
+
+def script_in(installation, command):
+    """Return the script of a release that a command names."""
+    for way, _, end in installation.named_in(command):
+        path = way + os.fsdecode(re.match(rb"[^\s'\";|&<>()]*", command[end:]).group())
+        if path.endswith(".sh"):
+            return os.path.realpath(path)
+    return ""
+
+
+def own_script(installation, path):
+    target = os.path.realpath(path)
+    return target if installation.tree_of(target) else ""
+
+
+def housekeeping(installation, units):
+    """Return what schedules housekeeping and where; one predicate for the probe and for the step that schedules it."""
+    for unit in [name for name in units.naming if b"housekeeping" in units.texts[name]]:
+        for timer in units.told.get(unit, {}).get("TriggeredBy", "").split():
+            if timer.endswith(".timer") and units.is_active(timer):
+                return "timer", timer
+    usual = installation.product + "-housekeeping.timer"
+    if units.is_active(usual):
+        return "timer", usual
+    broken = ("", "")
+    for job in cron_jobs(installation):
+        if b"housekeeping" in job.text or "housekeeping" in os.path.basename(job.script):
+            if starts(installation, job):
+                return "cron", job.file
+            broken = "broken", job.file
+    link = os.path.join(installation.cron_dir, installation.product + "-housekeeping")
+    if os.path.islink(link) and not os.path.exists(link):
+        return "dangling", link
+    return broken
+
+
+def starts(installation, job):
+    """Whether the programs and files that a job names are there: a script of another root names some that are not."""
+    text = without_comments(job.text)
+    paths = [
+        way + os.fsdecode(re.match(rb"[^\s'\";|&<>()]*", text[end:]).group())
+        for way, _, end in installation.named_in(text)
+    ]
+    usual = os.fsencode("/opt/" + installation.product)
+    paths += [os.fsdecode(path) for path in re.findall(rb"(?<![^\s'\"=])" + usual + rb"/[^\s'\";|&<>()]*", text)]
+    return all(os.path.exists(path) for path in paths if re.search(r"/venv/|\.py\Z|\.sh\Z", path))
+
+
+# ---- links, mounts, and files that name a release
+
+
+def middle_links(installation):
+    """Return the links between the root and the release, which an upgrade passes by."""
+    found, link = [], installation.root
+    while os.path.islink(link) and len(found) < 20:  # more, and it leads round in circles
+        link = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
+        if os.path.islink(link):
+            found.append(link)
+    return found
+
+
+def mounts(installation):
+    """Yield what is mounted at or below a release, or would be at the next boot."""
+    found = []
+    for line in read_proc("/proc/self/mountinfo").split("\n"):
+        words = line.split(" ")
+        if len(words) > 4:
+            found.append(unescaped(words[4]))
+    for line in read(installation.at("etc/fstab")).split(b"\n"):
+        words = os.fsdecode(line).split()
+        if len(words) > 1 and not words[0].startswith("#"):
+            found.append(os.path.realpath(unescaped(words[1])))
+    return [path for path in dict.fromkeys(found) if path != "/" and installation.tree_of(path)]
+
+
+def unescaped(path):
+    return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code.group(1), 8)), path)
+
+
+Mention = typing.NamedTuple(
+    "Mention", [("kind", str), ("tree", str), ("path", str), ("file", str), ("line", int), ("unit", str)]
+)
+
+
+def mentions(installation):
+    """Yield each place that names a release's own folder, or another way to it than the root."""
+    if installation.real == installation.root:  # a checkout has no other name
+        return
+    files, links = naming_files(installation)
+    for link in links:
+        target = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
+        tree = installation.tree_of(target)
+        if tree and not (target + "/").startswith(installation.root + "/"):
+            yield Mention("link", tree, target, link, 0, "")
+    led_to = {os.path.realpath(link) for link in links}
+    for path in files + local_files(installation):
+        for number, way in named_lines(installation, path):
+            kind = kind_of(installation, path, led_to)
+            yield Mention(kind, installation.ways[way], way, path, number, unit_named(path))
+
+
+def naming_files(installation):
+    """Return the files and the links of an admin, and of packages the units."""
+    deadline = time.monotonic() + SECONDS
+    places = dict.fromkeys(os.path.realpath(installation.at(place)) for place in NAMING_PLACES)
+    paths = [path for place in places for path in files_below(place, deadline)]
+    links = [path for path in paths if os.path.islink(path)]
+    return [path for path in paths if not os.path.islink(path) and not PUT_ASIDE.search(path)], links
+
+
+def named_lines(installation, path):
+    """Yield (line, path) for each line that names a release by another path than the root."""
+    text = read(path)
+    if any(os.fsencode(way) in text for way in installation.ways if way != installation.root):
+        for number, line in enumerate(text.split(b"\n"), 1):
+            if not line.lstrip().startswith((b"#", b";", b"//")):
+                named = [way for way, _, _ in installation.named_in(line) if way != installation.root]
+                for way in named[:1]:
+                    yield number, way
+
+
+def kind_of(installation, path, led_to):
+    inside = os.path.relpath(path, os.path.realpath(installation.system))
+    if installation.tree_of(path):
+        return "local"
+    if unit_named(path):
+        return "unit"
+    if WEB_SERVERS.match(inside):
+        return "web" if "-available/" not in inside or path in led_to else "other"
+    return "cron" if re.match(r"etc/cron|etc/anacrontab|var/spool/cron", inside) else "other"
+
+
+def unit_named(path):
+    found = UNIT_FILE.search(path)
+    return found.group("unit") if found and "/systemd/" in path else ""
+
+
+def local_files(installation):
+    """Return what an admin has in the current release and takes along to the next one."""
+    own = os.path.join(installation.real, installation.product, installation.product)
+    paths = [*paths_of(installation.real), *(path for path in paths_of(own) if path.endswith(".py"))]
+    return [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
+
+
+def stray_packages(installation):
+    """Yield packages of Django beside the release's own that did not come with its archive: files of another time."""
+    if installation.real == installation.root:
+        return
+    brought = ("upgrade.sh", "requirements.txt", os.path.join(installation.product, "manage.py"))
+    paths = [os.path.join(installation.real, name) for name in brought]
+    times = {int(os.stat(path).st_mtime) for path in paths if os.path.isfile(path)}
+    if len(times) != 1:  # the times of the archive were not kept: nothing can be told
+        return
+    came = times.pop()
+    for name in names_in(os.path.join(installation.real, installation.product)):
+        folder = os.path.join(installation.real, installation.product, name)
+        marks = [
+            os.path.join(folder, mark) for mark in ("apps.py", "migrations/__init__.py", "models.py", "__init__.py")
+        ]
+        there = [mark for mark in marks if os.path.isfile(mark)]
+        if any(mark.endswith(("apps.py", "migrations/__init__.py")) for mark in there) and all(
+            int(os.stat(mark).st_mtime) != came for mark in there
+        ):
+            yield name
+
+
+# ---- what is printed
+
+
+def say(line):
+    sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
+
+
+def plain(text):
+    """Return a text on one line, without control characters and halves of letters."""
+    whole = str(text).encode("utf-8", "replace").decode("utf-8")
+    return re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", whole)[:1000]
+
+
+def facts(installation):
+    """Print every fact, at most so many of a kind; what has several values as JSON, in ASCII."""
+    counts = {}
+    for name, value in everything(installation):
+        counts[name] = counts.get(name, 0) + 1
+        if counts[name] <= MOST:
+            say("{}={}".format(name, json.dumps(value) if isinstance(value, dict) else plain(value)))
+    say("tree_users.complete=yes")
+
+
+def everything(installation):
+    units = Units(installation)
+    running = processes_of(installation, units.main_processes)
+    units.more([process.unit for process in running if process.unit.endswith(".service")])
+    for process in running:
+        yield "process", values(process, "number", "unit", "user", "tree", "command")
+    for unit in unit_values(units, running):
+        yield "tree_unit", unit
+    for job in cron_jobs(installation):
+        yield "cron_job", dict(values(job, "file", "line", "often"), housekeeping=b"housekeeping" in job.text)
+    yield "housekeeping", housekeeping(installation, units)[0]
+    for name, find in (("mount", mounts), ("middle_link", middle_links), ("stray_package", stray_packages)):
+        for found in find(installation):
+            yield name, found
+    for mention in mentions(installation):
+        yield "mention", values(mention, *mention._fields)
+
+
+def unit_values(units, running):
+    naming = set(units.naming) | {process.unit for process in running}
+    for unit, told in units.told.items():
+        if told.get("LoadState", "loaded") != "not-found":
+            known = {"active": "ActiveState", "kind": "Type", "user": "User"}
+            found = {key: printable(told.get(name, "")) for key, name in known.items()}
+            yield dict(found, name=printable(unit), triggers=told.get("Triggers", "").split(), in_tree=unit in naming)
+
+
+def values(found, *names):
+    return {name: printable(getattr(found, name)) for name in names}
+
+
+def printable(value):
+    return plain(value) if isinstance(value, str) else value
+
+
+def processes(installation):
+    for process in processes_of(installation, Units(installation).main_processes):
+        say(
+            " ".join(
+                [
+                    process.unit or "-",
+                    str(process.number),
+                    str(process.start),
+                    process.tree.replace(" ", "\\x20"),
+                    plain(process.command),
+                ]
+            )
+        )
+
+
+def compare(before, installation):
+    """Compare what runs with what ran before; prints `same`, `other` or `wrong`, and why."""
+    with open(before, errors="surrogateescape") as file:
+        lines = [line.split(" ", 4) for line in file.read().split("\n") if line.count(" ") > 3]
+    running = processes_of(installation, Units(installation).main_processes)
+    services = set(installation.services)
+    kept = {(int(number), int(start)) for _, number, start, _, _ in lines}
+    left = [(process, "still runs as before") for process in running if (process.number, process.start) in kept]
+    left += [(process, "runs out of " + process.tree) for process in running if process.tree != installation.real]
+    ran = {line[0] for line in lines} & services
+    runs = [process.unit for process in running if process.unit in services]
+    changes = [unit + " ran before and does not run now" for unit in sorted(ran.difference(runs))]
+    changes += [unit + " runs now and did not before" for unit in sorted(set(runs) - ran)]
+    changes += [
+        "process {} of {} ({}) {}".format(process.number, process.unit or "no unit", process.command, why)
+        for process, why in left
+    ]
+    counts = ", ".join("{} ({})".format(unit, runs.count(unit)) for unit in sorted(set(runs)))
+    if any(process.unit in services for process, _ in left):
+        say("wrong " + plain("; ".join(changes)))
+    elif changes:
+        say("other " + plain("; ".join(changes)))
+    elif counts:
+        say("same " + plain("{}: as before, in new processes out of {}".format(counts, installation.real)))
+
+
+def main(verb, *words):
+    if verb == "compare":
+        return compare(words[0], Installation(*words[1:]))
+    installation = Installation(*words)
+    if verb == "processes":
+        return processes(installation)
+    if verb == "housekeeping":
+        units = Units(installation)
+        units.more([])
+        found = housekeeping(installation, units)
+        return say(" ".join(found)) if found[0] else None
+    try:
+        return facts(installation)
+    except Exception as error:  # noqa: BLE001  a probe goes on, and says what it could not see
+        return say("tree_users.error=" + plain("{}: {}".format(type(error).__name__, error)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,441 @@
+"""What uses the releases is found: real processes, and files in a folder that looks like a system."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.remote.server import REAL_PATH, REMOTE, eventually, write_files
+from tests.remote.test_ask import interpreters
+
+PROGRAM = REMOTE / "tree_users.py"
+SLEEPER = "import signal\nsignal.pause()\n"
+SYSTEMCTL = r"""#!/bin/sh
+# systemctl that knows the units in a folder, a file of properties each.
+shift 3
+for unit; do
+    cat "$UNITS/$unit" 2>/dev/null || printf 'Id=%s\nLoadState=not-found\nActiveState=inactive\n' "$unit"
+    echo
+done
+"""
+
+
+class System:
+    """A folder with an installation, and one that stands for /."""
+
+    def __init__(self, base: Path, python: str) -> None:
+        self.base, self.python = base, python
+        self.root, self.system, self.units = base / "opt/netpoint", base / "system", base / "units"
+        for version in ("3.4.8", "3.4.9"):
+            write_files(base / f"opt/netpoint-{version}", {
+                "upgrade.sh": "#!/bin/sh\n", "requirements.txt": "", "netpoint/manage.py": SLEEPER,
+                "gunicorn.py": "bind = 'x'\n",
+                "netpoint/netpoint/configuration.py": "A = 1\n",
+            }, at=1_700_000_000)  # fmt: skip
+        self.root.symlink_to("netpoint-3.4.9/")
+        self.units.mkdir()
+        write_files(base / "bin", {"systemctl": SYSTEMCTL})
+        (self.system / "etc/cron.daily").mkdir(parents=True)
+
+    @property
+    def real(self) -> Path:
+        return self.base / "opt/netpoint-3.4.9"
+
+    def unit(self, name: str, **properties: str) -> None:
+        told = {"Id": name, "LoadState": "loaded", "ActiveState": "active", "User": "netpoint", **properties}
+        (self.units / name).write_text("".join(f"{key}={value}\n" for key, value in told.items()))
+
+    def ask(self, verb: str, *words: str) -> list[str]:
+        done = subprocess.run(
+            [self.python, "-I", "-S", str(PROGRAM), verb, *words, str(self.root), "netpoint", "netpoint netpoint-rq",
+             str(self.system / "etc/cron.daily"), str(self.system)],
+            env={"PATH": f"{self.base}/bin:{REAL_PATH}", "UNITS": str(self.units)},
+            capture_output=True, text=True, check=False,
+            start_new_session=True,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
+
+    def told(self, fact: str) -> list[dict[str, object]]:
+        lines = [line.partition("=") for line in self.ask("facts")]
+        assert ("tree_users.complete", "=", "yes") in lines, lines
+        return [json.loads(value) for name, _, value in lines if name == fact]
+
+    def texts(self, fact: str) -> list[str]:
+        return [line.partition("=")[2] for line in self.ask("facts") if line.startswith(f"{fact}=")]
+
+
+@pytest.fixture(params=interpreters(), ids=lambda path: Path(path).name)
+def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
+    return System(tmp_path, str(request.param))
+
+
+Start = Callable[..., int]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Return what starts a process that waits for its end, and returns its number."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin(*command: str, cwd: Path | None = None) -> int:
+        process = subprocess.Popen(
+            command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        started.append(process)
+        # It has its own program once the one that started it is replaced.
+        name = Path(shutil.which(command[0]) or command[0]).resolve()
+        assert eventually(lambda: Path(f"/proc/{process.pid}/exe").resolve() == name)
+        return process.pid
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+PYTHON = os.path.realpath(sys.executable)
+
+
+# ---- processes
+
+
+@pytest.mark.parametrize("way", ["argument", "relative", "folder", "program", "script of a shell"])
+def test_a_process_that_runs_out_of_the_release_is_found(system: System, start: Start, way: str) -> None:
+    script = system.real / "wait.sh"
+    script.write_text("read x\n")
+    if way == "argument":
+        number, command = start(PYTHON, f"{system.root}/netpoint/manage.py", "rqworker"), "manage.py rqworker"
+    elif way == "relative":
+        number, command = start(PYTHON, "netpoint/manage.py", "nbshell", cwd=system.real), "manage.py nbshell"
+    elif way == "folder":
+        number, command = start(PYTHON, "-c", SLEEPER, cwd=system.real / "netpoint"), ""
+    elif way == "program":
+        (system.real / "venv/bin").mkdir(parents=True)
+        shutil.copy("/bin/cat", system.real / "venv/bin/worker")
+        number, command = start(str(system.real / "venv/bin/worker")), "worker"
+    else:
+        number, command = start("/bin/sh", str(script)), "wait.sh"
+
+    (found,) = system.told("process")
+
+    assert (found["number"], found["tree"]) == (number, str(system.real))
+    assert str(found["command"]).endswith(command)
+
+
+def test_a_process_of_an_older_release_is_told_as_that(system: System, start: Start) -> None:
+    start(PYTHON, f"{system.base}/opt/netpoint-3.4.8/netpoint/manage.py", "rqworker")
+
+    assert [found["tree"] for found in system.told("process")] == [f"{system.base}/opt/netpoint-3.4.8"]
+
+
+def test_who_only_stands_in_the_release_or_reads_it_does_not_run_out_of_it(system: System, start: Start) -> None:
+    start("/bin/cat", cwd=system.real)
+    start("/bin/tail", "-f", f"{system.root}/gunicorn.py")
+    start("/bin/sh", "-c", "read x", cwd=system.real)
+
+    assert system.told("process") == []
+
+
+def test_the_release_of_another_installation_beside_is_not_ours(system: System, start: Start) -> None:
+    (system.base / "opt/netpoint-test").symlink_to("netpoint-3.4.8")
+    start(PYTHON, f"{system.base}/opt/netpoint-3.4.8/netpoint/manage.py", "rqworker")
+
+    assert system.told("process") == []
+
+
+def test_what_a_command_line_holds_besides_is_not_told(system: System, start: Start) -> None:
+    start(PYTHON, f"{system.root}/netpoint/manage.py", "createsuperuser", "--password", "hunter2")
+
+    assert "hunter2" not in "\n".join(system.ask("facts") + system.ask("processes"))
+
+
+def test_a_process_belongs_to_the_unit_that_has_started_it(system: System, start: Start) -> None:
+    number = start("/bin/sh", "-c", f"{PYTHON} {system.root}/netpoint/manage.py rqworker; true")
+    system.unit("netpoint-rq.service", MainPID=str(number))
+
+    assert eventually(lambda: [found["unit"] for found in system.told("process")] == ["netpoint-rq.service"])
+
+
+def test_other_looks_at_the_server_are_none_of_it(system: System, start: Start) -> None:
+    """Two operators may run `check` at the same time, and each asks with the release's own Python."""
+    text = (REMOTE / "ask.py").read_text()
+    start(PYTHON, "-c", f'{text.splitlines()[0]}\n"""\n{SLEEPER}', "facts", str(system.root), cwd=system.real)
+
+    assert system.told("process") == []
+
+
+# ---- the same after as before
+
+
+def before(system: System, *lines: str) -> str:
+    path = system.base / "before"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return str(path)
+
+
+def test_the_same_services_in_new_processes_are_told_as_that(system: System, start: Start) -> None:
+    number = start(PYTHON, f"{system.root}/netpoint/manage.py", "rqworker")
+    system.unit("netpoint-rq.service", MainPID=str(number))
+
+    told = system.ask("compare", before(system, "netpoint-rq.service 7 8 /opt/netpoint-3.4.8 python3 manage.py"))
+
+    assert told == [f"same netpoint-rq.service (1): as before, in new processes out of {system.real}"]
+
+
+def test_a_service_that_does_not_come_back_is_told(system: System, start: Start) -> None:
+    number = start(PYTHON, f"{system.root}/netpoint/manage.py", "rqworker")
+    system.unit("netpoint-rq.service", MainPID=str(number))
+    lines = [f"{unit}.service 7 8 /opt/netpoint-3.4.8 python3" for unit in ("netpoint", "netpoint-rq")]
+
+    told = system.ask("compare", before(system, *lines))
+
+    assert told == ["other netpoint.service ran before and does not run now"]
+
+
+@pytest.mark.parametrize("release", ["3.4.8", "3.4.9"])
+def test_a_service_that_was_not_started_anew_is_wrong(system: System, start: Start, release: str) -> None:
+    number = start(PYTHON, f"{system.base}/opt/netpoint-{release}/netpoint/manage.py", "rqworker")
+    system.unit("netpoint-rq.service", MainPID=str(number))
+    was = system.ask("processes") if release == "3.4.9" else ["netpoint-rq.service 7 8 /opt/netpoint-3.4.8 python3"]
+
+    (told,) = system.ask("compare", before(system, *was))
+
+    why = "still runs as before" if release == "3.4.9" else f"runs out of {system.base}/opt/netpoint-3.4.8"
+    assert told.startswith(f"wrong process {number} of netpoint-rq.service (")
+    assert told.endswith(why)
+
+
+# ---- units
+
+
+def test_a_second_worker_is_found_by_its_unit_file(system: System) -> None:
+    write_files(system.system / "etc/systemd/system", {
+        "netpoint-rq2.service": f"[Service]\nExecStart={system.root}/venv/bin/python3 manage.py rqworker\n",
+        "netpoint.service": f"[Service]\nExecStart=/usr/bin/env \\\n {system.root}/venv/bin/gunicorn\n",
+        "reports.service": f"[Service]\nWorkingDirectory={system.root}\nExecStart=/usr/local/bin/reports\n",
+        "nginx.service.d/x.conf": f"[Service]\nReadOnlyPaths={system.root}\n",
+        "other.service": "[Service]\nExecStart=/opt/netpoint-tools/x\n",
+        "old.service": f"[Service]\n# ExecStart={system.root}/x\nExecStart=/bin/true\n",
+    })  # fmt: skip
+    for name in (
+        "netpoint.service",
+        "netpoint-rq2.service",
+        "reports.service",
+        "nginx.service",
+        "other.service",
+        "old.service",
+    ):
+        system.unit(name, Type="exec")
+
+    assert {str(unit["name"]): unit["in_tree"] for unit in system.told("tree_unit")} == {
+        "netpoint.service": True, "netpoint-rq2.service": True, "reports.service": True,
+    }  # fmt: skip
+
+
+def test_what_starts_a_unit_by_itself_is_found(system: System) -> None:
+    write_files(system.system / "etc/systemd/system", {"sync.service": f"[Service]\nExecStart={system.root}/sync.sh\n"})
+    system.unit("sync.service", ActiveState="inactive", Type="oneshot", TriggeredBy="sync-often.timer")
+    system.unit("sync-often.timer", Triggers="sync.service")
+
+    assert [(unit["name"], unit["triggers"]) for unit in system.told("tree_unit")] == [
+        ("sync.service", []), ("sync-often.timer", ["sync.service"]),
+    ]  # fmt: skip
+
+
+# ---- cron
+
+
+@pytest.mark.parametrize(
+    ("when", "often"),
+    [
+        ("*/5 * * * *", True), ("0 * * * *", True), ("0 8-18 * * 1-5", True), ("@hourly", True), ("15 2 * * *", False),
+        ("0 2,14 * * *", False), ("*/5 2 * * *", False), ("@daily", False), ("@reboot", False),
+    ],
+)  # fmt: skip
+def test_a_job_of_cron_is_told_with_how_often_it_starts(system: System, when: str, often: bool) -> None:  # noqa: FBT001
+    write_files(
+        system.system / "var/spool/cron/crontabs", {"netpoint": f"MAILTO={system.root}\n{when} {system.root}/x.sh\n"}
+    )
+
+    (job,) = system.told("cron_job")
+
+    assert (job["often"], job["line"]) == (often, 2)
+
+
+def test_a_job_that_calls_a_script_elsewhere_is_found(system: System) -> None:
+    write_files(
+        system.base, {"local/sync": f"#!/bin/sh\ncd {system.root} && ./venv/bin/python3 netpoint/manage.py x\n"}
+    )
+    write_files(
+        system.system / "etc",
+        {"cron.d/sync": f"* * * * * root {system.base}/local/sync\n* * * * * root /bin/true # {system.real}-x\n"},
+    )
+
+    assert [(job["file"], job["line"]) for job in system.told("cron_job")] == [(f"{system.system}/etc/cron.d/sync", 1)]
+
+
+HOUSEKEEPING = "#!/bin/sh\n{root}/venv/bin/python {root}/netpoint/manage.py housekeeping\n"
+
+
+@pytest.mark.parametrize(
+    "place", ["cron.daily/netpoint-housekeeping", "cron.daily/nightly", "cron.weekly/x", "crontab"]
+)
+def test_housekeeping_is_found_under_any_name(system: System, place: str) -> None:
+    write_files(system.real, {"venv/bin/python": ""})
+    text = HOUSEKEEPING.format(root=system.root)
+    write_files(
+        system.system / "etc", {place: f"5 4 * * * root {text.splitlines()[1]}\n" if place == "crontab" else text}
+    )
+
+    assert system.ask("housekeeping") == [f"cron {system.system}/etc/{place}"]
+
+
+def test_housekeeping_by_a_timer_of_any_name_is_found(system: System) -> None:
+    write_files(system.system / "etc/systemd/system", {
+        "nightly.service": f"[Service]\nExecStart={system.root}/venv/bin/python manage.py housekeeping\n",
+    })  # fmt: skip
+    system.unit("nightly.service", ActiveState="inactive", TriggeredBy="nightly.timer")
+    system.unit("nightly.timer", Triggers="nightly.service")
+
+    assert system.ask("housekeeping") == ["timer nightly.timer"]
+
+
+def test_a_job_that_run_parts_passes_over_schedules_nothing(system: System) -> None:
+    write_files(system.real, {"venv/bin/python": ""})
+    text = HOUSEKEEPING.format(root=system.root)
+    write_files(system.system / "etc", {
+        "debian_version": "12.1\n", "cron.daily/netpoint.sh": text,
+        "cron.daily/not-executable": text.removeprefix("#!"),
+    })  # fmt: skip
+
+    assert system.ask("housekeeping") == []
+
+
+def test_a_job_whose_script_names_another_root_does_not_start(system: System) -> None:
+    write_files(system.real, {"contrib/netpoint-housekeeping.sh": HOUSEKEEPING.format(root="/opt/netpoint")})
+    job = system.system / "etc/cron.daily/nb"
+    job.symlink_to(system.root / "contrib/netpoint-housekeeping.sh")
+
+    assert system.ask("housekeeping") == [f"broken {job}"]
+
+
+def test_the_housekeeping_of_another_installation_is_not_ours(system: System) -> None:
+    write_files(system.system / "etc/cron.daily", {"other": HOUSEKEEPING.format(root="/srv/netpoint")})
+
+    assert system.ask("housekeeping") == []
+
+
+# ---- files that name a release
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        ("nginx/conf.d/netpoint.conf", "web"), ("apache2/sites-enabled/netpoint.conf", "web"),
+        ("nginx/sites-available/netpoint", "other"), ("systemd/system/netpoint.service", "unit"),
+        ("systemd/system/netpoint.service.d/x.conf", "unit"), ("cron.d/netpoint", "cron"),
+        ("logrotate.d/netpoint", "other"),
+    ],
+)  # fmt: skip
+def test_a_file_that_names_the_folder_of_the_release_is_found(system: System, file: str, kind: str) -> None:
+    text = f"# {system.real}\nroot {system.root}/x;\nalias {system.real}/netpoint/static/;\nother {system.real}.bak\n"
+    write_files(system.system / "etc", {file: text})
+
+    (found,) = system.told("mention")
+
+    assert (found["kind"], found["tree"], found["file"], found["line"]) == (
+        kind, str(system.real), f"{system.system}/etc/{file}", 3,
+    )  # fmt: skip
+
+
+def test_a_site_that_is_available_counts_once_it_is_enabled(system: System) -> None:
+    write_files(system.system / "etc/nginx", {"sites-available/x": f"alias {system.real}/netpoint/static/;\n"})
+    (system.system / "etc/nginx/sites-enabled").mkdir()
+    (system.system / "etc/nginx/sites-enabled/x").symlink_to("../sites-available/x")
+
+    assert [found["kind"] for found in system.told("mention")] == ["web"]
+
+
+def test_a_link_into_the_folder_of_a_release_is_found(system: System) -> None:
+    (system.system / "etc/cron.daily/a").symlink_to(system.base / "opt/netpoint-3.4.8/contrib/x.sh")
+    (system.system / "etc/cron.daily/b").symlink_to(system.root / "contrib/x.sh")
+
+    assert [(found["kind"], found["tree"]) for found in system.told("mention")] == [
+        ("link", f"{system.base}/opt/netpoint-3.4.8")
+    ]
+
+
+def test_what_names_a_link_that_will_be_passed_by_is_found(system: System) -> None:
+    (system.base / "opt/current").symlink_to("netpoint-3.4.9")
+    system.root.unlink()
+    system.root.symlink_to("current")
+    write_files(system.system / "etc/nginx", {"nginx.conf": f"alias {system.base}/opt/current/netpoint/static/;\n"})
+
+    assert system.texts("middle_link") == [f"{system.base}/opt/current"]
+    assert [(found["tree"], found["path"]) for found in system.told("mention")] == [
+        (str(system.real), f"{system.base}/opt/current")
+    ]
+
+
+def test_a_local_file_that_names_its_own_release_is_found(system: System) -> None:
+    (system.real / "gunicorn.py").write_text(f"chdir = '{system.real}/netpoint'\n")
+
+    assert [(found["kind"], found["file"]) for found in system.told("mention")] == [
+        ("local", f"{system.real}/gunicorn.py")
+    ]
+
+
+def test_a_file_that_cannot_be_read_or_is_huge_is_passed_over(system: System) -> None:
+    (system.system / "etc/fifo.d").mkdir()
+    os.mkfifo(system.system / "etc/fifo.d/pipe")
+    (system.system / "etc/huge").write_bytes(f"{system.real}\n".encode() * 100_000)
+
+    assert system.told("mention") == []
+
+
+# ---- mounts and packages
+
+
+def test_what_is_to_be_mounted_below_a_release_is_found(system: System) -> None:
+    media = system.real / "netpoint/my media"
+    media.mkdir()
+    write_files(
+        system.system / "etc",
+        {"fstab": f"# x\nnas:/m {system.root}/netpoint/my\\040media nfs defaults 0 0\n/dev/sda1 /opt ext4\n"},
+    )
+
+    assert system.texts("mount") == [str(media)]
+
+
+def test_a_package_that_an_older_release_has_left_is_found(system: System) -> None:
+    came = {"netpoint/dcim/apps.py": "", "netpoint/dcim/__init__.py": ""}
+    write_files(system.real, came, at=1_700_000_000)
+    left = ("netpoint/secrets/apps.py", "netpoint/local/x.py", "netpoint/old/migrations/__init__.py")
+    write_files(system.real, dict.fromkeys(left, ""), at=1_600_000_000)
+
+    assert system.texts("stray_package") == ["old", "secrets"]
+
+
+# ---- whatever happens
+
+
+def test_an_installation_that_is_not_there_is_none(tmp_path: Path) -> None:
+    system = System(tmp_path, sys.executable)
+    shutil.rmtree(system.base / "opt")
+
+    assert system.ask("facts")[-1] == "tree_users.complete=yes"
+
+
+@pytest.mark.parametrize("way", ["loop", "nowhere"])
+def test_a_link_that_leads_nowhere_is_survived(tmp_path: Path, way: str) -> None:
+    system = System(tmp_path, sys.executable)
+    system.root.unlink()
+    system.root.symlink_to("netpoint" if way == "loop" else "gone")
+
+    assert system.ask("facts")[-1] == "tree_users.complete=yes"
