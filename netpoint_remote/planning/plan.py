@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from netpoint_remote.planning.case import Case, is_repair, new_folder
 from netpoint_remote.planning.facts import Backup
 from netpoint_remote.planning.method import Method
+from netpoint_remote.planning.tree_users import services_of
 from netpoint_remote.planning.word import Word
 
 MINUTE = 60
@@ -251,6 +252,7 @@ def _variables(case: Case) -> Iterator[tuple[str, str]]:
         "VERSION": target.text,
         "TREE_VERSION": target.tree_version,
         "FOLDERS": "\n".join(folders_to_copy(case)),
+        "PLUGINS": "\n".join(plugins(case)),
         "ARCHIVE_SHA256": target.sha256,
         "TAG": target.tag,
         "COMMIT": target.commit,
@@ -272,7 +274,7 @@ def _known(case: Case) -> Iterator[tuple[str, str]]:
     yield "OLD_VERSION", facts.disk_version
     yield "VERSION", facts.disk_version
     yield "TREE_VERSION", facts.disk_version
-    yield "SERVICES", " ".join(host.services)
+    yield "SERVICES", " ".join(services_of(case))
     yield "STATE_DIR", str(host.state_dir)
     yield "BACKUP_DIR", str(host.backup_dir)
     yield "CRON_DIR", str(host.cron_dir)
@@ -283,8 +285,16 @@ def _known(case: Case) -> Iterator[tuple[str, str]]:
 
 def aside_folder(case: Case, version: str) -> str:
     """Return where a release in place keeps what upgrade.sh would destroy: on its own disk, out of git's sight."""
-    place = ".git/netpoint-remote" if case.method is Method.GIT else ".netpoint-remote"
-    return f"{case.facts.real}/{place}/{version}"
+    if case.method is Method.GIT:
+        return f"{case.facts.git_folder or f'{case.facts.real}/.git'}/netpoint-remote/{version}"
+    return f"{case.facts.real}/.netpoint-remote/{version}"
+
+
+def plugins(case: Case) -> tuple[str, ...]:
+    """Return the top packages of the plugins that the configuration names."""
+    named = case.facts.configuration.get("PLUGINS")
+    packages = [str(name).partition(".")[0] for name in named] if isinstance(named, list) else []
+    return tuple(package for package in packages if package.isidentifier())
 
 
 def uploads(case: Case) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from netpoint_remote.planning.checks import installation, server
 from netpoint_remote.planning.checks.finding import Problems
 from netpoint_remote.planning.facts import Backup, Facts, Kept
 from netpoint_remote.planning.problem import Severity
+from netpoint_remote.planning.tree_users import trees_in_use
 from netpoint_remote.planning.way_back import choose_backup
 
 
@@ -49,12 +50,13 @@ def prune_problems(case: Case) -> Problems:
 def what_to_remove(case: Case, keep: int) -> Removal:
     """Return what is older than the newest `keep` backups, and the releases that no backup kept leads to.
 
-    Never the current release, never the backup from which the current release was upgraded, nor the
-    release it leads back to, nor what this program did not put or leave there.
+    Never the current release, nor one that anything on the server names, runs out of or has a mount in; never the
+    backup from which the current release was upgraded, nor the release it leads back to, nor what this program did
+    not put or leave there.
     """
     facts = case.facts
     kept = kept_backups(facts, keep)
-    needed = {facts.real, *(backup.tree for backup in kept)}
+    needed = {facts.real, *(backup.tree for backup in kept), *trees_in_use(facts)}
     versions = {facts.disk_version, *(backup.version for backup in kept)}
     names = {backup.id for backup in kept} | {facts.run_id}
     oldest = min((backup.id for backup in kept), default=facts.run_id)

@@ -1,6 +1,6 @@
 """The release a host is to get, with all that judging and planning need of it, and nothing that is read from a disk."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from packaging.version import Version
 
@@ -14,7 +14,8 @@ class Target:
 
     `text` is the version as asked for, `tree_version` what the release says of itself (the released
     NetPoint 3.7.2 says 3.7.3-dev). Archives have `sha256`, `url` (None: it must be pushed) and sizes
-    in MiB; checkouts have `tag`, `commit` and `remote` (empty: the checkout's own origin).
+    in MiB; checkouts have `tag`, `commit` and `remote` (empty: the checkout's own origin),
+    and `paths`, every file that the release brings.
     """
 
     text: str
@@ -30,3 +31,4 @@ class Target:
     tag: str = ""
     commit: str = ""
     remote: str = ""
+    paths: frozenset[str] = field(default=frozenset(), repr=False)

@@ -1,9 +1,11 @@
 """What a check tells people about a server: label and text, the most asked for first."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.method import Method
+from netpoint_remote.planning.tree_users import companions, shortened
 
 
 def told_facts(case: Case) -> Iterator[tuple[str, str]]:
@@ -20,6 +22,11 @@ def _all(case: Case) -> Iterator[tuple[str, str]]:
         ", ".join(sorted({version for source, version in facts.page.versions if source in {"page", "status"}})),
     )
     yield "units", ", ".join(_unit(case, service) for service in case.host.services)
+    yield "with them", ", ".join(companions(case))
+    yield "processes", ", ".join(_processes(case))
+    yield "mounts", ", ".join(facts.mounts)
+    yield "cron", ", ".join(job.place for job in facts.cron_jobs)
+    yield "sessions", ", ".join(_sessions(case))
     yield "Python", next((found.version for found in facts.interpreters), "")
     yield "PostgreSQL", _postgresql(database.server_version_num)
     yield "database", f"{database.size_mb} MB, {database.applied_count} migrations" if database.applied_count else ""
@@ -29,6 +36,18 @@ def _all(case: Case) -> Iterator[tuple[str, str]]:
     yield "plugins", _plugins(facts.configuration.get("PLUGINS"))
     yield "housekeeping", facts.housekeeping
     yield "last run", f"{facts.run_about} ({facts.run_result.split(' ')[0]})" if facts.run_result else ""
+
+
+def _processes(case: Case) -> Iterator[str]:
+    """Yield how many processes of each unit run out of a release."""
+    counts = Counter(shortened(process.unit) or "no unit" for process in case.facts.processes)
+    return (f"{unit} {count}" for unit, count in counts.items())
+
+
+def _sessions(case: Case) -> Iterator[str]:
+    for session in case.facts.sessions:
+        named = f" ({session.application})" if session.application else ""
+        yield f"{session.count} from {session.address or 'a socket'}{named}"
 
 
 def _unit(case: Case, service: str) -> str:

@@ -15,12 +15,14 @@ from typing import TypeVar
 from netpoint_remote.errors import ConnectError, LineLost, NetPointRemoteError, ReleaseError, RequestError
 from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.checks import shared_databases
+from netpoint_remote.planning.checks.tree import link_is_direct
 from netpoint_remote.planning.facts import Facts
 from netpoint_remote.planning.goal import BackUp, Decision, Goal, GoBack, Upgrade, decide
 from netpoint_remote.planning.inventory import Host, Inventory
 from netpoint_remote.planning.method import method_of
 from netpoint_remote.planning.problem import Problem, Severity
 from netpoint_remote.planning.told import told_facts
+from netpoint_remote.planning.tree_users import companions
 from netpoint_remote.planning.version import path
 from netpoint_remote.planning.way_back import made
 from netpoint_remote.reporting.event import Event, Kind, Observer
@@ -582,5 +584,10 @@ def _notes(decision: Decision, *, constraints: bool) -> Iterator[str]:
     if decision.backup is not None:
         yield f"the backup {decision.backup.id} of {made(decision.backup)}, made by {decision.backup.operator}"
         yield from (problem.message for problem in decision.problems if problem.code == "loss")
+    along = companions(decision.case) if decision.case.target is not None or decision.backup is not None else ()
+    if along:
+        yield f"stopped and started with the services: {', '.join(along)}"
+    if decision.case.target is not None:
+        yield from (f"{problem.message}; {problem.remedy}" for problem in link_is_direct(decision.case))
     if constraints and decision.case.target is not None:
         yield from (f"pinned: {each}, {each.why}" for each in decision.case.target.constraints)

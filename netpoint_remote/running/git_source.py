@@ -46,6 +46,7 @@ class GitRelease:
     texts: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...] = ()
     product: Product = NETPOINT
+    members: frozenset[str] = frozenset()
 
     def text(self, path: str) -> str:
         """Return the text of one of the files that planning reads, empty where the tree has none."""
@@ -96,12 +97,18 @@ def make_bundle(release: GitRelease, target: Path, *, have: tuple[str, ...] = ()
     return target
 
 
-def check_origin(origin: str) -> None:
+def check_origin(origin: str, remotes: Iterable[str] = ()) -> None:
     """Refuse an origin that only names a place on this machine: a server does not say what is read here.
 
     Raises:
-        ReleaseError: saying what to do.
+        ReleaseError: saying what to do; `remotes` are those that the checkout has.
     """
+    if not origin:
+        others = ", ".join(remotes)
+        raise ReleaseError(
+            f"the checkout has no remote called origin{f' (it has {others})' if others else ''}; "
+            "name its repository in the hosts file: release.git, or on the server: git remote add origin ADDRESS"
+        )
     if origin.startswith("/") or origin.partition("://")[0] == "file":
         raise ReleaseError(
             f"the checkout's origin is a folder, {origin}, and no server chooses what is read on this machine; "
@@ -241,6 +248,7 @@ def _read(repository: _Repository, version: str, tag: str, commit: str, product:
         texts=texts,
         remarks=check_version(version, inside),
         product=product,
+        members=frozenset(members),
     )
 
 

@@ -110,12 +110,13 @@ class Targets:
 def _remote(host: Host, facts: Facts) -> str:
     """Return where a checkout's releases come from: what the hosts file names, else what the server says."""
     if host.release.git is None:
-        check_origin(facts.origin)
+        check_origin(facts.origin, facts.remotes)
     return host.release.git or facts.origin
 
 
 def _git_target(host: Host, release: GitRelease) -> Target:
-    return replace(_target(host, release), tag=release.tag, commit=release.commit, remote=host.release.git or "")
+    target = _target(host, release)
+    return replace(target, tag=release.tag, commit=release.commit, remote=host.release.git or "", paths=release.members)
 
 
 def _target(host: Host, release: Release | GitRelease) -> Target:

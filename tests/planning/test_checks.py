@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from netpoint_remote.planning.case import Case
-from netpoint_remote.planning.checks import CHECKS, find_problems, installation, needs, server, shared_databases
+from netpoint_remote.planning.checks import CHECKS, find_problems, installation, needs, server, shared_databases, tree
 from netpoint_remote.planning.facts import Facts, Interpreter, Tree, parse_facts
 from netpoint_remote.planning.inventory import Host, Product
 from netpoint_remote.planning.problem import Problem
+from netpoint_remote.planning.tree_facts import CronJob, Mention, Process, Session, TreeUnit
+from netpoint_remote.planning.tree_users import companions, unlisted_units
 from tests.builders import TOOLS, case, database, disk, facts, host, page, target, unit
 
 Check = Callable[[Case], object]
@@ -37,6 +39,33 @@ def requirements(**changes: object) -> object:
 def runs(command: str) -> Facts:
     return facts(units=units(command=f"{{ path={command} ; argv[]={command} }}"))
 
+
+def running(name: str, **changes: object) -> TreeUnit:
+    return replace(TreeUnit(name=name, active="active", kind="simple", user="netpoint", in_tree=True), **changes)
+
+
+def timer(*triggers: str) -> TreeUnit:
+    return TreeUnit(name="often.timer", active="active", triggers=triggers)
+
+
+def process(unit: str, **changes: object) -> Process:
+    return replace(
+        Process(number=7, unit=unit, user="netpoint", tree="/opt/netpoint-3.4.9", command="python3 x"), **changes
+    )
+
+
+def names_it(kind: str, file: str, **changes: object) -> Mention:
+    return replace(
+        Mention(kind=kind, tree="/opt/netpoint-3.4.9", path="/opt/netpoint-3.4.9", file=file, line=3), **changes
+    )
+
+
+WORKER = running("netpoint-rq.service")
+SYNC = running("sync.service", active="inactive", kind="oneshot")
+UNIT_FILE = "/etc/systemd/system/netpoint.service"
+JOB = CronJob(file="/etc/cron.d/sync", line=2, often=True)
+ELSEWHERE = Session(address="10.0.0.2", elsewhere=True)
+MEDIA = "/opt/netpoint-3.4.9/netpoint/media"
 
 # check, what it finds, its code, where it is found, and a case that is just right
 ERRORS: tuple[tuple[Check, str, str, Case, Case], ...] = (
@@ -138,6 +167,67 @@ ERRORS: tuple[tuple[Check, str, str, Case, Case], ...] = (
      case(facts(units=units(load="not-found"))), case()),
     (server.units_are_right, "a unit that runs a release's own folder", "service",
      case(runs("/opt/netpoint-3.4.9/venv/bin/gunicorn")), case(runs("/opt/netpoint/venv/bin/gunicorn"))),
+    (server.services_are_running, "a service that is down", "service",
+     case(facts(units=units(active="failed"))), case()),
+    (server.services_are_running, "a service that is started again and again", "service",
+     case(facts(units=units(active="activating", sub="auto-restart", restarts=9))),
+     case(facts(units=units(restarts=9)))),
+    (server.services_are_running, "a service that is up for a moment each time", "service",
+     case(facts(units=units(restarts=9, seconds_up=2))), case(facts(units=units(restarts=9, seconds_up=4000)))),
+    (tree.tree_users_are_known, "a look at the processes that failed", "probe",
+     case(facts(tree_users_error="OSError: x")), case()),
+    (tree.nothing_goes_on, "a worker of another name", "not-in-services",
+     case(facts(tree_units=(WORKER, running("jobs.service")))),
+     case(facts(tree_units=(WORKER, running("jobs.service"))), on=host(services=("netpoint", "netpoint-rq", "jobs")))),
+    (tree.nothing_goes_on, "a worker of another user", "not-in-services",
+     case(facts(tree_units=(running("netpoint-rq2.service", user="ann"),))),
+     case(facts(tree_units=(running("netpoint-rq2.service"),)))),
+    (tree.nothing_goes_on, "a worker that is started again and again", "not-in-services",
+     case(facts(tree_units=(running("jobs.service", active="activating"),))),
+     case(facts(tree_units=(running("jobs.service", active="inactive"),)))),
+    (tree.nothing_goes_on, "a timer that starts something out of the release", "not-in-services",
+     case(facts(tree_units=(SYNC, timer("sync.service")))),
+     case(facts(tree_units=(replace(SYNC, in_tree=False), timer("sync.service"))))),
+    (tree.nothing_goes_on, "supervisor", "service",
+     case(facts(processes=(process("supervisor.service"),))), case(facts(processes=(process("netpoint.service"),)))),
+    (tree.nothing_goes_on, "a process that somebody has started by hand", "process",
+     case(facts(processes=(process("session-3.scope"),))),
+     case(facts(tree_units=(SYNC,), processes=(process("sync.service"),)))),
+    (tree.nothing_goes_on, "a process of an older release", "process",
+     case(facts(processes=(process("", tree="/opt/netpoint-3.4.8"),))), case()),
+    (tree.nothing_goes_on, "a job of cron that starts all the time", "cron",
+     case(facts(cron_jobs=(JOB,))),
+     case(facts(cron_jobs=(JOB,)), on=host(services=("netpoint", "netpoint-rq", "cron")))),
+    (tree.nobody_else_is_connected, "another server in the database", "sessions",
+     case(facts(sessions=(ELSEWHERE,))), case(facts(sessions=(replace(ELSEWHERE, elsewhere=False),)))),
+    (tree.nobody_else_is_connected, "another server in the database, whoever else is", "sessions",
+     case(facts(sessions=(ELSEWHERE,), addresses=("10.0.0.3",))),
+     case(facts(sessions=(ELSEWHERE,), addresses=("10.0.0.2",)))),
+    (tree.nothing_is_mounted, "media on another server", "mount",
+     case(facts(mounts=(MEDIA,))), case(facts(mounts=("/opt/netpoint-3.4.9", "/opt/netpoint-3.4.8/netpoint/media")))),
+    (tree.nothing_is_mounted, "a mount where a checkout is moved", "mount",
+     case(facts(git=True, mounts=("/opt/netpoint/venv",))),
+     case(facts(git=True, mounts=("/opt/netpoint/netpoint/media",)))),
+    (tree.nothing_names_the_old_release, "a working directory in the release's own folder", "old-folder",
+     case(facts(mentions=(names_it("unit", UNIT_FILE, unit="netpoint.service"),))),
+     case(facts(git=True, mentions=(names_it("unit", UNIT_FILE, unit="netpoint.service"),)))),
+    (tree.nothing_names_the_old_release, "a template with the release's own folder", "old-folder",
+     case(facts(mentions=(names_it("unit", UNIT_FILE, unit="netpoint-rq@.service"),),
+                tree_units=(running("netpoint-rq@1.service"),))),
+     case(facts(tree_units=(running("netpoint-rq@1.service"),)))),
+    (tree.nothing_names_the_old_release, "a web server that serves the release's own folder", "old-folder",
+     case(facts(mentions=(names_it("web", "/etc/nginx/nginx.conf"),))),
+     case(facts(mentions=(names_it("web", "/etc/nginx/nginx.conf", tree="/opt/netpoint-3.4.8"),)))),
+    (tree.nothing_names_the_old_release, "a gunicorn.py with the release's own folder", "old-folder",
+     case(facts(mentions=(names_it("local", "/opt/netpoint-3.4.9/gunicorn.py"),))), case()),
+    (server.checkout_is_clean, "a file that the release brings too", "checkout",
+     case(facts(git=True, dirty=("?? netpoint/new/",)), to=target(paths=frozenset({"netpoint/new/apps.py"}))),
+     case(facts(git=True), to=target(paths=frozenset({"netpoint/new/apps.py"})))),
+    (server.checkout_is_clean, "files that differ in their mode", "checkout",
+     case(facts(git=True, modes=("upgrade.sh",))), case(facts(git=True))),
+    (server.checkout_is_clean, "a folder of git on another disk", "checkout",
+     case(facts(git=True, git_folder="/srv/netpoint.git", git_folder_elsewhere=True)),
+     case(facts(git=True, git_folder="/opt/netpoint.git"))),
     (server.folder_is_free, "somebody's folder in the way", "leftover",
      case(facts(beside=(LEFTOVER,))),
      case(facts(beside=(replace(LEFTOVER, ours=True), replace(LEFTOVER, path="/opt/x-3.5.0"))))),
@@ -183,8 +273,23 @@ WARNINGS: tuple[tuple[Check, str, str, Case, Case], ...] = (
     (needs.local_packages_are_listed, "a plugin that nobody lists", "packages",
      case(facts(configuration={"PLUGINS": ["netbox_bgp"]})),
      case(facts(configuration={"PLUGINS": ["netbox_bgp"]}, local_requirements=("netbox-bgp",)))),
-    (server.units_are_right, "a service that is down", "service",
-     case(facts(units=units(active="failed"))), case()),
+    (server.services_are_running, "a service of a release that is not in service yet", "service",
+     case(facts("3.5.0", units=units(active="failed"))), case(facts("3.5.0"))),
+    (server.services_are_running, "a service that an interrupted run has stopped", "service",
+     case(facts(units=units(active="inactive"), run_id="r1")), case()),
+    (tree.nothing_goes_on, "a nightly job of cron", "cron",
+     case(facts(cron_jobs=(replace(JOB, often=False),))),
+     case(facts(cron_jobs=(replace(JOB, often=False, housekeeping=True),)))),
+    (tree.nothing_names_the_old_release, "whatever else names the release's own folder", "old-folder",
+     case(facts(mentions=(names_it("other", "/etc/logrotate.d/x"),))), case()),
+    (tree.link_is_direct, "a link to a link", "link",
+     case(facts(middle_links=("/opt/current",))), case(facts(git=True, middle_links=("/opt/current",)))),
+    (tree.packages_belong_here, "a package that an older release has left", "leftover",
+     case(facts(stray_packages=("secrets",))),
+     case(facts(stray_packages=("mine",), configuration={"PLUGINS": ["mine.sub"]}))),
+    (server.checkout_is_clean, "a note in the checkout", "checkout",
+     case(facts(git=True, dirty=("?? note.txt",)), to=target(paths=frozenset({"netpoint/new/apps.py"}))),
+     case(facts(git=True))),
     (server.units_are_right, "a service that will not survive a reboot", "service",
      case(facts(units=units(enabled="disabled"))), case(facts(units=units(enabled="linked")))),
     (server.units_are_right, "a unit from before virtual environments", "service",
@@ -231,6 +336,43 @@ def test_every_finding_says_what_to_do(row: tuple[Check, str, str, Case, Case]) 
 
 def test_every_check_was_tried() -> None:
     assert {row[0] for row in (*ERRORS, *WARNINGS)} == set(CHECKS)
+
+
+def test_what_is_not_in_services_is_told_with_the_line_to_add() -> None:
+    (problem,) = tree.nothing_goes_on(case(facts(tree_units=(running("jobs.service"), SYNC, timer("sync.service")))))
+
+    assert problem.remedy == ("add them to the hosts file: services: [netpoint, netpoint-rq, jobs, often.timer]")
+
+
+def test_a_job_of_cron_is_told_with_the_line_to_add() -> None:
+    (problem,) = tree.nothing_goes_on(
+        case(facts(cron_jobs=(JOB,), tree_units=(running("crond.service", in_tree=False),)))
+    )
+
+    assert "services: [netpoint, netpoint-rq, crond]" in problem.remedy
+
+
+@pytest.mark.parametrize("name", ["a b.service", "$(touch x).service", "-x.service", "a\nb.service", "*.service"])
+def test_a_name_that_no_shell_and_no_hosts_file_would_take_is_never_stopped(name: str) -> None:
+    seen = case(
+        facts(tree_units=(running(name), replace(timer("netpoint.service"), name=name.replace("service", "timer"))))
+    )
+
+    assert (companions(seen), list(unlisted_units(seen))) == ((), [])
+
+
+def test_under_supervisor_there_is_no_advice_to_name_units() -> None:
+    found = find_problems(case(facts(units=(), processes=(process("supervisor.service"),))))
+
+    assert [problem.message for problem in found if problem.code == "service"] == [
+        "supervisor keeps python3 x (process 7 of netpoint) running, and supervisor is not supported"
+    ]
+
+
+def test_a_rollback_is_open_to_a_server_whose_services_are_down() -> None:
+    found = find_problems(case(facts(units=units(active="failed"))), for_goal="rollback")
+
+    assert [(problem.code, problem.blocks) for problem in found] == [("service", False)]
 
 
 def test_a_healthy_server_has_no_problems() -> None:
@@ -308,6 +450,7 @@ FACT_NAMES = (
     "weak", "exposed", "lock.held", "lock.owner", "run.result", "run.unsettled", "run.about", "rolled_back",
     "git.origin", "db.unreadable", "db.built_on",
     "backup.b1.made", "backup.b1.version", "backup.b1.size.database.dump", "backup..made", "local_requirement",
+    "process", "tree_unit", "cron_job", "mention", "db.session", "mount", "middle_link", "stray_package", "git.mode",
     "db.changes.b1", "db.error", "page.error", "page.static", "host.time", "host.memory_mb",
 )  # fmt: skip
 values = (
@@ -329,6 +472,8 @@ values = (
         )
     )
     | st.integers().map(str)
+    | st.just('{"name": "netpoint-rq2.service", "active": "active", "in_tree": true, "kind": 3, "triggers": ["x", 7]}')
+    | st.just('{"kind": "unit", "unit": "a@.service", "tree": "/opt/netpoint-3.4.9", "line": -1, "often": true}')
     | st.just('{"PLUGINS": [1, null], "MEDIA_ROOT": 7, "REMOTE_AUTH_BACKEND": ["x"]}')
 )
 hosts = st.sampled_from((host(), host(python="/usr/bin/python3.11"), host(services=("netpoint.service", "x@1"))))

@@ -155,7 +155,7 @@ def test_a_recorded_checkout_with_local_changes_is_refused() -> None:
     told = recorded("git-changed")
 
     assert (told.dirty, told.origin) == ((" M README.md", "?? notes.txt"), "https://git.example.org/netpoint.git")
-    assert found("git-changed") == ["checkout"]
+    assert found("git-changed") == ["checkout", "checkout?"]
 
 
 def test_all_that_is_wrong_with_a_recorded_server_is_found_at_once() -> None:

@@ -7,7 +7,7 @@ night wants the whole list, once. A new check is one function and its name in `C
 from collections.abc import Callable, Mapping
 
 from netpoint_remote.planning.case import Case
-from netpoint_remote.planning.checks import installation, needs, server
+from netpoint_remote.planning.checks import installation, needs, server, tree
 from netpoint_remote.planning.checks.finding import Problems, error
 from netpoint_remote.planning.facts import Facts
 from netpoint_remote.planning.problem import Problem
@@ -45,6 +45,19 @@ def shared_databases(facts: Mapping[str, Facts]) -> dict[str, Problem]:
     }
 
 
+# What would write while nobody may.
+GOES_ON: tuple[Callable[[Case], Problems], ...] = (
+    tree.tree_users_are_known,
+    tree.nothing_goes_on,
+    tree.nobody_else_is_connected,
+    tree.nothing_is_mounted,
+)
+TREE: tuple[Callable[[Case], Problems], ...] = (
+    *GOES_ON,
+    tree.nothing_names_the_old_release,
+    tree.link_is_direct,
+    tree.packages_belong_here,
+)
 CHECKS: tuple[Callable[[Case], Problems], ...] = (
     installation.probe_is_whole,
     installation.places_are_writable,
@@ -67,6 +80,8 @@ CHECKS: tuple[Callable[[Case], Problems], ...] = (
     needs.local_packages_are_listed,
     server.tools_are_there,
     server.units_are_right,
+    server.services_are_running,
+    *TREE,
     server.paths_are_lasting,
     server.folder_is_free,
     server.checkout_is_clean,
@@ -90,5 +105,5 @@ CHECKS_OF_ALL: tuple[Callable[[Case], Problems], ...] = (
 )
 CHECKS_OF_OTHERS: Mapping[str, tuple[Callable[[Case], Problems], ...]] = {
     "backup": (server.backup_has_room, needs.scratch_can_be_made),
-    "rollback": (server.units_are_right, server.checkout_is_clean),
+    "rollback": (server.units_are_right, server.services_may_be_down, server.checkout_is_clean, *GOES_ON),
 }

@@ -1,10 +1,14 @@
 """Whether the server can carry an upgrade: tools, units, folders, disks, locks, and whether NetPoint is well."""
 
+from dataclasses import replace
+
 from netpoint_remote.planning.case import Case, ailments, is_repair, new_folder
 from netpoint_remote.planning.checks.finding import DOCUMENT, Problems, error, warning
-from netpoint_remote.planning.facts import MEBI, Backup, Disk, Unit
+from netpoint_remote.planning.facts import MANY_RESTARTS, MEBI, Backup, Disk, Unit
 from netpoint_remote.planning.method import Method
 from netpoint_remote.planning.plan import UPLOAD_SETTINGS, uploads_to_copy
+from netpoint_remote.planning.problem import Severity
+from netpoint_remote.planning.tree_users import manager_of
 
 
 def tools_are_there(case: Case) -> Problems:
@@ -20,6 +24,8 @@ def units_are_right(case: Case) -> Problems:
     for service in case.host.services:
         unit = case.facts.unit(service)
         if unit is None or unit.load == "not-found":
+            if manager_of(case.facts.processes):  # which is told of what it runs
+                continue
             yield error(
                 "service",
                 f"there is no unit {service}",
@@ -27,10 +33,6 @@ def units_are_right(case: Case) -> Problems:
                 f"{DOCUMENT}, step 5",
             )
             continue
-        if not unit.runs and not case.facts.lock_held:
-            yield warning(
-                "service", f"{service} is {unit.active or 'not running'}", f"look at it: journalctl -eu {service}"
-            )
         if unit.enabled not in {"enabled", "static", "alias", "generated", "linked", "indirect"}:
             yield warning(
                 "service",
@@ -38,6 +40,32 @@ def units_are_right(case: Case) -> Problems:
                 f"systemctl enable {service}",
             )
         yield from _command_is_right(case, service, unit)
+
+
+def services_are_running(case: Case) -> Problems:
+    """Refuse a server whose services do not run, unless it is to be repaired.
+
+    What an interrupted run has stopped is started by the run that settles it.
+    """
+    mend = is_repair(case) or case.facts.interrupted
+    for problem in services_may_be_down(case):
+        yield problem if mend else replace(problem, severity=Severity.ERROR)
+
+
+def services_may_be_down(case: Case) -> Problems:
+    """Warn of services that do not run: a way back is gone when NetPoint is ill."""
+    if case.method is Method.FOREIGN or case.facts.lock_held:
+        return
+    for service in case.host.services:
+        unit = case.facts.unit(service)
+        if unit is not None and unit.load != "not-found" and not unit.runs:
+            yield warning("service", f"{service} {_state(unit)}", f"find out why: journalctl -eu {service}")
+
+
+def _state(unit: Unit) -> str:
+    if unit.restarts >= MANY_RESTARTS and unit.active in {"active", "activating"}:
+        return f"does not stay up: systemd has started it again {unit.restarts} times"
+    return f"is {unit.active or 'not running'}"
 
 
 def _command_is_right(case: Case, service: str, unit: Unit) -> Problems:
@@ -49,7 +77,7 @@ def _command_is_right(case: Case, service: str, unit: Unit) -> Problems:
             f"let {unit.file or 'its unit file'} name {root} only, then systemctl daemon-reload",
             "netbox-community/netbox#508",
         )
-    elif unit.command and f"{root}/venv/" not in unit.command:
+    elif f"{root}/venv/" not in unit.command and any(word in unit.command for word in ("gunicorn", "manage.py")):
         yield warning(
             "service",
             f"{service} does not run the virtual environment in {root}/venv",
@@ -89,14 +117,60 @@ def folder_is_free(case: Case) -> Problems:
 
 def checkout_is_clean(case: Case) -> Problems:
     # What a run has left half-way is undone first, and looked at again.
-    if case.method is Method.GIT and case.facts.dirty and not (case.facts.interrupted or case.facts.lock_held):
-        shown = ", ".join(line.strip() for line in case.facts.dirty[:3])
+    if case.method is not Method.GIT or case.facts.interrupted or case.facts.lock_held:
+        return
+    git = f"git -C {case.facts.real}"
+    untracked = tuple(line[3:] for line in case.facts.dirty if line.startswith(UNTRACKED))
+    changed = tuple(line.strip() for line in case.facts.dirty if not line.startswith(UNTRACKED))
+    in_the_way = tuple(path for path in untracked if _is_brought(case, path))
+    if changed:
         yield error(
             "checkout",
-            f"the checkout has local changes: {shown}{' ...' if len(case.facts.dirty) > 3 else ''}",  # noqa: PLR2004  as many as shown
-            "commit them elsewhere, move them away or `git stash` them; they are never reset by this program",
+            f"the checkout has local changes: {_first(changed)}",
+            f"commit them elsewhere, move them away or `{git} stash`; they are never reset by this program",
             "netbox-community/netbox#18384",
         )
+    if in_the_way:
+        yield error(
+            "checkout",
+            f"the release brings what lies in the checkout and is not git's: {_first(in_the_way)}",
+            f"move it away, or `{git} stash -u`",
+            "netbox-community/netbox#18384",
+        )
+    aside = tuple(path for path in untracked if path not in in_the_way)
+    if aside:
+        yield warning(
+            "checkout",
+            f"files in the checkout are not git's: {_first(aside)}",
+            f"nothing to do if they are yours: they stay as they are; else `{git} stash -u`",
+        )
+    if case.facts.modes:
+        yield error(
+            "checkout",
+            f"files in the checkout differ in nothing but their mode: {_first(case.facts.modes)}",
+            f"`{git} config core.fileMode false` lets git pass over modes",
+            "netbox-community/netbox#18384",
+        )
+    if case.facts.git_folder_elsewhere:
+        yield error(
+            "checkout",
+            f"git keeps its folder on another disk than the checkout: {case.facts.git_folder}",
+            "move it to the same disk: what the upgrade keeps aside there is moved, not copied",
+        )
+
+
+UNTRACKED = "?? "
+
+
+def _is_brought(case: Case, path: str) -> bool:
+    """Whether the release has this file, or something in this folder; git puts unusual names into quotes."""
+    plain = path.strip('"')
+    paths = case.target.paths if case.target else frozenset()
+    return plain in paths or (plain.endswith("/") and any(each.startswith(plain) for each in paths))
+
+
+def _first(names: tuple[str, ...], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")
 
 
 def disk_is_large_enough(case: Case) -> Problems:

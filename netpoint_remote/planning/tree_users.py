@@ -1,0 +1,155 @@
+"""What runs out of the release, and what of it is stopped and started with the services."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from netpoint_remote.planning.case import Case
+from netpoint_remote.planning.facts import Facts
+from netpoint_remote.planning.method import Method
+from netpoint_remote.planning.tree_facts import CronJob, Mention, Process, Session, TreeUnit
+
+# A name that can stand in a list of words of a shell, and in the hosts file.
+UNIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_:.@\\-]*")
+STARTERS = (".timer", ".socket", ".path")
+CRON_DAEMONS = ("cron.service", "crond.service", "cronie.service")
+# Someone's session, and what keeps other programs running: none of them is a unit of NetPoint's.
+MANAGERS = {
+    "supervisor.service": "supervisor",
+    "supervisord.service": "supervisor",
+    "runit.service": "runit",
+    "s6-svscan.service": "s6",
+    "pm2-root.service": "pm2",
+}
+
+
+def services_of(case: Case) -> tuple[str, ...]:
+    """Return the units that are stopped and started: those of the hosts file, and what belongs to them."""
+    return (*case.host.services, *companions(case))
+
+
+def companions(case: Case) -> tuple[str, ...]:
+    """Return the units that are stopped and started with the services though the hosts file does not name them.
+
+    A second worker of the product (same release, same user, a name such as netpoint-rq2), and every timer, socket
+    or path that would start one of them.
+    """
+    workers = tuple(unit.name for unit in case.facts.tree_units if _is_companion(case, unit))
+    own = {*map(with_ending, case.host.services), *workers, f"{case.host.product.name}-housekeeping.service"}
+    starters = (
+        unit.name
+        for unit in case.facts.tree_units
+        if _is_starter(case, unit)
+        and (own & set(unit.triggers) or any(_is_products(case, each) for each in unit.triggers))
+    )
+    return (*(shortened(name) for name in workers), *starters)
+
+
+def unlisted_units(case: Case) -> Iterator[str]:
+    """Yield the units that would go on in the window: they run out of a release, and nobody stops them."""
+    stopped = set(map(with_ending, services_of(case)))
+    for unit in case.facts.tree_units:
+        if _runs_on(unit) and unit.name not in stopped and not _manager(unit.name) and UNIT_NAME.fullmatch(unit.name):
+            yield unit.name
+    in_tree = {unit.name for unit in case.facts.tree_units if unit.in_tree}
+    for unit in case.facts.tree_units:
+        if _is_starter(case, unit) and unit.name not in stopped and in_tree & set(unit.triggers):
+            yield unit.name
+
+
+def loose_processes(case: Case) -> Iterator[Process]:
+    """Yield the processes that run out of a release and belong to no unit that could be stopped."""
+    stopped = {*map(with_ending, services_of(case)), *unlisted_units(case)}
+    once = {unit.name for unit in case.facts.tree_units if unit.kind == "oneshot"}
+    for process in case.facts.processes:
+        if process.unit not in stopped | once and not (process.unit in CRON_DAEMONS and _stops_cron(case)):
+            yield process
+
+
+def manager_of(processes: Iterable[Process]) -> str:
+    """Return what else than systemd keeps these processes running, such as supervisor."""
+    return next(filter(None, (_manager(process.unit) for process in processes)), "")
+
+
+def frequent_jobs(case: Case) -> tuple[CronJob, ...]:
+    """Return the jobs of cron that are likely to start in the window."""
+    return () if _stops_cron(case) else tuple(job for job in case.facts.cron_jobs if job.often)
+
+
+def cron_daemon(facts: Facts) -> str:
+    """Return the name of the unit that starts the jobs of cron."""
+    return next(
+        (shortened(unit.name) for unit in facts.tree_units if unit.name in CRON_DAEMONS and unit.goes_on), "cron"
+    )
+
+
+def foreign_sessions(case: Case) -> tuple[Session, ...]:
+    """Return the sessions of NetPoint's role that stopping the services does not end."""
+    own = case.facts.addresses  # a name and an address of this server lead to it on different ways
+    return tuple(session for session in case.facts.sessions if session.elsewhere and session.address not in own)
+
+
+def blocking_mounts(case: Case) -> tuple[str, ...]:
+    """Return the mounts that a plan would move, leave behind or copy out of.
+
+    A checkout stays where it is, but for what upgrade.sh makes anew and is kept aside.
+    """
+    real, product = case.facts.real, case.host.product.name
+    if case.method is not Method.GIT:
+        return tuple(mount for mount in case.facts.mounts if mount.startswith(f"{real}/"))
+    moved = tuple(f"{real}/{part}" for part in ("venv", f"{product}/static", f"{product}/project-static/docs"))
+    return tuple(mount for mount in case.facts.mounts if any(is_within(mount, part) for part in moved))
+
+
+def mentions_of(case: Case, *kinds: str) -> tuple[Mention, ...]:
+    """Return the places that name the current release's own folder."""
+    return tuple(each for each in case.facts.mentions if each.kind in kinds and each.tree == case.facts.real)
+
+
+def trees_in_use(facts: Facts) -> frozenset[str]:
+    """Return the releases that something on the server names, runs out of or has mounts in: none of them may go."""
+    trees = {mention.tree for mention in facts.mentions} | {process.tree for process in facts.processes}
+    trees |= {release.path for release in facts.releases for mount in facts.mounts if is_within(mount, release.path)}
+    named = str(dict(facts.configuration))
+    return frozenset(trees | {release.path for release in facts.releases if f"{release.path}/" in named})
+
+
+def is_within(path: str, folder: str) -> bool:
+    """Whether a path is a folder or in it."""
+    return bool(folder) and (path == folder or path.startswith(f"{folder}/"))
+
+
+def with_ending(name: str) -> str:
+    """Return a unit's full name, as systemd does."""
+    return name if re.search(r"\.(service|timer|socket|path|target|mount)$", name) else f"{name}.service"
+
+
+def shortened(name: str) -> str:
+    """Return a service's name as hosts files have it."""
+    return name.removesuffix(".service")
+
+
+def _is_companion(case: Case, unit: TreeUnit) -> bool:
+    users = {known.user for service in case.host.services if (known := case.facts.unit(service))}
+    listed = set(map(with_ending, case.host.services))
+    return _runs_on(unit) and unit.user in users and _is_products(case, unit.name) and unit.name not in listed
+
+
+def _runs_on(unit: TreeUnit) -> bool:
+    return unit.in_tree and unit.goes_on and unit.name.endswith(".service") and unit.kind != "oneshot"
+
+
+def _is_starter(case: Case, unit: TreeUnit) -> bool:
+    usual = f"{case.host.product.name}-housekeeping.timer"  # which every plan knows of itself
+    return unit.goes_on and unit.name.endswith(STARTERS) and unit.name != usual and bool(UNIT_NAME.fullmatch(unit.name))
+
+
+def _is_products(case: Case, unit: str) -> bool:
+    return bool(re.match(rf"{re.escape(case.host.product.name)}(?![A-Za-z0-9])", unit) and UNIT_NAME.fullmatch(unit))
+
+
+def _manager(unit: str) -> str:
+    return MANAGERS.get(unit, "")
+
+
+def _stops_cron(case: Case) -> bool:
+    return any(with_ending(name) in CRON_DAEMONS for name in case.host.services)

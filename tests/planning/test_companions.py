@@ -1,0 +1,119 @@
+"""What is stopped and started with the services, what may not be pruned, and what a server can say of either."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netpoint_remote.planning.facts import parse_facts
+from netpoint_remote.planning.inventory import Product
+from netpoint_remote.planning.plan import make_plan
+from netpoint_remote.planning.told import told_facts
+from netpoint_remote.planning.tree_facts import CronJob, Mention, Process, Session, TreeUnit, read_facts
+from netpoint_remote.planning.tree_users import companions, trees_in_use
+from tests.builders import case, facts, host
+
+WORKER = TreeUnit(name="netpoint-rq2.service", active="active", kind="simple", user="netpoint", in_tree=True)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        WORKER,
+        replace(WORKER, name="netpoint-rq@2.service"),
+        replace(WORKER, name="netpoint-rq2.service", active="activating"),
+    ],
+)
+def test_a_second_worker_is_stopped_and_started_with_the_services(unit: TreeUnit) -> None:
+    plan = make_plan(case(facts(tree_units=(unit,))))
+
+    assert dict(plan.variables)["SERVICES"] == f"netpoint netpoint-rq {unit.name.removesuffix('.service')}"
+
+
+@pytest.mark.parametrize("name", ["netpoint.socket", "wake-up.path", "netpoint-rq.timer"])
+def test_what_would_start_a_service_is_stopped_with_it(name: str) -> None:
+    starter = TreeUnit(name=name, active="active", triggers=("netpoint.service",))
+
+    assert companions(case(facts(tree_units=(starter,)))) == (name,)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        replace(WORKER, name="netpoint-rq.service"),  # a service of the hosts file
+        replace(WORKER, name="netpointer.service"),
+        replace(WORKER, user="ann"),
+        replace(WORKER, active="inactive"),
+        replace(WORKER, in_tree=False),
+        replace(WORKER, kind="oneshot"),
+        TreeUnit(name="netpoint-housekeeping.timer", active="active", triggers=("netpoint-housekeeping.service",)),
+    ],
+)
+def test_what_is_no_part_of_it_is_not(unit: TreeUnit) -> None:
+    assert companions(case(facts(tree_units=(unit,)))) == ()
+
+
+def test_a_product_of_another_name_has_its_own_workers() -> None:
+    on = host(product=Product(name="netbox"), services=("netbox", "netbox-rq"))
+
+    assert companions(case(facts(tree_units=(WORKER,)), on=on)) == ()
+
+
+def test_a_release_that_anything_uses_stays() -> None:
+    seen = facts(
+        mentions=(Mention(kind="other", tree="/opt/netpoint-3.4.7"),),
+        processes=(Process(number=7, tree="/opt/netpoint-3.4.8"),),
+    )
+
+    assert trees_in_use(seen) == {"/opt/netpoint-3.4.7", "/opt/netpoint-3.4.8"}
+
+
+def test_a_check_shows_what_runs_out_of_the_release() -> None:
+    seen = facts(
+        tree_units=(WORKER,),
+        processes=(
+            Process(number=7, unit="netpoint.service"), Process(number=8, unit="netpoint.service"), Process(number=9),
+        ),
+        mounts=("/opt/netpoint-3.4.9/netpoint/media",),
+        cron_jobs=(CronJob(file="/etc/cron.d/x", line=2),),
+        sessions=(Session(count=3), Session(count=1, address="10.0.0.2", application="pgadmin", elsewhere=True)),
+    )  # fmt: skip
+
+    told = dict(told_facts(case(seen)))
+
+    assert {label: told[label] for label in ("with them", "processes", "mounts", "cron", "sessions")} == {
+        "with them": "netpoint-rq2",
+        "processes": "netpoint 2, no unit 1",
+        "mounts": "/opt/netpoint-3.4.9/netpoint/media",
+        "cron": "/etc/cron.d/x line 2",
+        "sessions": "3 from a socket, 1 from 10.0.0.2 (pgadmin)",
+    }
+
+
+def test_facts_of_several_values_are_read() -> None:
+    seen = parse_facts('process={"number": 7, "unit": "a", "user": "b", "tree": "/t", "command": "c", "other": 1}\n')
+
+    assert seen.processes == (Process(number=7, unit="a", user="b", tree="/t", command="c"),)
+
+
+@pytest.mark.parametrize("line", ["", "[]", "7", "{", "[" * 100_000, "null"])
+def test_what_is_no_object_is_passed_over(line: str) -> None:
+    assert read_facts(TreeUnit, [line]) == ()
+
+
+json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists)
+
+
+@given(st.dictionaries(st.sampled_from(["name", "in_tree", "triggers", "kind"]), json_values))
+def test_a_value_of_another_type_is_left_out(said: dict[str, object]) -> None:
+    (read,) = read_facts(TreeUnit, [json.dumps(said)])
+
+    assert (type(read.name), type(read.in_tree), type(read.triggers)) == (str, bool, tuple)
+
+
+def test_a_server_that_says_more_than_anyone_would_is_cut_short() -> None:
+    (read, *_) = many = read_facts(TreeUnit, ['{"name": "' + "x" * 5000 + '\\ud800"}'] * 5000)
+
+    assert (len(many), len(read.name)) == (200, 1000)
