@@ -21,9 +21,18 @@ others() (
             venv | .git | .netpoint-remote | *__pycache__ | *.pyc | "$PRODUCT" | "$PRODUCT/$PRODUCT" | "$PRODUCT/project-static" | "$PRODUCT/static" | "$PRODUCT/media" | "$PRODUCT/scripts" | "$PRODUCT/reports") continue ;;
             *) ;;
         esac
-        if { [ -e "$name" ] || [ -L "$name" ]; } && ! [ -e "$NEW/$name" ] && is_local "$name" && ! holds_uploads "$name"; then say "$name"; fi
+        if { [ -e "$name" ] || [ -L "$name" ]; } && ! [ -e "$NEW/$name" ] && is_local "$name" && ! holds_uploads "$name" && ! is_left_over "$name"; then say "$name"; fi
     done
 )
+
+# A package of Django that the new release has not, and that is no plugin, is what an older release has left behind: in the
+# new one it would hide another of its name (netpoint/secrets hides Python's own). Where the plugins are not known, as for
+# a backup, nothing is left out.
+is_left_over() {
+    [ -n "${PLUGINS+known}" ] && [ -d "$OLD/$1" ] && ! [ -L "$OLD/$1" ] || return 1
+    [ -f "$OLD/$1/apps.py" ] || [ -f "$OLD/$1/migrations/__init__.py" ] || return 1
+    ! say "$PLUGINS" | grep -q -x -F -e "${1##*/}"
+}
 
 # Uploaded files have steps of their own.
 holds_uploads() {

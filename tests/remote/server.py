@@ -371,7 +371,7 @@ class Server:
             "OLD": str(self.old), "NEW": str(self.new), "OLD_VERSION": "3.4.9", "VERSION": "3.5.0",
             "TREE_VERSION": "3.5.0", "SERVICES": "netpoint netpoint-rq", "STATE_DIR": str(self.state),
             "BACKUP_DIR": str(self.folder / "var/backups"), "CRON_DIR": str(self.folder / "etc/cron.daily"),
-            "PYTHON": "", "HEALTH_URL": "", "HEALTH_HEADERS": "", "BACKUPS": "", "FOLDERS": FOLDERS,
+            "PYTHON": "", "PLUGINS": "", "HEALTH_URL": "", "HEALTH_HEADERS": "", "BACKUPS": "", "FOLDERS": FOLDERS,
             "ARCHIVE_SHA256": self.sha256,
             "ASIDE": f"{self.old}/{'.git/netpoint-remote' if self.git else '.netpoint-remote'}/3.4.9",
             "TAG": "v3.5.0", "COMMIT": "", "RUN_ID": self.run_id, "OPERATOR": "t",

@@ -1,13 +1,14 @@
 """The steps that users notice: stopping, proving, starting, and what is scheduled."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.remote.conftest import Make
-from tests.remote.server import PASSWORD, Server, differences, eventually, write_files
+from tests.remote.server import BIN, HOUSEKEEPING, PASSWORD, Server, differences, eventually, write_files
 
 WRONG_PAGE = {
     "no answer": ("page.error=connection refused", "no answer: connection refused"),
@@ -57,6 +58,7 @@ def test_what_undo_needs_is_written_down(server: Server) -> None:
         "link": "netpoint-3.4.9/\n",
         "migrations": "dcim|0001_initial\n",
         "page": "page.login=200\npage.static=200\n",
+        "processes": "",
         "user": f"{Path.home().owner()}\n",
     }
 
@@ -484,6 +486,84 @@ def test_what_was_in_the_place_of_the_job_comes_back(server: Server, there: str)
     server.step("schedule_housekeeping", "undo")
 
     assert differences(before, server.look()) == []
+
+
+def test_a_job_of_another_name_is_enough(server: Server) -> None:
+    """The probe and the step ask the same question in the same way."""
+    write_files(server.folder / "etc/cron.daily", {"nightly": HOUSEKEEPING.replace("/opt/netpoint", str(server.root))})
+    write_files(server.old, {"venv/bin/python": ""})
+    before = server.look()
+
+    assert server.step("schedule_housekeeping", "check").returncode == 0
+    assert differences(before, server.look()) == []
+
+
+@pytest.mark.parametrize("name", ["netpoint-housekeeping", "nb"])
+def test_a_script_that_an_admin_had_edited_for_this_root_starts_in_the_new_release_too(
+    server: Server, name: str
+) -> None:
+    job, script = server.folder / "etc/cron.daily" / name, server.new / "contrib/netpoint-housekeeping.sh"
+    ours = HOUSEKEEPING.replace("/opt/netpoint", str(server.root))
+    write_files(server.old, {"contrib/netpoint-housekeeping.sh": ours, "venv/bin/python": ""})
+    job.symlink_to(server.root / "contrib/netpoint-housekeeping.sh")
+    server.record()
+    server.apply("fetch_release", "unpack_release", "flip_link")
+    write_files(server.new, {"venv/bin/python": ""})
+    shutil.copy(BIN / "python3", server.new / "venv/bin/python3")
+    before = server.look()
+
+    server.apply("schedule_housekeeping")
+
+    assert (server.step("schedule_housekeeping", "check").returncode, job.is_symlink()) == (0, True)
+    assert script.read_text() == ours
+    assert [line for line in server.journal if line.startswith("warning")] == []
+    server.step("schedule_housekeeping", "undo")
+    assert differences(before, server.look()) == []
+
+
+def test_what_an_admin_has_changed_of_the_script_besides_its_paths_is_told(server: Server) -> None:
+    edited = HOUSEKEEPING.replace("/opt/netpoint", str(server.root)) + "mail -s done admin\n"
+    write_files(server.old, {"contrib/netpoint-housekeeping.sh": edited})
+    (server.folder / "etc/cron.daily/nb").symlink_to(server.root / "contrib/netpoint-housekeeping.sh")
+    server.record()
+    server.apply("fetch_release", "unpack_release", "flip_link")
+    write_files(server.new, {"venv/bin/python": ""})
+    shutil.copy(BIN / "python3", server.new / "venv/bin/python3")
+
+    server.apply("schedule_housekeeping")
+
+    (told,) = [line for line in server.journal if line.startswith("warning")]
+    assert told.startswith("warning schedule_housekeeping the housekeeping script was edited here")
+
+
+def test_a_job_of_a_checkout_gets_a_copy_with_this_root_in_it(checkout: Server) -> None:
+    """A changed file in a checkout would keep the next upgrade from it."""
+    job = checkout.folder / "etc/cron.daily/netpoint-housekeeping"
+    job.symlink_to(checkout.root / "contrib/netpoint-housekeeping.sh")
+    write_files(checkout.old, {"venv/bin/python": ""})
+    checkout.record()
+    before = checkout.look()
+
+    checkout.apply("schedule_housekeeping")
+
+    assert job.read_text() == HOUSEKEEPING.replace("/opt/netpoint", str(checkout.root))
+    assert (job.is_symlink(), checkout.run_git("status", "--porcelain")) == (False, "")
+    checkout.step("schedule_housekeeping", "undo")
+    assert differences(before, checkout.look()) == []
+
+
+def test_a_job_that_names_what_is_not_there_is_told_and_stops_nothing(server: Server) -> None:
+    job = server.folder / "etc/cron.daily/nb"
+    write_files(
+        job.parent, {"nb": f"#!/bin/sh\n{server.root}/venv/bin/gone {server.root}/netpoint/manage.py housekeeping\n"}
+    )
+    server.record()
+
+    server.apply("schedule_housekeeping")
+
+    assert server.step("schedule_housekeeping", "check").returncode == 0
+    told = f"housekeeping does not start: {job} names what is not there; see to its paths"
+    assert server.journal[-1] == f"warning schedule_housekeeping {told}"
 
 
 def test_a_running_timer_is_enough(server: Server) -> None:

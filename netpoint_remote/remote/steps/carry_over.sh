@@ -33,9 +33,18 @@ apply() {
     done <"$RUN/carried.partial"
     mv -f -- "$RUN/carried.partial" "$RUN/carried"
     journal note "carried over: $(tr '\n' ' ' <"$RUN/carried")"
+    stray=$(leftovers_of_older | tr '\n' ' ')
+    [ -z "$stray" ] || journal warning "left behind by an older release, and not carried over: $stray(your own plugin belongs into PLUGINS)"
     left=$(left_behind | head -n 10 | tr '\n' ' ')
     [ -z "$left" ] || journal warning "local files deeper in the old tree are not carried over: $left"
 }
+
+leftovers_of_older() (
+    cd -- "$OLD" || exit 1
+    for name in "$PRODUCT"/* "$PRODUCT/$PRODUCT"/*; do
+        if ! [ -e "$NEW/$name" ] && is_left_over "$name"; then say "$name"; fi
+    done
+)
 
 # Files deeper in the old tree that look local and that the new one lacks. Whether they belong into the new release is
 # for their owner to say; where the old archive's times were not kept (a copied tree) nothing can be told.

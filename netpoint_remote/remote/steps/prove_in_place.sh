@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Prove the new release where users reach it: units stable past their restart pause, the right version, its pages (the design, "On the server").
-: "${SERVICES:?}" "${RUN:?}" "${ROOT:?}" "${HEALTH_URL?}"
+: "${SERVICES:?}" "${RUN:?}" "${ROOT:?}" "${HEALTH_URL?}" "${PRODUCT:?}" "${CRON_DIR:?}"
 
 check() {
     [ -f "$RUN/proved.in_place" ]
@@ -9,8 +9,10 @@ check() {
 # The same processes as at the start of the watch, never restarted: a unit that dies shows `activating` or a new process.
 processes() {
     for unit in $SERVICES; do
-        systemctl show -p ActiveState,SubState,MainPID,NRestarts "$unit" | tr '\n' ' '
-        say "$unit"
+        case $unit in
+            *.timer | *.socket | *.path) ;; # they change their state as they start something
+            *) systemctl show -p ActiveState,SubState,MainPID,NRestarts "$unit" | tr '\n' ' ' && say "$unit" ;;
+        esac
     done
 }
 
@@ -36,7 +38,20 @@ apply() {
     done
     page_facts "$ROOT" "$HEALTH_URL" >"$RUN/page.in_place" || :
     why=$(page_is_well "$RUN/page.in_place") || fail "$why"
+    the_same_runs
     : >"$RUN/proved.in_place"
+}
+
+# What ran before runs again, out of the new release, in new processes.
+the_same_runs() {
+    [ -f "$RUN/before/processes" ] || return 0
+    told=$(tree_users compare "$RUN/before/processes") || fail "what runs out of the release could not be listed: $(last_line)"
+    case $told in
+        'same '*) journal note "${told#same }" ;;
+        'other '*) journal warning "${told#other }" ;;
+        'wrong '*) fail "${told#wrong }" ;;
+        *) ;;
+    esac
 }
 
 undo() {

@@ -1,14 +1,14 @@
 # shellcheck shell=sh
 # See that NetPoint's nightly housekeeping is scheduled (the upgrade document, step 6).
-: "${ROOT:?}" "${PRODUCT:?}" "${CRON_DIR:?}" "${RUN:?}" "${BUNDLE:?}"
+: "${ROOT:?}" "${PRODUCT:?}" "${CRON_DIR:?}" "${RUN:?}" "${BUNDLE:?}" "${SERVICES:?}" "${OLD:?}" "${NEW:?}"
 # shellcheck source=../schedule.sh
 . "$BUNDLE/schedule.sh"
 link=$CRON_DIR/$PRODUCT-housekeeping
 script=$ROOT/contrib/$PRODUCT-housekeeping.sh
 
+# Cron or a timer runs it, under whatever name, and what it runs is there.
 scheduled() {
-    [ -x "$link" ] || active "$PRODUCT-housekeeping.timer" ||
-        grep -q -s -r -E "(manage.py|$PRODUCT-)housekeeping|manage.py +housekeeping" /etc/crontab /etc/cron.d /var/spool/cron
+    case $(tree_users housekeeping) in 'cron '* | 'timer '*) return 0 ;; *) return 1 ;; esac
 }
 
 # Releases before 3.0 have no such command, and since 4.4 it needs no scheduling.
@@ -17,17 +17,57 @@ check() {
 }
 
 apply() {
+    found=$(tree_users housekeeping)
+    case $found in
+        'broken '*) repair "${found#broken }" ;;
+        *) schedule ;;
+    esac
+    # The upgrade is well all the same.
+    [ -f "$RUN/housekeeping.by_hand" ] || scheduled || warn_of "housekeeping does not start: $(tree_users housekeeping | cut -d " " -f 2-) names what is not there; see to its paths"
+}
+
+# What ran in the old release does not start in the new one: a link into the release leads to a script that an admin had
+# edited for this root, and the new one has the paths of the usual root again. Other jobs are the admin's own.
+repair() {
+    [ -f "$script" ] && [ "$(readlink -f -- "$1")" = "$(readlink -f -- "$script")" ] || return 0
+    old=$OLD/contrib/$(basename -- "$script")
+    # The document tells to edit its paths; more than those is the admin's own.
+    if [ "$OLD" != "$NEW" ] && [ -f "$old" ] && ! fixed_script | cmp -s -- - "$old"; then
+        journal warning "the housekeeping script was edited here, and the new release has its own with the paths of $ROOT: compare $old with $script"
+    fi
+    if [ "${METHOD:?}" = git ]; then
+        make_job "$1"
+    else
+        make_job "$script"
+    fi
+}
+
+warn_of() {
+    journal warning "$1"
+    : >"$RUN/housekeeping.by_hand"
+}
+
+# "If NetPoint has been installed in a nonstandard path, be sure to update the system paths within this script first."
+fixed_script() {
+    sed "s|/opt/$PRODUCT|$ROOT|g" "$script"
+}
+
+make_job() {
+    keep "$1"
+    fixed_script | write_file "$1"
+    chmod 755 -- "$1"
+}
+
+schedule() {
     if ! [ -d "$CRON_DIR" ]; then
         use_timer
         return
     fi
-    keep "$link"
     if [ "$ROOT" = "/opt/$PRODUCT" ]; then
+        keep "$link"
         ln -sfn -- "$script" "$link"
     else
-        # "If NetPoint has been installed in a nonstandard path, be sure to update the system paths within this script first."
-        sed "s|/opt/$PRODUCT|$ROOT|g" "$script" | write_file "$link"
-        chmod 755 -- "$link"
+        make_job "$link"
     fi
 }
 
@@ -35,8 +75,7 @@ use_timer() {
     for unit in "$PRODUCT-housekeeping.service" "$PRODUCT-housekeeping.timer"; do
         [ -f "$ROOT/contrib/$unit" ] || {
             # The upgrade is well; what is missing was missing before.
-            journal warning "housekeeping is not scheduled: there is no $CRON_DIR and the release has no timer; run $script daily, or set cron_dir"
-            : >"$RUN/housekeeping.by_hand"
+            warn_of "housekeeping is not scheduled: there is no $CRON_DIR and the release has no timer; run $script daily, or set cron_dir"
             return 0
         }
         keep "/etc/systemd/system/$unit"

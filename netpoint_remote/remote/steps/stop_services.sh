@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Stop NetPoint and make sure that nobody of its own writes any more: from here on users are without it.
-: "${SERVICES:?}" "${PRODUCT:?}" "${RUN:?}" "${OLD:?}"
+: "${SERVICES:?}" "${PRODUCT:?}" "${RUN:?}" "${OLD:?}" "${ROOT:?}" "${CRON_DIR:?}"
 
 check() {
     for unit in $SERVICES "$PRODUCT-housekeeping.timer"; do if active "$unit"; then return 1; fi; done
@@ -9,12 +9,14 @@ check() {
 
 apply() {
     said=$(applied_migrations 2>&1) || fail "the database does not answer, so nothing was stopped: $said"
+    nobody_else_runs || fail "nothing was stopped, for something else runs out of the release: $left"
     : >"$RUN/window"
     sync -- "$RUN/window" "$RUN"
     journal window-open ''
     if active "$PRODUCT-housekeeping.timer"; then systemctl stop "$PRODUCT-housekeeping.timer"; fi
-    # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
-    systemctl stop $SERVICES
+    # shellcheck disable=SC2046 # a list of unit names, validated by the planning
+    systemctl stop $(units_in_order)
+    nobody_else_runs || fail "something has begun to run out of the release: $left"
     waited=0
     left=$(sessions)
     while [ "$left" -gt 0 ]; do
@@ -22,6 +24,18 @@ apply() {
         waited=$((waited + 1))
         sleep 1
         left=$(sessions)
+    done
+}
+
+# What a timer or cron has begun ends by itself, mostly.
+nobody_else_runs() {
+    waited=0
+    left=$(other_processes | tr '\n' ' ')
+    while [ -n "$left" ]; do
+        [ "$waited" -lt 30 ] || return 1
+        waited=$((waited + 1))
+        sleep 1
+        left=$(other_processes | tr '\n' ' ')
     done
 }
 
