@@ -1,6 +1,7 @@
 """The report for a ticket: Markdown in which nothing from a server is markup."""
 
 import re
+from collections.abc import Iterable, Iterator
 
 from netpoint_remote.reporting.advice import advise, other_problems, rank
 from netpoint_remote.reporting.clean import clean_report
@@ -36,6 +37,7 @@ def render_markdown(report: FleetReport) -> str:
         ),
         *map(_problem, advise(report)),
         *map(_problem, other_problems(report)),
+        *_facts(report.hosts),
         f"**{', '.join(totals(report.hosts)) or 'no host'}** ({exit_meaning(report)})",
     ]
     return "\n\n".join(blocks) + "\n"
@@ -52,6 +54,16 @@ def _row(host: HostReport) -> str:
         "; ".join(filter(None, [host.reason, *broken])),
     )
     return f"| {' | '.join(map(_plain, columns))} |"
+
+
+def _facts(hosts: Iterable[HostReport]) -> Iterator[str]:
+    """Yield what is known of hosts that a plan was carried out on, equal hosts once; of a check the screen has it."""
+    alike: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for host in hosts:
+        if host.facts and host.steps:
+            alike.setdefault(host.facts, []).append(host.name)
+    for facts, names in alike.items():
+        yield "\\\n".join(f"{_plain(fold(names, ', '))}: {_plain(label)}: {_plain(text)}" for label, text in facts)
 
 
 def _problem(shared: SharedProblem) -> str:

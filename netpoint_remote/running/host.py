@@ -418,6 +418,7 @@ def _report(order: Order, record: Record, status: Status, reason: str, log: str 
         from_version=case.facts.disk_version or None,
         to_version=_version_after(order, status),
         method=case.method.value,
+        facts=record.facts if status in {Status.UPGRADED, Status.RESTORED} else (),
         problems=(*order.decision.problems, *record.by_hand, *record.warnings),
         steps=record.steps,
         seconds=record.seconds,

@@ -106,6 +106,12 @@ class Record:
         return f"not finished: {'; '.join(dict.fromkeys(left))}" if left else ""
 
     @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What the release was seen to be once it was in service: which services run it."""
+        told = [entry.detail for entry in self.entries if (entry.step, entry.kind) == ("prove_in_place", Kind.NOTE)]
+        return tuple(("services", text) for text in told[-1:])
+
+    @property
     def by_hand(self) -> tuple[Problem, ...]:
         """What is left to do on the server where going back failed: the step that could not be undone, the commands."""
         commands = [entry.detail for entry in self.entries if entry.kind is Kind.BY_HAND]

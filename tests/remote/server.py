@@ -497,3 +497,17 @@ class Server:
         self.tell(trip_count="0\n")
         done = self.step(name, verb, PATH=f"{self.world}/trips:{self.environment['PATH']}", TRIP_AT=str(at))
         return done.returncode == -signal.SIGKILL
+
+
+def make_git_a_file(server: Server, *, worktree: bool) -> Path:
+    """Let the checkout have its repository elsewhere, and return where."""
+    if worktree:
+        moved = server.folder / "opt/main"
+        server.old.rename(moved)
+        run_git(moved, "checkout", "-q", "--detach")
+        run_git(moved, "worktree", "add", "-q", str(server.old), "master")
+        shutil.copytree(moved, server.old, dirs_exist_ok=True, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+        return moved / ".git/worktrees" / server.old.name
+    elsewhere = server.folder / "opt/netpoint.git"
+    run_git(server.old, "init", "-q", f"--separate-git-dir={elsewhere}")
+    return elsewhere

@@ -309,3 +309,22 @@ def test_without_folders_of_its_own_there_is_nothing_to_copy(unpacked: Server) -
     unpacked.apply("copy_files", "sync_files")
 
     assert not Path(unpacked.new / "netpoint/scripts/move.py").exists()
+
+
+# ---- what an older release has left
+
+
+def test_a_package_that_an_older_release_has_left_is_not_carried_over(server: Server) -> None:
+    """An archive that is unpacked over an older one leaves its packages: `secrets` would hide Python's own."""
+    server.record()
+    server.apply("fetch_release", "unpack_release")
+    for name in ("secrets/apps.py", "secrets/migrations/__init__.py", "mine/apps.py", "tools/x.py"):
+        write_files(server.old, {f"netpoint/{name}": ""}, at=1_600_000_000)
+    server.bundle(PLUGINS="other\nmine")
+
+    server.apply("carry_over")
+
+    carried = [name for name in ("secrets", "mine", "tools") if (server.new / "netpoint" / name).exists()]
+    assert carried == ["mine", "tools"]
+    (told,) = [line for line in server.journal if line.startswith("warning carry_over left behind by an older release")]
+    assert "netpoint/secrets" in told

@@ -15,7 +15,7 @@ from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method, method_of
 from netpoint_remote.running.bundle import probe_script
 from tests.remote.conftest import Make
-from tests.remote.server import HOUSEKEEPING, REAL_PATH, Server, run_git, write_files
+from tests.remote.server import HOUSEKEEPING, REAL_PATH, Server, make_git_a_file, run_git, write_files
 
 
 def host_of(server: Server, **changes: object) -> Host:
@@ -28,9 +28,11 @@ def host_of(server: Server, **changes: object) -> Host:
     return replace(host, **changes)
 
 
-def probe(server: Server, *, version: str | None = "3.5.0", path: str = "", **changes: object) -> str:
+def probe(
+    server: Server, *, version: str | None = "3.5.0", path: str = "", backups: bool = False, **changes: object
+) -> str:
     """Return what the probe prints."""
-    script = probe_script(host_of(server, **changes), version)
+    script = probe_script(host_of(server, **changes), version, backups=backups)
     more = {"PATH": path} if path else {}
     done = server.sh(["-c", script], **more)
     assert done.returncode == 0, done.stdout
@@ -233,6 +235,35 @@ def test_local_requirements_are_told_by_name_alone(quick: Server) -> None:
         ("django-auth-ldap", "netbox-bgp"),
         False,
     )
+
+
+@pytest.mark.parametrize("worktree", [False, True])
+def test_git_is_asked_where_it_keeps_its_folder(quick_checkout: Server, *, worktree: bool) -> None:
+    folder = make_git_a_file(quick_checkout, worktree=worktree)
+    (folder / "netpoint-remote/3.4.8").mkdir(parents=True)
+
+    told = seen(quick_checkout, backups=True)
+
+    assert (told.git, told.git_folder, told.git_folder_elsewhere) == (True, str(folder), False)
+    assert [aside.path for aside in told.asides] == [f"{folder}/netpoint-remote/3.4.8"]
+
+
+def test_what_differs_in_its_mode_alone_is_told_as_that(quick_checkout: Server) -> None:
+    (quick_checkout.old / "README.md").chmod(0o755)
+    (quick_checkout.old / "upgrade.sh").write_text("#!/bin/sh\n")
+    (quick_checkout.old / "note.txt").touch()
+
+    told = seen(quick_checkout)
+
+    assert (told.modes, told.dirty) == (("README.md",), (" M upgrade.sh", "?? note.txt"))
+
+
+def test_the_remotes_of_a_checkout_are_told_by_name(quick_checkout: Server) -> None:
+    quick_checkout.run_git("remote", "rename", "origin", "upstream")
+
+    told = seen(quick_checkout)
+
+    assert (told.origin, told.remotes) == ("", ("upstream",))
 
 
 # ---- the server

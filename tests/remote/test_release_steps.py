@@ -9,7 +9,7 @@ from shlex import quote
 
 import pytest
 
-from tests.remote.server import ENVIRONMENT, Server, differences, look, run_git, write_files
+from tests.remote.server import ENVIRONMENT, Server, differences, look, make_git_a_file, run_git, write_files
 from tests.support.locked_web import LockedWeb
 
 SECRET = "hunter2"
@@ -455,6 +455,22 @@ def leave_aside(checkout: Server) -> Path:
     kept = Path(checkout.variables["ASIDE"])
     write_files(kept, {"venv/bin/stale": "", "netpoint/static/stale": "", "complete": "r0\n"})
     return kept
+
+
+@pytest.mark.parametrize("worktree", [False, True])
+def test_a_checkout_whose_git_is_a_file_is_upgraded_and_comes_back(checkout: Server, *, worktree: bool) -> None:
+    folder = make_git_a_file(checkout, worktree=worktree)
+    checkout.bundle(ASIDE=f"{folder}/netpoint-remote/3.4.9")
+    checkout.record()
+    before = look(checkout.folder, "opt/netpoint")
+
+    checkout.apply("fetch_tag", "set_aside", "checkout_tag")
+
+    assert (folder / "netpoint-remote/3.4.9/venv/bin/python3").is_file()
+    assert checkout.run_git("describe", "--tags") == "v3.5.0"
+    for step in ("checkout_tag", "set_aside"):
+        assert checkout.step(step, "undo").returncode == 0
+    assert differences(before, look(checkout.folder, "opt/netpoint")) == []
 
 
 def test_what_an_earlier_run_set_aside_is_never_taken_for_what_serves(checkout: Server) -> None:

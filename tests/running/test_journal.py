@@ -203,6 +203,12 @@ def test_going_back_and_pauses_are_part_of_how_long_it_took() -> None:
     assert record().seconds is None
 
 
+def test_what_runs_after_the_start_is_a_fact_of_the_host() -> None:
+    told = record("note carry_over x", "note prove_in_place netpoint.service (3): as before")
+
+    assert (told.facts, record("note a x").facts) == ((("services", "netpoint.service (3): as before"),), ())
+
+
 def test_what_a_step_wants_looked_at_becomes_a_problem_that_blocks_nothing() -> None:
     (problem,) = record("note a first", "warning carry_over local files are left").warnings
 

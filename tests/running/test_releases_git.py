@@ -14,6 +14,7 @@ from netpoint_remote.planning.inventory import NETPOINT, ReleaseSource
 from netpoint_remote.running.git_source import (
     MAX_OUTPUT,
     GitRelease,
+    check_origin,
     git_member_list,
     git_release_notes,
     make_bundle,
@@ -169,3 +170,13 @@ def test_a_repository_that_says_too_much_takes_no_memory(
         tracemalloc.stop()
 
     assert peak < 3 * MAX_OUTPUT
+
+
+@pytest.mark.parametrize(
+    ("others", "told"), [((), "called origin;"), (("upstream", "fork"), "(it has upstream, fork)")]
+)
+def test_a_checkout_without_origin_is_told_what_to_do(others: tuple[str, ...], told: str) -> None:
+    with pytest.raises(ReleaseError, match="git remote add origin") as refused:
+        check_origin("", others)
+
+    assert told in str(refused.value)
