@@ -90,6 +90,8 @@ def ailments(case: Case) -> Iterator[str]:
             yield f"version {version} is running, {facts.disk_version} is installed"
     if facts.page.static.startswith("missing"):
         yield "a static file is missing"
+    if facts.page.static.startswith("of "):
+        yield f"users get a static file {facts.page.static}"
 
 
 def _same_release(running: str, installed: str) -> bool:

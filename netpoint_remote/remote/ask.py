@@ -429,15 +429,33 @@ def known_trouble(status, text):
 def static_answer(root, product, address, link, headers):
     """Ask for a static file: the proxy in front serves it; gunicorn alone answers 404, and its place on disk counts."""
     path = urllib.parse.urlsplit(link).path
-    status = get(address, path, headers)[0]
-    on_disk = os.path.join(root, product, "static", urllib.parse.unquote(path.split("/static/", 1)[1]))
+    status, _, text = get(address, path, headers)
+    name = os.path.join(product, "static", urllib.parse.unquote(path.split("/static/", 1)[1]))
+    on_disk = os.path.join(root, name)
     if status == 200:
-        return "200"
+        other = release_of(root, name, text)
+        return "of {} ({})".format(other, path) if other else "200"
     return (
         "on-disk"
         if os.path.isfile(on_disk) and os.stat(on_disk).st_mode & 0o004
         else "missing ({} {})".format(status, path)
     )
+
+
+def release_of(root, name, text):
+    """Return the other release beside ours that an answered file is of, and not of ours: a proxy may name its folder."""
+    real = os.path.realpath(root)
+    if text_of_file(os.path.join(real, name)) in (text, None):
+        return None
+    beside = [os.path.join(os.path.dirname(real), each) for each in sorted(os.listdir(os.path.dirname(real)))]
+    return next((tree for tree in beside if tree != root and text_of_file(os.path.join(tree, name)) == text), None)
+
+
+def text_of_file(path):
+    """Return the text that `get` returns where this file is answered, None where there is none."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(512 * 1024).decode("utf-8", "replace")
+    return None
 
 
 def api_versions(address, base, product, headers):

@@ -243,7 +243,7 @@ page_is_well() {
     trouble=$(fact_of page.error "$1")
     [ -z "$trouble" ] || { say "no answer: $trouble"; return 1; }
     [ "$(fact_of page.login "$1")" = 200 ] || { say "the login page answered $(fact_of page.login "$1") $(fact_of page.trouble "$1")"; return 1; }
-    case $(fact_of page.static "$1") in missing*) say "a static file is $(fact_of page.static "$1")"; return 1 ;; *) ;; esac
+    case $(fact_of page.static "$1") in missing* | of*) say "a static file is $(fact_of page.static "$1")"; return 1 ;; *) ;; esac
     for from in page status header; do
         answered=$(fact_of "page.version.$from" "$1")
         is_tree_version "$answered" "$from" || { say "version $answered answers, not $TREE_VERSION ($from)"; return 1; }

@@ -592,6 +592,21 @@ def test_a_static_file_counts_where_the_proxy_would_find_it(tree: Path) -> None:
     assert (without, page_of(tree, well())["static"]) == ("missing (404 /static/netpoint-light.css)", "on-disk")
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "told"),
+    [("served", "old", "200"), ("new", "other", "200"), ("new", "served", "of {}"), ("served", "served", "200")],
+)
+def test_a_static_file_of_another_release_is_told(tree: Path, ours: str, theirs: str, told: str) -> None:
+    """A proxy that names the folder of the old release goes on serving its files."""
+    other = tree.parent / f"{tree.name}-other"
+    for folder, text in ((tree, ours), (other, theirs)):
+        write_files(folder, {"netpoint/static/netpoint-light.css": text.replace("served", "")})  # it serves nothing
+
+    answered = page_of(tree, well(proxy=True))["static"]
+
+    assert answered == (told.format(other) + " (/static/netpoint-light.css)" if "{}" in told else told)
+
+
 def test_a_static_file_that_the_proxy_may_not_read_is_missing(tree: Path) -> None:
     write_files(tree, {"netpoint/static/netpoint-light.css": ""})
     (tree / "netpoint/static/netpoint-light.css").chmod(0o600)
