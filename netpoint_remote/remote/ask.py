@@ -443,7 +443,7 @@ def static_answer(root, product, address, link, headers):
 
 
 def release_of(root, name, text):
-    """Return the other release beside ours that an answered file is of, and not of ours: a proxy may name its folder."""
+    """Return the other release that an answered file is of, and not of ours: a proxy may name its folder."""
     real = os.path.realpath(root)
     if text_of_file(os.path.join(real, name)) in (text, None):
         return None

@@ -264,13 +264,6 @@ units_in_order() {
     }
 }
 
-# Print the processes that run out of a release and do not belong to our units, as a person would name them.
-other_processes() {
-    tree_users processes | SERVICES=$SERVICES awk '
-        BEGIN { count = split(ENVIRON["SERVICES"], name, " "); for (i = 1; i <= count; i++) ours[name[i]] = ours[name[i] ".service"] = 1 }
-        !($1 in ours) { number = $2; unit = $1; sub("^[^ ]* [^ ]* [^ ]* [^ ]* ", ""); print $0 " (process " number (unit == "-" ? "" : " of " unit) ")" }' | head -n 3
-}
-
 # Seconds since the boot: clocks are turned.
 uptime_seconds() {
     cut -d . -f 1 /proc/uptime

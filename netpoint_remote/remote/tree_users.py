@@ -632,9 +632,10 @@ def compare(before, installation):
         lines = [line.split(" ", 4) for line in file.read().split("\n") if line.count(" ") > 3]
     running = processes_of(installation, Units(installation).main_processes)
     services = set(installation.services)
-    kept = {(int(number), int(start)) for _, number, start, _, _ in lines}
-    left = [(process, "still runs as before") for process in running if (process.number, process.start) in kept]
-    left += [(process, "runs out of " + process.tree) for process in running if process.tree != installation.real]
+    was = {(int(number), int(start)) for _, number, start, _, _ in lines}
+    kept = [(process, "still runs as before") for process in running if (process.number, process.start) in was]
+    # Not wrong by itself: a plugin may lie in the folder of another release.
+    left = kept + [(process, "runs out of " + process.tree) for process in running if process.tree != installation.real]
     ran = {line[0] for line in lines} & services
     runs = [process.unit for process in running if process.unit in services]
     changes = [unit + " ran before and does not run now" for unit in sorted(ran.difference(runs))]
@@ -644,7 +645,7 @@ def compare(before, installation):
         for process, why in left
     ]
     counts = ", ".join("{} ({})".format(unit, runs.count(unit)) for unit in sorted(set(runs)))
-    if any(process.unit in services for process, _ in left):
+    if any(process.unit in services for process, _ in kept):
         say("wrong " + plain("; ".join(changes)))
     elif changes:
         say("other " + plain("; ".join(changes)))

@@ -462,6 +462,11 @@ class Server:
                         os.killpg(process.pid, signal.SIGKILL)
         return subprocess.CompletedProcess(words, process.returncode, output.decode(errors="replace"))
 
+    def tree_users(self, verb: str) -> str:
+        """Return what tree_users.py prints of this server."""
+        sourced = "".join(f'. "$RUN/bundle/{name}"; ' for name in ("vars.sh", "lib.sh"))
+        return self.sh(["-c", f"BUNDLE=$RUN/bundle; {sourced}tree_users {verb}"]).stdout
+
     def apply(self, *names: str) -> None:
         """Carry out steps that have to go well."""
         for name in names:

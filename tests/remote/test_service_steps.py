@@ -3,6 +3,9 @@
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -134,6 +137,53 @@ def test_the_housekeeping_timer_is_stopped_too_and_started_again(server: Server)
     server.step("stop_services", "undo")
 
     assert (stopped, (server.world / "units/netpoint-housekeeping.timer.active").exists()) == (False, True)
+
+
+def test_what_starts_a_service_is_stopped_and_started_before_it(server: Server) -> None:
+    """A socket would start it again, and cannot be started itself once its service runs."""
+    server.bundle(SERVICES="netpoint netpoint-rq netpoint.socket")
+    server.record()
+    server.apply("stop_services")
+    server.step("start_services", "apply")
+
+    asked = [line for line in server.said if line.startswith(("systemctl stop", "systemctl start"))]
+    assert asked == [f"systemctl {verb} netpoint.socket netpoint netpoint-rq" for verb in ("stop", "start")]
+
+
+@contextmanager
+def runs_out_of(server: Server, unit: str = "") -> Iterator[int]:
+    """Let a process run out of the release, of a unit or started by hand."""
+    program = [sys.executable, "-c", "import signal; signal.pause()"]
+    with subprocess.Popen(program, cwd=server.old, start_new_session=True) as process:
+        assert eventually(lambda: Path(f"/proc/{process.pid}/exe").resolve() == Path(sys.executable).resolve())
+        if unit:
+            server.unit(unit, "x", MainPID=str(process.pid))
+        yield process.pid
+        process.kill()
+
+
+@pytest.mark.promise(2)
+def test_nothing_is_stopped_while_something_else_runs_out_of_the_release(server: Server) -> None:
+    server.record()
+    with runs_out_of(server) as number:
+        status = server.step("stop_services", "apply").returncode
+
+    told = "nothing was stopped, for something else runs out of the release: "
+    assert (status, server.active, server.journal) == (1, ["netpoint", "netpoint-rq"], [])
+    assert server.reason.startswith(told)
+    assert f"(process {number}" in server.reason
+
+
+@pytest.mark.promise(2)
+def test_a_worker_that_survives_the_stop_of_its_unit_is_seen(server: Server) -> None:
+    """Its unit may say KillMode=process, as cron's does."""
+    server.record()
+    with runs_out_of(server, "netpoint-rq") as number:
+        status = server.step("stop_services", "apply").returncode
+
+    assert (status, server.active) == (1, [])
+    assert server.reason.startswith("the services were stopped, and something still runs out of the release: ")
+    assert f"(process {number} of netpoint-rq.service)" in server.reason
 
 
 def test_sessions_of_netpoint_itself_are_waited_for(server: Server) -> None:
@@ -435,6 +485,24 @@ def test_units_are_watched_for_longer_than_systemd_pauses(
     sourced = "".join(f'. "$RUN/bundle/{name}"; ' for name in ("vars.sh", "lib.sh", "steps/prove_in_place.sh"))
 
     assert server.sh(["-c", f"{sourced}watch_time"]).stdout == f"{seconds}\n"
+
+
+def test_what_runs_after_the_start_is_compared_with_what_ran_before(server: Server) -> None:
+    write_files(server.run, {"before/processes": f"netpoint-rq.service 7 8 {server.old.name} python3 manage.py\n"})
+    with runs_out_of(server, "netpoint"):
+        server.apply("prove_in_place")
+
+    told = "netpoint-rq.service ran before and does not run now; netpoint.service runs now and did not before"
+    assert server.journal[-1] == f"warning prove_in_place {told}"
+
+
+def test_a_service_that_was_not_started_anew_fails_the_proof(server: Server) -> None:
+    with runs_out_of(server, "netpoint") as number:
+        server.record()
+        write_files(server.run, {"before/processes": server.tree_users("processes")})
+        status = server.step("prove_in_place", "apply").returncode
+
+    assert (status, server.reason.startswith(f"process {number} of netpoint.service (")) == (1, True)
 
 
 def test_a_unit_that_dies_while_it_is_watched_is_told(server: Server) -> None:
