@@ -22,7 +22,7 @@ import sys
 import time
 import typing
 
-SECONDS = 5  # for reading files that may name a release
+SECONDS = 60  # far from what is usual: a second for all of it
 LARGEST = 2**20  # bytes of a file that is read
 MOST = 100  # lines of one kind
 # What gunicorn and rq are run by; with its working directory in a release, it has its code from there.
@@ -302,9 +302,9 @@ def shown(names, properties=SHOWN):
     command = ["systemctl", "show", "-p", ",".join(properties), *dict.fromkeys(names)]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=SECONDS
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except FileNotFoundError:
         return {}
     told = {}
     for block in done.stdout.decode("utf-8", "replace").split("\n\n"):

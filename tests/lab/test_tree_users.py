@@ -40,7 +40,6 @@ systemctl daemon-reload
 SECOND_WORKER = r"""
 cp /etc/systemd/system/netpoint-rq.service /etc/systemd/system/netpoint-rq2.service
 mv /etc/cron.daily/netpoint-housekeeping /etc/cron.weekly/nightly
-printf '%s\n' "/opt/netpoint-3.4.9/x.log { missingok }" >/etc/logrotate.d/netpoint
 systemctl daemon-reload
 systemctl enable --now netpoint-rq2
 """
@@ -86,7 +85,27 @@ def test_what_uses_the_release_is_refused_with_the_way_out_or_taken_along(lab: L
     assert server.run(f"readlink {MEDIA.replace('3.4.9', '3.5.0')}").stdout == "/srv/media\n"
     assert server.run("ls /etc/cron.daily /etc/cron.weekly").stdout == crons
 
-    # Something names the old release, so it stays whatever is pruned.
-    fab(lab, "backup", "--yes")
-    fab(lab, "prune", "--keep", "0", "--yes")
-    assert server.run(f"ls {OLD}/upgrade.sh").stdout == f"{OLD}/upgrade.sh\n"
+
+ODD_CHECKOUT = r"""
+mkdir /srv/media
+cp -a /opt/netpoint/netpoint/media/. /srv/media
+mount --bind /srv/media /opt/netpoint/netpoint/media
+git -C /opt/netpoint -c safe.directory=/opt/netpoint init -q --separate-git-dir=/opt/netpoint.git
+echo mine >/opt/netpoint/note.txt
+"""
+
+
+def test_a_checkout_with_media_on_a_mount_and_its_git_elsewhere_goes_there_and_back(lab: Lab) -> None:
+    server = lab.server("np1", Installation("3.4.9", method="git"))
+    lab.boot()
+    lab.write_hosts_file()
+    server.run(["sh", "-euc", ODD_CHECKOUT])
+    media = server.run("ls -R /srv/media").stdout
+
+    run = upgrade(lab, "3.5.0")
+    assert run.statuses == {"np1": "upgraded"}, run.reasons
+    assert "note.txt" in run.reasons
+    assert fab(lab, "rollback", "--yes").statuses == {"np1": "restored"}
+    assert served_version(server) == "3.4.9"
+    assert server.run("ls -R /srv/media").stdout == media
+    assert server.run("mountpoint -q /opt/netpoint/netpoint/media && cat /opt/netpoint/note.txt").stdout == "mine\n"

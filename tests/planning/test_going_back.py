@@ -10,6 +10,7 @@ from netpoint_remote.planning.facts import Backup, Facts, Kept, parse_facts
 from netpoint_remote.planning.goal import BackUp, GoBack, decide
 from netpoint_remote.planning.problem import Severity
 from netpoint_remote.planning.pruning import kept_backups, prune_problems, what_to_remove
+from netpoint_remote.planning.tree_facts import Mention, Process
 from netpoint_remote.planning.way_back import choose_backup
 from tests.builders import COMMITS, case, disk, facts, host
 
@@ -346,3 +347,23 @@ def test_backups_are_read_newest_first_with_what_changed_since() -> None:
         ("r1",),
         6,
     )
+
+
+@pytest.mark.parametrize(
+    "uses",
+    [
+        {"mentions": (Mention(kind="unit", tree="/opt/netpoint-3.3.0", file="/etc/systemd/system/x.service"),)},
+        {"mentions": (Mention(kind="link", tree="/opt/netpoint-3.3.0", file="/usr/local/bin/x"),)},
+        {"processes": (Process(number=7, tree="/opt/netpoint-3.3.0"),)},
+        {"mounts": ("/opt/netpoint-3.3.0/netpoint/media",)},
+        {"mounts": ("/opt/netpoint-3.3.0",)},
+        {"configuration": {"MEDIA_ROOT": "/opt/netpoint-3.3.0/netpoint/media"}},
+    ],
+)
+def test_a_release_that_anything_uses_is_not_pruned(uses: dict[str, object]) -> None:
+    old = Kept(path="/opt/netpoint-3.3.0", version="3.3.0")
+    seen = upgraded(releases=(*RELEASES, old))
+
+    pruned = [what_to_remove(case(each), 1).trees for each in (seen, replace(seen, **uses))]
+
+    assert [old in trees for trees in pruned] == [True, False]
