@@ -59,6 +59,8 @@ def unlisted_units(case: Case) -> Iterator[str]:
 def loose_processes(case: Case) -> Iterator[Process]:
     """Yield the processes that run out of a release and belong to no unit that could be stopped."""
     stopped = {*map(with_ending, services_of(case)), *unlisted_units(case)}
+    if case.facts.interrupted:  # what the run has left is ended by the one that settles it
+        return
     once = {unit.name for unit in case.facts.tree_units if unit.kind == "oneshot"}
     for process in case.facts.processes:
         if process.unit not in stopped | once and not (process.unit in CRON_DAEMONS and _stops_cron(case)):
@@ -135,7 +137,8 @@ def _is_companion(case: Case, unit: TreeUnit) -> bool:
 
 
 def _runs_on(unit: TreeUnit) -> bool:
-    return unit.in_tree and unit.goes_on and unit.name.endswith(".service") and unit.kind != "oneshot"
+    ours = unit.name.startswith("netpoint-remote-")  # a run of this program, which the lock is about
+    return unit.in_tree and unit.goes_on and unit.name.endswith(".service") and unit.kind != "oneshot" and not ours
 
 
 def _is_starter(case: Case, unit: TreeUnit) -> bool:

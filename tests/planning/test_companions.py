@@ -48,6 +48,7 @@ def test_what_would_start_a_service_is_stopped_with_it(name: str) -> None:
         replace(WORKER, active="inactive"),
         replace(WORKER, in_tree=False),
         replace(WORKER, kind="oneshot"),
+        replace(WORKER, name="netpoint-remote-recover.service"),
         TreeUnit(name="netpoint-housekeeping.timer", active="active", triggers=("netpoint-housekeeping.service",)),
     ],
 )
