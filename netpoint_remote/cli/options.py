@@ -123,6 +123,7 @@ class PlanOptions(FleetOptions):
     """The options of `plan`."""
 
     show: str | None = text("Print the very shell that would run on this host. Example: --show np1")
+    repair_broken: bool = switch("Go on where the running release does not work, which stops an upgrade otherwise.")
     push: bool = switch("Give servers the archive over SSH instead of letting them download it.")
     no_constraints: bool = switch("Do not hold back packages that are known to break this release.")
 
@@ -134,6 +135,7 @@ class UpgradeOptions(FleetOptions):
     dry_run: bool = switch("Look and plan, change nothing.")
     yes: bool = switch("Do not ask for confirmation.")
     skip_refused: bool = switch("Upgrade the others where some hosts are refused, instead of stopping all.")
+    repair_broken: bool = switch("Go on where the running release does not work, which stops an upgrade otherwise.")
     push: bool = switch("Give servers the archive over SSH instead of letting them download it.")
     no_constraints: bool = switch("Do not hold back packages that are known to break this release.")
 

@@ -49,7 +49,9 @@ def plan_request(core: CoreOptions, options: PlanOptions) -> Request:
     """Return the request that `plan` makes."""
     _require_version("plan", options)
     request = _request("plan", core, options, jobs=LOOKING_JOBS)
-    return replace(request, push=options.push, constraints=not options.no_constraints)
+    return replace(
+        request, push=options.push, constraints=not options.no_constraints, repair_broken=options.repair_broken
+    )
 
 
 def upgrade_request(core: CoreOptions, options: UpgradeOptions) -> Request:
@@ -61,6 +63,7 @@ def upgrade_request(core: CoreOptions, options: UpgradeOptions) -> Request:
         constraints=not options.no_constraints,
         dry_run=options.dry_run,
         skip_refused=options.skip_refused,
+        repair_broken=options.repair_broken,
     )
 
 

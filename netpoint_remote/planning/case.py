@@ -15,12 +15,16 @@ from netpoint_remote.planning.version import NotAVersion, parse_version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One host as it is, and what it shall become (None: only look)."""
+    """One host as it is, and what it shall become (None: only look).
+
+    `repair_broken` where the operator knows that the running release does not work.
+    """
 
     host: Host
     facts: Facts
     target: Target | None
     last_minors: Mapping[int, int]
+    repair_broken: bool = False
 
     @property
     def method(self) -> Method:
@@ -84,7 +88,8 @@ def ailments(case: Case) -> Iterator[str]:
     elif facts.database.unapplied:
         yield f"migrations are not applied: {facts.database.unapplied}"
     if facts.page.error or facts.page.login != "200":
-        yield f"the login page does not answer: {facts.page.error or facts.page.login or 'nothing'}"
+        where = f" at {facts.page.address}" if facts.page.address else ""
+        yield f"the login page does not answer{where}: {facts.page.error or facts.page.login or 'nothing'}"
     for version in dict.fromkeys(said for source, said in facts.page.versions if source in {"page", "status"}):
         if not _same_release(version, facts.disk_version):
             yield f"version {version} is running, {facts.disk_version} is installed"

@@ -107,8 +107,9 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """What PostgreSQL said; `error` when it said nothing. `unapplied` and `ahead` compare its record with the tree.
+    """What PostgreSQL said; `error` when it said nothing, `root_error` when it does not let root in.
 
+    `unapplied` and `ahead` compare its record with the tree. `foreign_owned` are the first few tables of other roles.
     `identity` names the database, `instance` the running server too: clones of one image share the former.
     `scratch` is who may make another database (role, superuser, nobody), where that was asked for.
     `unreadable` is what the role may not read and pg_dump would stop at; `built_on` what other roles have built on
@@ -119,13 +120,14 @@ class Database:
     port: str = ""
     name: str = ""
     error: str = ""
+    root_error: str = ""
     identity: str = ""
     instance: str = ""
     server_version_num: int = 0
     size_mb: int = 0
     can_create: bool = True
     scratch: str = ""
-    foreign_owned: int = 0
+    foreign_owned: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     built_on: tuple[str, ...] = ()
     in_recovery: bool = False
@@ -157,7 +159,8 @@ class Facts:
     """One server as the probe saw it; names follow the probe's.
 
     `sizes_mb` are those of the environment and the folders of uploads; of what is in `unmeasured` they are a part.
-    `linked` are folders of uploads behind links, which stay where they are.
+    `linked` are folders of uploads behind links, which stay where they are. `wanted_variables` are those of the
+    unit's environment that configuration.py asks for.
     `processes` to `middle_links` are what uses a release: `mounts` are at or below one, `middle_links` lie between
     the root and the release, `stray_packages` did not come with it. `tree_users_error` says why they are not known.
     """
@@ -208,6 +211,7 @@ class Facts:
     configuration_error: str = ""
     configuration: Mapping[str, object] = field(default_factory=dict)
     missing_keys: tuple[str, ...] = ()
+    wanted_variables: tuple[str, ...] = ()
     secret_key_length: int = 0
     secret_key_print: str = ""
     database: Database = Database()
@@ -329,6 +333,7 @@ def parse_facts(text: str) -> Facts:
         configuration_error=lines.text("configuration.error"),
         configuration=_configuration(lines.text("configuration")),
         missing_keys=tuple(lines.text("configuration.missing").split()),
+        wanted_variables=tuple(lines.text("configuration.environment").split()),
         secret_key_length=lines.number("configuration.secret_key_length"),
         secret_key_print=lines.text("configuration.secret_key_print"),
         database=_database(lines),
@@ -479,13 +484,14 @@ def _database(lines: _Lines) -> Database:
         port=lines.text("database.port"),
         name=lines.text("database.name"),
         error=lines.text("db.error"),
+        root_error=lines.text("db.root_error"),
         instance=lines.text("db.instance"),
         identity=lines.text("db.identity"),
         server_version_num=lines.number("db.server_version_num"),
         size_mb=lines.number("db.size_mb"),
         can_create=lines.yes("db.can_create") or not lines.has("db.can_create"),
         scratch=lines.text("db.scratch"),
-        foreign_owned=lines.number("db.foreign_owned"),
+        foreign_owned=lines.texts("db.foreign"),
         unreadable=lines.texts("db.unreadable"),
         built_on=lines.texts("db.built_on"),
         in_recovery=lines.yes("db.in_recovery"),

@@ -16,9 +16,10 @@ from netpoint_remote.planning.way_back import choose_backup, way_back_problems
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upgrade:
-    """Run a release; without one only look."""
+    """Run a release; without one only look. `repair_broken` goes on where the running one does not work."""
 
     target: Target | None = None
+    repair_broken: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ def decide(goal: Goal, host: Host, facts: Facts, last_minors: Mapping[int, int])
     """Judge one host by what is wanted of it."""
     case = Case(host=host, facts=facts, target=None, last_minors=last_minors)
     if isinstance(goal, Upgrade):
-        return _upgrade(replace(case, target=goal.target))
+        return _upgrade(replace(case, target=goal.target, repair_broken=goal.repair_broken))
     if isinstance(goal, BackUp):
         return _back_up(goal, case)
     return _go_back(goal, case)

@@ -57,6 +57,12 @@ def _step(name: str, phase: Phase, title: str, *, minutes: int, tries: int = 1, 
 # Limits are far from what is usual: they end what hangs, not what is slow. The usual times were taken on a small
 # server with 2,000 sites and 5,000 prefixes.
 RECORD_BEFORE = _step("record_before", Phase.STAGE, "Write down what undo needs", minutes=5, usual=1)
+PROVE_RUNNING = _step(
+    "prove_running", Phase.STAGE, "Prove the running release by what will prove the new one", minutes=15, usual=8
+)
+CHECK_RELEASE = _step(
+    "check_release", Phase.STAGE, "Load the new release with this configuration and its plugins", minutes=60, usual=15
+)
 GUARD_BOOT = _step("guard_boot", Phase.STAGE, "Guard the window against a reboot", minutes=5, usual=1)
 STAGE_PACKAGES = _step(
     "stage_packages",
@@ -72,7 +78,7 @@ DUMP_DATABASE = _step(
 )
 SEAL_BACKUP = _step("seal_backup", Phase.WINDOW, "Seal the backup: manifest and checksums", minutes=60, usual=1)
 RUN_UPGRADE = _step("run_upgrade", Phase.WINDOW, "Run the official upgrade.sh", minutes=24 * 60, usual=55)
-PROVE_BESIDE = _step("prove_beside", Phase.WINDOW, "Prove the new release on a loopback port", minutes=15, usual=6)
+PROVE_BESIDE = _step("prove_beside", Phase.WINDOW, "Prove the new release beside the services", minutes=15, usual=6)
 FLIP_LINK = _step("flip_link", Phase.WINDOW, "Point the link to the release", minutes=5, usual=1)
 CHECKOUT_TAG = _step("checkout_tag", Phase.WINDOW, "Check the release out", minutes=30, usual=1)
 UPDATE_UNITS = _step("update_units", Phase.WINDOW, "Update units from before virtual environments", minutes=5, usual=1)
@@ -89,11 +95,13 @@ LIFT_GUARD = _step("lift_guard", Phase.AFTER, "Take the guard away", minutes=5, 
 
 ARCHIVE_STEPS = (
     RECORD_BEFORE,
+    PROVE_RUNNING,
     _step("fetch_release", Phase.STAGE, "Fetch the verified archive", minutes=60, tries=5, usual=3),
     _step("unpack_release", Phase.STAGE, "Unpack it beside the running release", minutes=30, usual=1),
     _step("carry_over", Phase.STAGE, "Copy the configuration and other local files", minutes=30, usual=1),
     _step("copy_files", Phase.STAGE, "Copy media, scripts and reports", minutes=24 * 60),
     STAGE_PACKAGES,
+    CHECK_RELEASE,
     GUARD_BOOT,
     STOP_SERVICES,
     DUMP_DATABASE,
@@ -111,8 +119,10 @@ ARCHIVE_STEPS = (
 SET_ASIDE = _step("set_aside", Phase.WINDOW, "Keep the old environment and static files aside", minutes=30, usual=1)
 GIT_STEPS = (
     RECORD_BEFORE,
+    PROVE_RUNNING,
     _step("fetch_tag", Phase.STAGE, "Fetch the release's tag", minutes=60, tries=5, usual=3),
     STAGE_PACKAGES,
+    CHECK_RELEASE,
     GUARD_BOOT,
     STOP_SERVICES,
     DUMP_DATABASE,
@@ -128,7 +138,7 @@ GIT_STEPS = (
     LIFT_GUARD,
 )
 # The release is there and not in service: upgrade.sh is run again, with the same safety around it.
-REPAIR_STEPS = tuple(step for step in GIT_STEPS if step.name not in {"fetch_tag", "checkout_tag"})
+REPAIR_STEPS = tuple(step for step in GIT_STEPS if step.name not in {"prove_running", "fetch_tag", "checkout_tag"})
 
 
 CHECK_BACKUP = _step("check_backup", Phase.STAGE, "See that the backup is there and whole", minutes=60, usual=1)
@@ -241,6 +251,8 @@ def make_plan(case: Case) -> Plan:
     """Return what an upgrade of this host to its target does; the case has no blocking problem."""
     in_full = GIT_STEPS if case.method is Method.GIT else ARCHIVE_STEPS
     steps = REPAIR_STEPS if is_repair(case) else in_full
+    if case.repair_broken:
+        steps = tuple(step for step in steps if step is not PROVE_RUNNING)
     return Plan(steps=steps, variables=tuple(_variables(case)))
 
 

@@ -34,6 +34,7 @@ def _all(case: Case) -> Iterator[tuple[str, str]]:
     yield "uploads", _uploads(case)
     yield "free", ", ".join(_free(case))
     yield "plugins", _plugins(facts.configuration.get("PLUGINS"))
+    yield "upgrade.sh gets from the unit", ", ".join(facts.wanted_variables)
     yield "housekeeping", facts.housekeeping
     yield "last run", f"{facts.run_about} ({facts.run_result.split(' ')[0]})" if facts.run_result else ""
 

@@ -21,8 +21,8 @@ from netpoint_remote.practice.standins import scripts, venv
 
 HERE = Path(__file__).parent
 PYTHON = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
-FOLDERS = ("etc/cron.daily", "etc/systemd/system", "home/admin", "opt", "root", "run/postgresql", "run/systemd", "tmp",
-           "var/backups", "var/lib", "var/log/journal", "var/tmp")  # fmt: skip
+FOLDERS = ("etc/cron.daily", "etc/systemd/system", "home/admin", "opt", "root", "run/postgresql", "run/systemd/system",
+           "tmp", "var/backups", "var/lib", "var/log/journal", "var/tmp")  # fmt: skip
 RESTART_SECONDS = 2  # of the services here; contrib's 30 s would make every lesson a long one
 EXPECTED_HOUSEKEEPING = Version("3.0")
 

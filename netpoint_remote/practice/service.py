@@ -36,8 +36,8 @@ class Service:
     _starts: list[float] = field(default_factory=list)
     _watch: asyncio.Task[None] | None = None
 
-    async def start(self) -> bool:
-        """Start it unless it runs; for a oneshot wait until it is done. Returns whether that went well."""
+    async def start(self, *, wait: bool = True) -> bool:
+        """Start it unless it runs; for a oneshot `wait` until it is done. Returns whether that went well."""
         if self.active in {"active", "activating"} and self.main_pid:
             return True
         await self._forget()
@@ -46,7 +46,7 @@ class Service:
             self.active, self.sub = "active", "waiting" if self.name.endswith(".timer") else "exited"
             return True
         await self._launch()
-        if self.unit.get("Type") == "oneshot" and self._watch:
+        if wait and self.unit.get("Type") == "oneshot" and self._watch:
             await self._watch
         return self.result == "success" or self.active == "activating"
 
@@ -75,7 +75,7 @@ class Service:
     async def _launch(self) -> None:
         moment = time.monotonic()
         self._starts = [start for start in self._starts if moment - start < SPAN] + [moment]
-        if len(self._starts) > STARTS:
+        if len(self._starts) > STARTS and self.unit.get("StartLimitIntervalSec") != "0":
             self._fail("start-limit-hit")
             return
         self.started, self.result = now(), "success"
@@ -94,19 +94,24 @@ class Service:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         folder = self.unit.get("WorkingDirectory").removeprefix("-") or "/"
-        with self._output() as output:
+        given = {**self.environment, **self.unit.environment}
+        words = [given.get(word[2:-1], "") if word.startswith("${") else word for word in self.unit.command]
+        self._make_runtime_folder()
+        with self._input() as input_, self._output() as output, self._output("StandardError") as errors:
             return await asyncio.create_subprocess_exec(
-                *self.unit.command,
-                cwd=folder,
-                env={**self.environment, **self.unit.environment},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
+                *words, cwd=folder, env=given, stdin=input_, stdout=output, stderr=errors, start_new_session=True
             )
 
-    def _output(self) -> IO[bytes]:
-        kind, _, path = self.unit.get("StandardOutput").partition(":")
+    def _make_runtime_folder(self) -> None:
+        """Make the folder of a unit that lies below run/ itself, as ours do."""
+        if self.unit.path and self.unit.get("RuntimeDirectory"):
+            (self.unit.path.parents[2] / self.unit.get("RuntimeDirectory")).mkdir(exist_ok=True)
+
+    def _input(self) -> IO[bytes]:
+        return Path(self.unit.get("StandardInput").partition(":")[2] or os.devnull).open("rb")
+
+    def _output(self, stream: str = "StandardOutput") -> IO[bytes]:
+        kind, _, path = (self.unit.get(stream) or self.unit.get("StandardOutput")).partition(":")
         if kind == "null":
             return Path(os.devnull).open("wb")
         if kind in {"append", "file", "truncate"}:

@@ -96,14 +96,14 @@ class Systemd:
         await asyncio.gather(*(service.stop() for service in self.services.values()))
 
     async def _start(self, names: list[str], options: dict[str, list[str]]) -> Answer:
-        answers = [await self._start_one(name) for name in names]
+        answers = [await self._start_one(name, wait="--no-block" not in options) for name in names]
         return join(answers)
 
-    async def _start_one(self, name: str) -> Answer:
+    async def _start_one(self, name: str, *, wait: bool) -> Answer:
         service = self.find(name)
         if service is None:
             return Answer(error=f"Failed to start {name}: Unit {name} not found.\n", status=NO_SUCH_UNIT)
-        if await service.start():
+        if await service.start(wait=wait):
             return Answer()
         why = f'Job for {name} failed.\nSee "systemctl status {name}" and "journalctl -xeu {name}" for details.\n'
         return Answer(error=why, status=1)

@@ -45,7 +45,9 @@ class UnitFile:
 
 
 def read_unit(folder: Path, name: str) -> UnitFile | None:
-    """Read a unit and its drop-ins; None where there is no such unit."""
+    """Read a unit and its drop-ins, or one that lasts until the next boot; None where there is no such unit."""
+    if not (folder / name).exists():
+        folder = folder.parents[2] / "run/systemd/system"
     path = folder / name
     if not path.exists():
         return None
@@ -90,4 +92,10 @@ def _read_pairs(value: str) -> list[str]:
     except OSError:
         return []
     plain = [line.strip() for line in lines if line.strip() and line.strip()[0] not in "#;"]
-    return ["=".join((name, "".join(shlex.split(rest)))) for name, _, rest in (line.partition("=") for line in plain)]
+    return ["=".join((name, _unquoted(rest))) for name, _, rest in (line.partition("=") for line in plain)]
+
+
+def _unquoted(value: str) -> str:
+    if value.startswith('"') and value.endswith('"'):
+        return re.sub(r'\\(["\\$`])', r"\1", value[1:-1])
+    return "".join(shlex.split(value))

@@ -1,14 +1,24 @@
 """Ask an installed NetPoint what only its own Python can say: configuration, database, Redis, pages.
 
-Runs on the server, under the Python of the installation (3.6 or newer), as `ask.py VERB ...`:
+Runs on the server, under the Python of the installation (3.6 or newer), as `ask.py VERB ...`. As the service runs, with
+the words of its command at the end:
 
-    facts ROOT PRODUCT SQL      print the facts of the probe, `name=value` a line
-    database ROOT PRODUCT       print shell exports that let libpq reach the database
-    unit                        turn `systemctl show` on standard input into shell exports
-    page ROOT PRODUCT URL       print what the login page, a static file and the API answer
+    facts ROOT PRODUCT SQL WORD ...   print the facts that NetPoint itself would see, `name=value` a line
+    settings ROOT PRODUCT WORD ...    of these only what `outside` and `page` ask for on their standard input
+    database ROOT PRODUCT             print what lets libpq reach the database, NAME=value with a NUL behind each
+    wanted ROOT PRODUCT               print, in the same way, the variables that configuration.py asks for
+
+As root, as upgrade.sh executes the configuration:
+
+    reach ROOT PRODUCT                print whether the database lets root in
+
+As root, where nothing of the installation is executed:
+
+    outside ROOT PRODUCT URL          print what is seen from outside: sizes of folders, pages
+    page ROOT PRODUCT URL             print what the login page, a static file and the API answer
 
 The headers of the hosts file, which may hold a secret, come as HEALTH_HEADERS in the environment, a line each.
-Nothing secret is printed by `facts` and `page`: keys are allow-listed, secrets appear as their length.
+Nothing secret is printed but by `database` and `wanted`: keys are allow-listed, secrets appear as their length.
 """
 
 import contextlib
@@ -18,10 +28,8 @@ import importlib
 import io
 import json
 import os
-import pwd
 import re
 import shlex
-import shutil
 import socket
 import ssl
 import subprocess
@@ -83,6 +91,7 @@ LIBPQ = {
     "port": "PGPORT",
     "dbname": "PGDATABASE",
 }
+PATHS = ("PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL", "PGSSLCRLDIR", "PGPASSFILE")
 
 
 def read_configuration(root, product):
@@ -107,6 +116,8 @@ def libpq_environment(database):
     found = {"PGDATABASE": database["NAME"]} if database.get("NAME") else {}
     found.update({LIBPQ[key]: options[key] for key in LIBPQ if options.get(key) not in (None, "")})
     found.update({names[key]: database[key] for key in names if database.get(key)})
+    # A path counts from where NetPoint works.
+    found.update({key: os.path.abspath(found[key]) for key in PATHS if os.path.exists(str(found.get(key, "")))})
     return {
         "PGCONNECT_TIMEOUT": str(TIMEOUT),
         "PGAPPNAME": "netpoint-remote",
@@ -126,6 +137,8 @@ def configuration_facts(configuration):
     yield "configuration.secret_key_length", len(str(getattr(configuration, "SECRET_KEY", "")))
     yield "configuration.secret_key_print", fingerprint(str(getattr(configuration, "SECRET_KEY", "")))
     database = database_of(configuration)
+    if str(database.get("HOST") or "/").startswith("/") or not database.get("PASSWORD"):
+        yield "database.by_user", "yes"  # who asks may decide
     yield "database.host", database.get("HOST") or ""
     yield "database.port", database.get("PORT") or ""
     yield "database.name", database.get("NAME") or ""
@@ -137,7 +150,7 @@ def size_facts(root, product, configuration, seconds=MEASURING):
     What was not measured to its end is told too. A folder behind a link stays where it is in an upgrade.
     """
     deadline = time.monotonic() + seconds
-    places = [(name, getattr(configuration, key, None) or os.path.join(product, name)) for name, key in UPLOADS]
+    places = [(name, configuration.get(key) or os.path.join(product, name)) for name, key in UPLOADS]
     for name, configured in [("venv", "venv")] + places:
         folder = os.path.join(root, str(configured))
         if not os.path.isdir(folder):
@@ -176,12 +189,11 @@ def fingerprint(secret):
 
 def database_facts(root, product, configuration, sql):
     environment = dict(os.environ, **libpq_environment(database_of(configuration)))
-    command = as_service_user(["psql", "-X", "-q", "-A", "-t", "-w", "-f", "-"], environment)
-    wants_scratch = bool(os.environ.get("SCRATCH"))
-    sql += os.environ.get("BACKUP_QUESTIONS", "") + (SCRATCH_QUESTIONS if wants_scratch else "")
+    # A unit may have a PATH without psql.
+    environment["PATH"] = os.environ.get("NETPOINT_REMOTE_PATH") or os.environ.get("PATH", os.defpath)
     try:
         done = subprocess.run(
-            command,
+            ["psql", "-X", "-q", "-A", "-t", "-w", "-f", "-"],
             input=sql.encode(),
             env=environment,
             stdout=subprocess.PIPE,
@@ -203,16 +215,8 @@ def database_facts(root, product, configuration, sql):
     for name, value in answered:
         if name != "db.applied":
             yield name, value
-    if wants_scratch:
-        yield "db.scratch", who_makes_scratch(dict(answered))
     for fact in migration_facts(os.path.join(root, product), applied):
         yield fact
-
-
-SCRATCH_QUESTIONS = """
-SELECT 'db.creates=' || (rolcreatedb OR rolsuper) FROM pg_roles WHERE rolname = current_user;
-SELECT 'db.server_port=' || current_setting('port');
-"""
 
 
 def who_makes_scratch(answered):
@@ -229,19 +233,6 @@ def who_makes_scratch(answered):
     except (OSError, subprocess.TimeoutExpired):
         return "nobody"
     return "superuser" if done.stdout.decode("utf-8", "replace").strip() == cluster else "nobody"
-
-
-def as_service_user(command, environment):
-    """Return the command that runs as NetPoint's own user: a socket may trust it by name, and its home may matter."""
-    user = os.environ.get("SERVICE_USER") or "root"
-    try:
-        known = pwd.getpwnam(user)
-    except KeyError:
-        return command
-    if os.geteuid() != 0 or known.pw_uid == 0 or not shutil.which("runuser"):
-        return command
-    environment["HOME"] = known.pw_dir
-    return ["runuser", "-u", user, "--"] + command
 
 
 def migration_facts(tree, applied):
@@ -311,11 +302,15 @@ def redis_version(settings):
         if settings.get("PASSWORD"):
             user = [settings["USERNAME"]] if settings.get("USERNAME") else []
             redis_command(plain, answers, "AUTH", *(user + [settings["PASSWORD"]]))
-        text = redis_command(plain, answers, "INFO", "server")
+        try:
+            text = redis_command(plain, answers, "INFO", "server")
+        except ValueError as refusal:
+            # An account may have no right to ask for it; one that is not let in at all is another matter.
+            if str(refusal).startswith(("NOAUTH", "WRONGPASS", "LOADING", "MASTERDOWN", "DENIED", "ERR max")):
+                raise
+            return "unknown ({})".format(refusal)
     found = re.search(r"redis_version:(\S+)", text)
-    if not found:
-        raise ValueError("no redis_version in its answer")
-    return found.group(1)
+    return found.group(1) if found else "unknown (its answer has no version)"
 
 
 def redis_command(connection, answers, *words):
@@ -329,20 +324,60 @@ def redis_command(connection, answers, *words):
     return line[1:]
 
 
-def address_of(root, configured):
-    """Return where NetPoint answers: the URL of the hosts file, else what gunicorn.py binds."""
-    if configured:
-        return configured
-    bind = "127.0.0.1:8001"  # the installation guide's gunicorn.py
-    path = os.path.join(root, "gunicorn.py")
-    if os.path.exists(path):
-        names = {"__file__": path}
-        with open(path) as text, contextlib.redirect_stdout(io.StringIO()):
-            exec(compile(text.read(), path, "exec"), names)
-        bind = names.get("bind") or "127.0.0.1:8000"
-    bind = bind[0] if isinstance(bind, (list, tuple)) else bind
-    bind = bind.replace("0.0.0.0", "127.0.0.1", 1).replace("[::]", "[::1]", 1)
-    return bind if bind.startswith(("unix:", "http")) else "http://" + (bind if ":" in bind[-6:] else bind + ":8000")
+def address_facts(root, words):
+    """Tell where NetPoint answers: what its server was told to bind, in the order in which gunicorn believes it."""
+    server = next((at for at, word in enumerate(words) if os.path.basename(word) == "gunicorn"), None)
+    by_environment = shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))
+    by_command = list(words[server + 1 :]) if server is not None else []
+    if server is None and words:
+        yield "address.server", os.path.basename(words[0])
+    file = option(by_command, "-c", "--config") or option(by_environment, "-c", "--config")
+    # Where the command is not known: the installation guide's.
+    known = gunicorn_settings(
+        file or ("gunicorn.conf.py" if server is not None else os.path.join(root, "gunicorn.py")), file
+    )
+    bind = option(by_command, "-b", "--bind") or option(by_environment, "-b", "--bind") or known.get("bind")
+    if not bind and os.environ.get("PORT"):
+        bind = "0.0.0.0:" + os.environ["PORT"]
+    secure = option(by_command, "", "--certfile") or option(by_environment, "", "--certfile") or known.get("certfile")
+    yield "address", spelled(bind or ("127.0.0.1:8000" if known or server is not None else "127.0.0.1:8001"), secure)
+
+
+def option(words, short, long):
+    """Return the value of an option of gunicorn, which may be shortened; the last of several."""
+    found = None
+    for at, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if len(name) > 4 and long.startswith(name) and name.startswith("--"):
+            found = value if equals else "".join(words[at + 1 : at + 2])
+        elif short and word == short:
+            found = "".join(words[at + 1 : at + 2])
+        elif short and word.startswith(short) and not word.startswith("--"):
+            found = word[len(short) :].lstrip("=")
+    return found
+
+
+def gunicorn_settings(file, given):
+    """Return the names in a configuration file of gunicorn; one that it was not given need not be there."""
+    if file.startswith("python:"):
+        return vars(importlib.import_module(file[7:]))
+    path = file.replace("file:", "", 1)
+    if not given and not os.path.exists(path):
+        return {}
+    names = {"__file__": path}
+    with open(path) as text, contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(text.read(), path, "exec"), names)
+    return names
+
+
+def spelled(bind, secure):
+    bind = str(bind[0] if isinstance(bind, (list, tuple)) else bind).split(",")[0].strip()
+    bind = bind.replace("tcp://", "", 1).replace("0.0.0.0", "127.0.0.1", 1).replace("[::]", "[::1]", 1)
+    if bind.startswith(("unix:", "http", "fd:")):
+        return bind
+    if bind.startswith(":"):
+        bind = "127.0.0.1" + bind
+    return ("https://" if secure else "http://") + (bind if ":" in bind[-6:] else bind + ":8000")
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -353,7 +388,11 @@ class UnixConnection(http.client.HTTPConnection):
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
+        folder = os.open(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY)
+        try:  # its whole path may be longer than the address of a socket
+            self.sock.connect("/proc/self/fd/{}/{}".format(folder, os.path.basename(self.path)))
+        finally:
+            os.close(folder)
 
 
 def get(address, path, headers):
@@ -373,21 +412,25 @@ def get(address, path, headers):
 
 def request_headers(configuration):
     """Return headers that pass ALLOWED_HOSTS and an enforced https, then the operator's own."""
-    allowed = [str(name) for name in getattr(configuration, "ALLOWED_HOSTS", None) or ["*"]]
+    allowed = [str(name) for name in configuration.get("ALLOWED_HOSTS") or ["*"]]
     host = next((name for name in allowed if name != "*"), "localhost").lstrip(".")
     headers = {"Host": host, "User-Agent": "netpoint-remote"}
-    if getattr(configuration, "SECURE_SSL_REDIRECT", False):
+    if configuration.get("SECURE_SSL_REDIRECT"):
         headers["X-Forwarded-Proto"] = "https"
     given = dict(pair.split(": ", 1) for pair in os.environ.get("HEALTH_HEADERS", "").split("\n") if ": " in pair)
     names = {name.lower() for name in given}
     return dict({name: value for name, value in headers.items() if name.lower() not in names}, **given)
 
 
-def page_facts(root, product, configuration, url):
+def page_facts(root, product, configuration, told, url):
     """Tell what users get: the login page, one static file of it, and the version that answers."""
     headers = request_headers(configuration)
-    address = address_of(root, url)
-    base = getattr(configuration, "BASE_PATH", "") or ""
+    address = url or told.get("address", "")
+    if not address or address.startswith("fd:"):
+        where = told.get("address.error") or told.get("configuration.error") or address or "nothing tells where"
+        yield "page.error", "where NetPoint answers is not known ({}); set health.url".format(where)
+        return
+    base = configuration.get("BASE_PATH") or ""
     if not address.startswith("unix:"):
         parts = urllib.parse.urlsplit(address)
         address = "{}://{}".format(parts.scheme, parts.netloc)
@@ -478,37 +521,6 @@ def api_versions(address, base, product, headers):
     return found
 
 
-def unit_environment(text):
-    """Yield the NAME=value pairs of a unit's processes, from what `systemctl show` says of their environment."""
-    for line in text.split("\n"):
-        key, _, value = line.partition("=")
-        if key == "Environment":
-            for quoted, plain in re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', value):
-                yield re.sub(r'\\(["\\`$])', r"\1", quoted) or plain
-        if key == "EnvironmentFiles":
-            path = value.split(" (ignore_errors=", 1)[0]
-            with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="surrogateescape") as lines:
-                for pair in file_pairs(lines.read()):
-                    yield pair
-
-
-# Quotes count only where a value or a part of it begins: PASSWORD=it's is it's (systemd.exec(5), EnvironmentFile=).
-ENTRY = re.compile(
-    r"""^[ \t]*(?P<name>[^\s#;=][^=\r\n]*)=
-        (?P<quoted>(?:[ \t]*(?:'[^']*'|"(?:[^"\\]|\\.)*"))*)
-        [ \t]*(?P<plain>(?:[^\\\r\n]|\\.)*)""",
-    re.DOTALL | re.MULTILINE | re.VERBOSE,
-)
-
-
-def file_pairs(text):
-    for entry in ENTRY.finditer(text):
-        parts = re.findall(r"""'([^']*)'|"((?:[^"\\]|\\.)*)\"""", entry.group("quoted"), re.DOTALL)
-        quoted = "".join(single or re.sub(r'\\(?:\n|(["\\`$]))', r"\1", double) for single, double in parts)
-        plain = re.sub(r"\\(?:\n|(.))", r"\1", entry.group("plain").rstrip(), flags=re.DOTALL)
-        yield entry.group("name").strip() + "=" + quoted + plain
-
-
 def as_bytes(text):
     """Return the bytes of a text, and some of what is none: a configuration may spell half of a surrogate pair."""
     try:
@@ -545,47 +557,107 @@ def trouble(error):
     return " ".join((type(error).__name__ + (said and ": ") + said + place).split())
 
 
-def facts(root, product, sql, url):
+def read(root, product):
+    """Return the configuration, or None after what keeps it from being read was printed."""
     try:
-        configuration = read_configuration(root, product)
+        return read_configuration(root, product)
     except BaseException as error:  # noqa: BLE001  whatever the operator's file raises, SystemExit included
         say("configuration.error=" + trouble(error))
+        return None
+
+
+def facts(root, product, sql, *words):
+    names = recorded_names()
+    configuration = read(root, product)
+    if configuration is not None:
+        print_facts("configuration.error", configuration_facts(configuration))
+        say("configuration.environment=" + " ".join(sorted(names())))
+        print_facts("address.error", address_facts(root, words))
+        print_facts("redis.configuration", redis_facts(configuration))
+        print_facts("db.error", database_facts(root, product, configuration, sql))
+
+
+def settings(root, product, *words):
+    configuration = read(root, product)
+    if configuration is not None:
+        print_facts("configuration.error", configuration_facts(configuration))
+        print_facts("address.error", address_facts(root, words))
+
+
+def told_settings():
+    """Return what `settings` or `facts` printed, from standard input, and its configuration."""
+    lines = sys.stdin.buffer.read(1 << 22).decode("utf-8", "surrogateescape").split("\n")
+    told = dict(line.split("=", 1) for line in reversed(lines) if "=" in line)
+    try:
+        configuration = json.loads(told.get("configuration", "{}"))
+    except ValueError:
+        configuration = {}
+    return told, configuration if isinstance(configuration, dict) else {}
+
+
+def outside(root, product, url):
+    told, configuration = told_settings()
+    if "configuration" not in told:
         return
-    print_facts("configuration.error", configuration_facts(configuration))
     print_facts("size.error", size_facts(root, product, configuration))
-    print_facts("redis.configuration", redis_facts(configuration))
-    print_facts("db.error", database_facts(root, product, configuration, sql))
-    print_facts("page.error", page_facts(root, product, configuration, url))
+    if "db.creates" in told:
+        print_facts("db.error", [("db.scratch", who_makes_scratch(told))])
+    print_facts("page.error", page_facts(root, product, configuration, told, url))
 
 
 def page(root, product, url):
-    print_facts("page.error", page_facts(root, product, read_configuration(root, product), url))
+    told, configuration = told_settings()
+    print_facts("page.error", page_facts(root, product, configuration, told, url))
 
 
-def export(pairs):
-    """Print what lets a shell have these variables; names that no shell can hold are left out."""
+def print_pairs(pairs):
     for name, value in pairs:
-        if re.match(r"[A-Za-z_][A-Za-z0-9_]*\Z", name):
-            say("export {}={}".format(name, shlex.quote(value)))
+        sys.stdout.buffer.write("{}={}\0".format(name, value).encode("utf-8", "surrogateescape"))
 
 
 def database(root, product):
     configured = libpq_environment(database_of(read_configuration(root, product)))
     # What the unit's environment tells libpq reaches NetPoint too, behind what the configuration says.
     given = {name: value for name, value in os.environ.items() if name.startswith("PG")}
-    export(dict(given, **configured).items())
+    print_pairs(dict(given, **configured).items())
 
 
-def unit():
-    export(
-        pair.split("=", 1)
-        for pair in unit_environment(sys.stdin.buffer.read().decode("utf-8", "surrogateescape"))
-        if "=" in pair
-    )
+def recorded_names():
+    """Note from now on which variables are asked for; return what tells those that are there."""
+    asked = set()
 
+    class Recorded(type(os.environ)):
+        def __getitem__(self, name):
+            asked.add(name)
+            return super().__getitem__(name)
+
+        def __contains__(self, name):
+            asked.add(name)
+            return super().__contains__(name)
+
+    os.environ.__class__ = Recorded
+    return lambda: [name for name in asked if isinstance(name, str) and name in os.environ]
+
+
+def reach(root, product, *_words):
+    """Tell whether the database lets this user in, as upgrade.sh will ask it."""
+    environment = dict(os.environ, **libpq_environment(database_of(read_configuration(root, product))))
+    command = ["psql", "-X", "-q", "-A", "-t", "-w", "-c", "SELECT 1"]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3 * TIMEOUT)
+    if done.returncode != 0:
+        say("db.root_error=" + " ".join(done.stderr.decode("utf-8", "replace").split()))
+
+
+def wanted(root, product, *_words):
+    names = recorded_names()
+    read_configuration(root, product)
+    print_pairs([(name, os.environ[name]) for name in names()])
+
+
+VERBS = {each.__name__: each for each in (facts, settings, database, wanted, reach, outside, page)}
 
 if __name__ == "__main__":
     try:
-        {"facts": facts, "page": page, "database": database, "unit": unit}[sys.argv[1]](*sys.argv[2:])
+        VERBS[sys.argv[1]](*sys.argv[2:])
     except (Exception, SystemExit) as error:  # noqa: BLE001  a traceback would quote the operator's file
         sys.exit(trouble(error))

@@ -12,6 +12,7 @@ restore_database() {
     esac
     told=$({
         end_other_sessions
+        say "$without_limits"
         say 'BEGIN;'
         say "SET LOCAL lock_timeout = '5min';"
         cat "${BUNDLE:?}/clean.sql"

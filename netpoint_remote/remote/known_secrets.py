@@ -1,7 +1,7 @@
 """List what is secret to a run, a line each, the longest first, so that no log keeps it (`mask` in lib.sh).
 
-Runs on the server beside ask.py, under the same Pythons, as `known_secrets.py ROOT PRODUCT`. What upgrade.sh, pip,
-NetPoint's processes and libpq get is in its environment; the rest is in the configuration.
+Runs on the server beside ask.py, under the same Pythons: as the service runs, as `known_secrets.py ROOT PRODUCT`, for
+what is in its environment and in the configuration; as root for what the hosts file gives to upgrade.sh, pip and libpq.
 """
 
 import html
@@ -100,7 +100,7 @@ def is_path(line):
 
 def main(root, product):
     try:
-        configuration = vars(ask.read_configuration(root, product))
+        configuration = vars(ask.read_configuration(root, product)) if root else {}
     except BaseException:  # noqa: BLE001  whatever the operator's file raises, SystemExit included
         configuration = {}
     settings = {name: value for name, value in configuration.items() if name.isupper()}

@@ -188,41 +188,66 @@ git_folder() {
     if ! { [ -f "${ROOT:?}/.git" ] && checkout rev-parse --absolute-git-dir 2>/dev/null; }; then say "$ROOT/.git"; fi
 }
 
-# The Python that can read the configuration: the installation's own, else the system's.
+# The Python that can read the configuration: the installation's own, else the system's. It is only seen whether it
+# starts, without the packages and the variables of whoever may write there.
 tree_python() {
     for python in "$1/venv/bin/python3" "$1/venv/bin/python" python3; do
-        if "$python" -c '' 2>/dev/null; then
-            printf '%s' "$python"
+        if "$python" -I -S -c '' 2>/dev/null; then
+            case $python in /*) printf '%s' "$python" ;; *) command -v "$python" ;; esac
             return 0
         fi
     done
     return 1
 }
 
-# Ask the installation in a tree; the text of ask.py comes from the bundle, or from the script itself.
-ask() (
-    asked_tree=$1
-    shift
-    load "${RUN:?}/unit.env"
-    exec "$(tree_python "$asked_tree")" "${BUNDLE:?}/ask.py" "$@"
-)
+# Ask what only an installation's own Python can say, as its service runs: `ask VERB TREE ...` (ask.py).
+ask() {
+    asked=$1 asked_tree=$2
+    shift 2
+    as_unit ask "$asked_tree" "$(tree_python "$asked_tree")" - "$asked" "$asked_tree" "${PRODUCT:?}" "$@" <"${BUNDLE:?}/ask.py"
+}
+
+# Run a program of ours that needs nothing of an installation, by the server's own Python if it has one.
+own_python() {
+    if have python3; then own=python3; else own=$(tree_python "${ROOT:?}"); fi
+    "$own" -I -S "$@"
+}
+
+# Read what the hosts file gives to upgrade.sh and pip, behind what we have found for pip (find_wheels).
+load_environment() {
+    links=${PIP_FIND_LINKS-} offline=${PIP_NO_INDEX-}
+    load "${BUNDLE:?}/environment.sh"
+    if [ -n "$links" ]; then export PIP_FIND_LINKS="$links ${PIP_FIND_LINKS-}"; fi
+    if [ -n "$offline" ]; then export PIP_NO_INDEX="$offline"; fi
+}
 
 # Ask what uses the releases (tree_users.py), isolated from every environment.
 tree_users() {
-    "$(tree_python "${ROOT:?}")" -I -S "${BUNDLE:?}/tree_users.py" "$@" "$ROOT" "${PRODUCT:?}" "${SERVICES:?}" "${CRON_DIR:?}"
+    own_python "${BUNDLE:?}/tree_users.py" "$@" "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${CRON_DIR:?}"
 }
 
 # The environment that the operator and the constraints table give to upgrade.sh and pip; it may hold credentials.
 with_environment() (
-    load "${BUNDLE:?}/environment.sh"
+    load_environment
     unset HEALTH_HEADERS ARCHIVE_URL GIT_REMOTE
     exec "$@"
+)
+
+# Run a command in a folder as upgrade.sh runs, `as_upgrade FOLDER COMMAND ...`: as in an administrator's shell, with what
+# the hosts file gives, and what configuration.py asks for of the unit's environment.
+as_upgrade() (
+    cd -- "$1" || exit 1
+    shift
+    load_environment
+    unset VIRTUAL_ENV ARCHIVE_URL GIT_REMOTE HEALTH_HEADERS LC_ALL
+    export LANG="${LANG:-C.UTF-8}"
+    own_python "$BUNDLE/environment.py" with "${RUN:?}/upgrade.env" "$@"
 )
 
 # Print what an address answers as facts; the headers may hold a secret and go by the environment.
 page_facts() (
     load "${BUNDLE:?}/environment.sh"
-    ask "$1" page "$1" "${PRODUCT:?}" "$2"
+    { cat "${RUN:?}/settings" 2>/dev/null || :; } | own_python "$BUNDLE/ask.py" page "$1" "${PRODUCT:?}" "$2"
 )
 
 # Read one fact out of a file of facts.
@@ -231,14 +256,14 @@ fact_of() {
 }
 
 # A version that was answered is the tree's, or the tree's with a suffix, or its major.minor where only that is said.
-is_tree_version() {
+is_version() {
     case $1 in
-        "${TREE_VERSION:?}" | "$TREE_VERSION"-* | '') return 0 ;;
-        *) [ "$2" = header ] && case $TREE_VERSION in "$1".*) return 0 ;; *) return 1 ;; esac ;;
+        "$3" | "$3"-* | '') return 0 ;;
+        *) [ "$2" = header ] && case $3 in "$1".*) return 0 ;; *) return 1 ;; esac ;;
     esac
 }
 
-# Judge what a page answered; says why not.
+# Judge what a page answered, of a release that should answer with a version; says why not.
 page_is_well() {
     trouble=$(fact_of page.error "$1")
     [ -z "$trouble" ] || { say "no answer: $trouble"; return 1; }
@@ -246,7 +271,7 @@ page_is_well() {
     case $(fact_of page.static "$1") in missing* | of*) say "a static file is $(fact_of page.static "$1")"; return 1 ;; *) ;; esac
     for from in page status header; do
         answered=$(fact_of "page.version.$from" "$1")
-        is_tree_version "$answered" "$from" || { say "version $answered answers, not $TREE_VERSION ($from)"; return 1; }
+        is_version "$answered" "$from" "$2" || { say "version $answered answers, not $2 ($from)"; return 1; }
     done
 }
 
@@ -325,16 +350,15 @@ with_database() (
 )
 
 sql() {
-    with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -c "$1"
+    with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -c "$without_limits" -c "$1"
 }
 
-# Run a command as the user NetPoint runs as, with the environment its unit gives it.
-as_service_user() (
-    load "${RUN:?}/unit.env"
-    as_user "$@"
-)
+# What a role or a database sets for NetPoint's sessions must not end ours: a dump takes its time, a lock waits. Not every
+# version has each.
+# shellcheck disable=SC2016 # quotes of PostgreSQL
+without_limits='DO $limits$ BEGIN PERFORM set_config(name, $$0$$, false) FROM pg_settings WHERE name IN ($$statement_timeout$$, $$lock_timeout$$, $$idle_in_transaction_session_timeout$$, $$idle_session_timeout$$, $$transaction_timeout$$); END $limits$;'
 
-# Become that user for good.
+# Become the user that NetPoint runs as, for good.
 as_user() {
     user=$(cat "${RUN:?}/before/user")
     if [ "$(id -un)" = "$user" ]; then exec "$@"; fi

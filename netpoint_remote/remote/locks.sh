@@ -41,7 +41,7 @@ lock_database() {
     holder=$!
     exec 5>"$RUN/database.pipe"
     rm -f -- "$RUN/database.pipe"
-    end_own_sessions >&5 2>/dev/null || :
+    { end_own_sessions && say "$without_limits"; } >&5 2>/dev/null || :
     tries=0
     until ask_for_lock; do
         case $answer in *"netpoint-remote $RUN_ID $OPERATOR "*) ;; *) return 1 ;; esac

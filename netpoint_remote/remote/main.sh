@@ -21,6 +21,10 @@ umask 077
 . "$BUNDLE/ownership.sh"
 # shellcheck source=locks.sh
 . "$BUNDLE/locks.sh"
+# shellcheck source=as_unit.sh
+. "$BUNDLE/as_unit.sh"
+# As in an administrator's shell: systemd starts us without.
+export HOME="${HOME:-$(getent passwd "$(id -u)" | cut -d : -f 6)}"
 STEP=-
 keep_time
 
@@ -189,7 +193,7 @@ go_back() {
     why=$1
     status=0
     # It may be a full disk that ends the plan: what undo does not need makes room. Or the database, which may be back soon.
-    rm -rf -- "$RUN/wheels" "$RUN/scratch"
+    rm -rf -- "$RUN/wheels" "$RUN/scratch" "$RUN/tree"
     if wait_for_database && ! hold_database; then
         case $answer in
             held*)
@@ -219,19 +223,20 @@ carry_on_after() {
 }
 
 finish() {
-    rm -rf -- "$RUN/wheels" "$RUN/scratch"
+    rm -rf -- "$RUN/wheels" "$RUN/scratch" "$RUN/tree"
     # What a step caught of others' output is in the log, without secrets.
-    rm -f -- "$RUN/pip.log" "$RUN/beside.log" "$RUN/last_words" "$RUN/reason" || :
+    rm -f -- "$RUN/pip.log" "$RUN/last_words" "$RUN/reason" || :
     if [ "$1" = upgraded ] && is_own_note "$STATE_DIR/rolled-back/$TREE_VERSION"; then rm -f -- "$STATE_DIR/rolled-back/$TREE_VERSION"; fi
     STEP=-
     journal finished "$1 $2"
     # The result before what settling the run would need: cut off in between, it has nothing left to settle.
     say "$1 $2" | write_file "$RUN/result"
+    remove_units "$RUN" || :
     [ -e "$RUN/unsettled" ] || forget_secrets "$RUN"
 }
 
 forget_secrets() {
-    rm -f -- "$1/database.env" "$1/unit.env" "$1/bundle/environment.sh" "$1/bundle/netrc" "$1/secrets"
+    rm -f -- "$1/database.env" "$1/upgrade.env" "$1/bundle/environment.sh" "$1/bundle/netrc" "$1/secrets"
 }
 
 # Carry out the steps in order; with the name of one, from there on.
@@ -270,7 +275,9 @@ recover() {
         RUN=$earlier sh "$earlier/bundle/main.sh" undo 9>&-
         [ -f "$earlier/result" ] && ! [ -e "$earlier/unsettled" ]
     else
-        forget_secrets "$earlier" # it may have been cut off before it did so itself
+        # It may have been cut off before it did so itself.
+        remove_units "$earlier" || :
+        forget_secrets "$earlier"
     fi
 }
 
@@ -284,6 +291,7 @@ settle() {
     fi
     note_boot "$RUN"
     end_left_over
+    remove_units "$RUN" || :
     # The result first: a run without one is settled by whoever comes next, should this be cut off too.
     rm -f -- "$RUN/result"
     rm -f -- "$RUN/unsettled"

@@ -1,25 +1,26 @@
 # shellcheck shell=sh
-# Write down what every run needs before its first step: NetPoint's user, its environment, how to reach its database.
+# Write down what every run needs before its first step: NetPoint's user, how to reach its database, what is secret.
 : "${RUN:?}"
 BUNDLE=$RUN/bundle
 # shellcheck source=/dev/null
 . "$BUNDLE/vars.sh"
 # shellcheck source=lib.sh
 . "$BUNDLE/lib.sh"
+# shellcheck source=as_unit.sh
+. "$BUNDLE/as_unit.sh"
+# shellcheck source=secrets.sh
+. "$BUNDLE/secrets.sh"
 : "${OLD:?}" "${PRODUCT:?}" "${SERVICES:?}"
 umask 077
 mkdir -p -- "$RUN/before"
-user=$(systemctl show -p User "${SERVICES%% *}" | sed -n 's/^User=//p')
+user=$(unit_property "${SERVICES%% *}" User)
+# A user that systemd makes is there only while its service runs.
+if [ -n "$user" ] && ! id -u "$user" >/dev/null 2>&1 || { [ "$(unit_property "${SERVICES%% *}" DynamicUser)" = yes ] && ! grep -q "^$user:" /etc/passwd; }; then user=nobody; fi
 say "${user:-$(id -un)}" >"$RUN/before/user"
-: >"$RUN/unit.env"
-systemctl show -p Environment,EnvironmentFiles "${SERVICES%% *}" | ask "$OLD" unit | write_file "$RUN/unit.env"
-ask "$OLD" database "$OLD" "$PRODUCT" | write_file "$RUN/database.env"
-grep -q -E 'PG(DATABASE|SERVICE)=' "$RUN/database.env" || fail "the configuration of NetPoint names no database, or cannot be read"
+ask settings "$OLD" ARGUMENTS | write_file "$RUN/settings"
+ask database "$OLD" | own_python "$BUNDLE/environment.py" exports | write_file "$RUN/database.env"
+grep -q -E 'PG(DATABASE|SERVICE)=' "$RUN/database.env" || fail "the configuration of NetPoint names no database, or cannot be read: $(last_line)"
+# What upgrade.sh gets of the unit's environment: what configuration.py asks for.
+ask wanted "$OLD" | own_python "$BUNDLE/environment.py" others | write_file "$RUN/upgrade.env"
 
-# List what is secret to this run, a line each, so that `mask` knows it.
-(
-    load "$BUNDLE/environment.sh"
-    load "$RUN/unit.env"
-    load "$RUN/database.env"
-    "$(tree_python "$OLD")" "$BUNDLE/known_secrets.py" "$OLD" "$PRODUCT" | write_file "$RUN/secrets"
-)
+list_secrets | write_file "$RUN/secrets"

@@ -96,8 +96,8 @@ probe_services() {
 
 # Everything that uses a release, with what schedules housekeeping: processes, units, cron, mounts, files that name one.
 probe_tree_users() {
-    python=$(tree_python "$ROOT") || return 0
-    "$python" -I -S -c "$(bundled tree_users.py)" facts "$ROOT" "$PRODUCT" "$SERVICES" "$CRON_DIR" 2>/dev/null || fact tree_users.error 'it did not come to its end'
+    tree_python "$ROOT" >/dev/null || return 0
+    own_python -c "$(bundled tree_users.py)" facts "$ROOT" "$PRODUCT" "$SERVICES" "$CRON_DIR" 2>/dev/null || fact tree_users.error 'it did not come to its end'
 }
 
 probe_space() {
@@ -121,7 +121,7 @@ probe_safety() {
     for program in upgrade.sh gunicorn.py venv/bin/python3 "$PRODUCT/manage.py" "$PRODUCT/$PRODUCT/configuration.py"; do
         set -- "$@" "$ROOT/$program"
     done
-    {
+    exposed=$({
         weak_spot "$ROOT"
         stat -L -c '%u %g %a %U %G %n' -- "$@" 2>/dev/null | awk -v me="$me" -v group="$group" '{
             path = $0; for (i = 0; i < 5; i++) sub("^[^ ]* ", "", path)
@@ -129,7 +129,8 @@ probe_safety() {
             else if ($3 ~ /[2367]$/) print "everybody may write to " path
             else if ($3 ~ /[2367].$/ && $2 != 0 && $2 != group) print "the group " $5 " may write to " path
         }'
-    } | head -n 3 | while IFS= read -r weak; do fact exposed "$weak"; done
+    } | head -n 3)
+    if [ -n "$exposed" ]; then say "$exposed" | while IFS= read -r weak; do fact exposed "$weak"; done; fi
 }
 
 probe_runs() {
@@ -213,17 +214,28 @@ backup_questions() {
     done
 }
 
-# What only Python can read. The unit's environment comes first: configuration.py may take its values from there.
+scratch_questions() {
+    if [ -n "$SCRATCH" ]; then
+        say "SELECT 'db.creates=' || (rolcreatedb OR rolsuper) FROM pg_roles WHERE rolname = current_user;"
+        say "SELECT 'db.server_port=' || current_setting('port');"
+    fi
+}
+
+# What only Python can read. The configuration is asked as the service runs: as its user, where it works, with what its
+# unit gives it, none of which comes into this shell. From outside it is looked at as root, with what it has told.
 probe_configuration() {
     python=$(tree_python "$ROOT") || return 0
-    program=$(bundled ask.py)
-    # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
-    eval "$(systemctl show -p Environment,EnvironmentFiles ${SERVICES%% *} 2>/dev/null | "$python" -c "$program" unit || :)"
+    program=$(bundled environment.py)
+    questions=$(say "$without_limits" && bundled facts.sql && backup_questions && scratch_questions)
+    answers=$(bundled ask.py | own_python -c "$program" service "${SERVICES%% *}" "$ROOT" "$python" facts "$ROOT" "$PRODUCT" "$questions") || :
+    say "$answers"
+    case $answers in
+        # Where who asks the database may decide, it is asked as upgrade.sh will; not by files that others can write.
+        *database.by_user=yes*) [ -n "$exposed" ] || bundled ask.py | own_python -c "$program" root "${SERVICES%% *}" "$ROOT" "$python" reach "$ROOT" "$PRODUCT" || : ;;
+        *) ;;
+    esac
     export HEALTH_HEADERS
-    SERVICE_USER=$(systemctl show -p User "${SERVICES%% *}" 2>/dev/null | sed -n 's/^User=//p')
-    BACKUP_QUESTIONS=$(backup_questions)
-    export SERVICE_USER BACKUP_QUESTIONS SCRATCH
-    "$python" -c "$program" facts "$ROOT" "$PRODUCT" "$(bundled facts.sql)" "$HEALTH_URL" || :
+    say "$answers" | own_python -c "$(bundled ask.py)" outside "$ROOT" "$PRODUCT" "$HEALTH_URL" || :
 }
 
 # One packet in place of one for each line: those would be most of what a look costs the workstation.

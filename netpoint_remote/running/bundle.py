@@ -28,6 +28,10 @@ BUNDLED = (
     "locks.sh",
     "guard.sh",
     "units.sh",
+    "as_unit.sh",
+    "proofs.sh",
+    "secrets.sh",
+    "packages.sh",
     "schedule.sh",
     "folders.sh",
     "local_files.sh",
@@ -41,6 +45,8 @@ BUNDLED = (
     "clean.sql",
     "ask.py",
     "tree_users.py",
+    "beside.py",
+    "environment.py",
     "known_secrets.py",
 )
 LIBRARIES = {"probe.sh": ("ownership.sh",), "prune.sh": ("ownership.sh",)}
@@ -101,7 +107,7 @@ def probe_script(host: Host, version: str | None, *, backups: bool = False, scra
         ("BACKUPS", "yes" if backups else ""),
         ("SCRATCH", "yes" if scratch else ""),
     )
-    return visit_script("probe.sh", variables, bundled=("ask.py", "facts.sql", "tree_users.py"))
+    return visit_script("probe.sh", variables, bundled=("ask.py", "environment.py", "facts.sql", "tree_users.py"))
 
 
 def _headers(host: Host) -> str:

@@ -60,6 +60,7 @@ class Request:
     verify: bool = False
     dry_run: bool = False
     skip_refused: bool = False
+    repair_broken: bool = False
     push: bool = False
     constraints: bool = True
     accept_new: bool = False
@@ -315,7 +316,8 @@ class FleetRun:
         if request.command == "rollback":
             return GoBack(to=request.to, accept_loss=request.accept_loss), ()
         try:
-            return Upgrade(target=self.targets.of(host, facts) if self.targets else None), ()
+            target = self.targets.of(host, facts) if self.targets else None
+            return Upgrade(target=target, repair_broken=self.request.repair_broken), ()
         except ReleaseError as error:
             return Upgrade(), (_release_problem(error),)
 

@@ -123,7 +123,7 @@ ERRORS: tuple[tuple[Check, str, str, Case, Case], ...] = (
     (needs.database_can_be_migrated, "a role that may not create", "database",
      case(facts(database=database(can_create=False))), case()),
     (needs.database_can_be_migrated, "tables of another role", "database",
-     case(facts(database=database(foreign_owned=3))), case()),
+     case(facts(database=database(foreign_owned=("spatial, of gis",)))), case()),
     (needs.database_can_be_dumped, "tables that the role may not read", "database",
      case(facts(database=database(unreadable=("datadog.seen",)))), case()),
     (needs.database_can_be_migrated, "a replica", "database",
@@ -258,6 +258,12 @@ ERRORS: tuple[tuple[Check, str, str, Case, Case], ...] = (
     (server.nobody_else_is_at_it, "an upgrade that is running", "lock", case(facts(lock_held=True)), case()),
     (server.nobody_else_is_at_it, "a run on another server of the same database", "lock",
      case(facts(database=database(locked_by="netpoint-remote r7 np2 from 10.0.0.2"))), case()),
+    (server.release_is_in_service, "a login page that does not answer", "health",
+     case(facts(page=page(login="502"))), case()),
+    (server.release_is_in_service, "migrations that were not applied", "health",
+     case(facts(database=database(unapplied="dcim.0172_new"))), case()),
+    (needs.root_reaches_database, "a socket that trusts NetPoint's user alone", "database",
+     case(facts(database=database(root_error='Peer authentication failed for user "netpoint"'))), case()),
 )  # fmt: skip
 
 WARNINGS: tuple[tuple[Check, str, str, Case, Case], ...] = (
@@ -280,6 +286,8 @@ WARNINGS: tuple[tuple[Check, str, str, Case, Case], ...] = (
      case(facts("3.5.0", units=units(active="failed"))), case(facts("3.5.0"))),
     (server.services_are_running, "a service that an interrupted run has stopped", "service",
      case(facts(units=units(active="inactive"), run_id="r1")), case()),
+    (server.services_are_running, "a service of a release that is to be repaired", "service",
+     replace(case(facts(units=units(active="failed"))), repair_broken=True), replace(case(), repair_broken=True)),
     (tree.nothing_goes_on, "a nightly job of cron", "cron",
      case(facts(cron_jobs=(replace(JOB, often=False),))),
      case(facts(cron_jobs=(replace(JOB, often=False, housekeeping=True),)))),
@@ -309,12 +317,12 @@ WARNINGS: tuple[tuple[Check, str, str, Case, Case], ...] = (
      case(facts(run_id="r1", run_result="failed x", unsettled=True)), case(facts(run_id="r1", run_result="failed x"))),
     (server.release_was_not_rolled_back, "a release that was rolled back", "rolled-back",
      case(facts(rolled_back=(("3.5.0", "r1 by alice"),))), case(facts(rolled_back=(("3.5.1", "r1 by alice"),)))),
-    (server.release_is_in_service, "a login page that does not answer", "health",
-     case(facts(page=page(login="502"))), case()),
     (server.release_is_in_service, "a process that still runs the release before", "half-upgraded",
      case(facts("3.5.0", page=page("3.4.9"))), case(facts("3.5.0"))),
-    (server.release_is_in_service, "migrations that were not applied", "health",
-     case(facts(database=database(unapplied="dcim.0172_new"))), case()),
+    (server.release_is_in_service, "a release that is to be repaired", "health",
+     replace(case(facts(page=page(login="502"))), repair_broken=True), replace(case(), repair_broken=True)),
+    (needs.redis_is_right, "a Redis that may not tell its version", "redis",
+     case(facts(redis=(("tasks", "unknown (NOPERM no permissions)"),))), case()),
 )  # fmt: skip
 
 
@@ -335,6 +343,28 @@ def test_it_is_told_and_stops_nobody(check: Check, _what: str, code: str, bad: C
 @pytest.mark.parametrize("row", [*ERRORS, *WARNINGS], ids=names((*ERRORS, *WARNINGS)))
 def test_every_finding_says_what_to_do(row: tuple[Check, str, str, Case, Case]) -> None:
     assert all(found.message and found.remedy for found in find_problems(row[3]))
+
+
+def test_a_way_back_is_gone_where_the_services_do_not_run() -> None:
+    """That is what it is for; an upgrade is another matter."""
+    down = case(facts(units=units(active="failed"), page=page(login="502")))
+
+    assert [(found.code, found.blocks) for found in find_problems(down, for_goal="rollback")] == [("service", False)]
+    assert {(found.code, found.blocks) for found in find_problems(down)} == {("health", True), ("service", True)}
+
+
+def test_a_page_that_does_not_answer_names_where_it_was_looked_for_and_the_setting() -> None:
+    """The command of the unit may bind elsewhere than is known, and a proxy know the right place."""
+    (problem,) = server.release_is_in_service(case(facts(page=page(login="", error="connection refused"))))
+
+    assert problem.message == "the login page does not answer at http://127.0.0.1:8001: connection refused"
+    assert ("health.url" in problem.remedy, "--repair-broken" in problem.remedy) == (True, True)
+
+
+def test_tables_of_others_are_named() -> None:
+    (problem,) = needs.database_can_be_migrated(case(facts(database=database(foreign_owned=("spatial_ref, of gis",)))))
+
+    assert ("spatial_ref, of gis" in problem.message, "REASSIGN" in problem.remedy) == (True, False)
 
 
 def test_every_check_was_tried() -> None:

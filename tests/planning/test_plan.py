@@ -14,18 +14,20 @@ from tests.builders import case, database, facts, host, page, target, unit
 GIT = case(facts(git=True))
 ARCHIVE_ORDER = (
     "stage: Write down what undo needs",
+    "stage: Prove the running release by what will prove the new one",
     "stage: Fetch the verified archive",
     "stage: Unpack it beside the running release",
     "stage: Copy the configuration and other local files",
     "stage: Copy media, scripts and reports",
     "stage: Fetch and build the Python packages while NetPoint serves",
+    "stage: Load the new release with this configuration and its plugins",
     "stage: Guard the window against a reboot",
     "window: Stop the services",
     "window: Dump the database and read the dump back",
     "window: Seal the backup: manifest and checksums",
     "window: Bring what was uploaded meanwhile",
     "window: Run the official upgrade.sh",
-    "window: Prove the new release on a loopback port",
+    "window: Prove the new release beside the services",
     "window: Point the link to the release",
     "window: Update units from before virtual environments",
     "window: Start the services and wait for the login page",
@@ -35,8 +37,10 @@ ARCHIVE_ORDER = (
 )
 GIT_ORDER = (
     "stage: Write down what undo needs",
+    "stage: Prove the running release by what will prove the new one",
     "stage: Fetch the release's tag",
     "stage: Fetch and build the Python packages while NetPoint serves",
+    "stage: Load the new release with this configuration and its plugins",
     "stage: Guard the window against a reboot",
     "window: Stop the services",
     "window: Dump the database and read the dump back",
@@ -44,7 +48,7 @@ GIT_ORDER = (
     "window: Keep the old environment and static files aside",
     "window: Check the release out",
     "window: Run the official upgrade.sh",
-    "window: Prove the new release on a loopback port",
+    "window: Prove the new release beside the services",
     "window: Update units from before virtual environments",
     "window: Start the services and wait for the login page",
     "after: Watch the services and prove the pages in place",
@@ -86,9 +90,12 @@ def test_a_checkout_is_upgraded_in_this_order() -> None:
 def test_a_release_that_is_there_and_not_in_service_is_built_again_in_place() -> None:
     half = case(facts("3.5.0", page=page("3.4.9")))
 
-    assert as_a_manual(half) == tuple(
-        line for line in GIT_ORDER if line not in {"stage: Fetch the release's tag", "window: Check the release out"}
-    )
+    left_out = {
+        "stage: Prove the running release by what will prove the new one",
+        "stage: Fetch the release's tag",
+        "window: Check the release out",
+    }
+    assert as_a_manual(half) == tuple(line for line in GIT_ORDER if line not in left_out)
 
 
 def test_a_checkout_at_another_commit_of_that_version_is_checked_out() -> None:
@@ -251,3 +258,12 @@ def test_an_environment_is_kept_aside_on_its_own_disk_and_out_of_the_sight_of_gi
         "/opt/netpoint/.git/netpoint-remote/3.4.9",
         "/opt/netpoint-3.5.0/.netpoint-remote/3.5.0",
     ]
+
+
+def test_a_broken_release_that_is_to_be_repaired_is_not_proved_first() -> None:
+    plan = make_plan(replace(case(), repair_broken=True))
+
+    assert ("prove_running" in [step.name for step in plan.steps], len(plan.steps)) == (
+        False,
+        len(make_plan(case()).steps) - 1,
+    )

@@ -7,6 +7,7 @@ passes by the grace of a plain path.
 import copy
 import getpass
 import os
+import shlex
 import shutil
 import signal
 import stat
@@ -231,9 +232,17 @@ class Server:
     def __post_init__(self) -> None:
         self.folder = self.base / AWKWARD
         self.world = self.base / "world"
-        for path in ("opt", "etc/units", "etc/cron.daily", "var/backups", "var/state/runs"):
+        for path in (
+            "opt",
+            "etc/systemd/system",
+            "etc/cron.daily",
+            "run/systemd/system",
+            "var/backups",
+            "var/state/runs",
+        ):
             (self.folder / path).mkdir(parents=True)
         (self.world / "units").mkdir(parents=True)
+        (self.world / "ours").mkdir()
         (self.world / "web").mkdir()
         (self.world / "bin").mkdir()  # what does something else than the stand-ins, see `replace`
         write_files(self.world, {
@@ -310,15 +319,22 @@ class Server:
         })  # fmt: skip
         (self.old / "netpoint/netpoint/configuration.py").chmod(0o640)
         (self.old / "venv/bin").mkdir(parents=True)
-        shutil.copy(BIN / "python3", self.old / "venv/bin/python3")
+        # A service's process has nothing of our environment.
+        known = {name: self.environment[name] for name in ("STAND_INS", "REAL_PATH", "REAL_PYTHON", "WORLD")}
+        text = f'#!/bin/sh\n{assignments(known.items(), export=True)}exec {shlex.quote(str(BIN / "python3"))} "$@"\n'
+        write_files(self.old, {"venv/bin/python3": text})
 
     def run_git(self, *words: str) -> str:
         return run_git(self.old, *words)
 
     def unit(self, name: str, command: str, *, active: bool = True, **properties: str) -> Path:
         """Let systemd know a unit."""
-        path = self.folder / "etc/units" / f"{name}.service"
-        path.write_text(UNIT.format(command=command))
+        path = self.folder / "etc/systemd/system" / f"{name}.service"
+        settings = ("Environment", "EnvironmentFile", "WorkingDirectory")
+        path.write_text(
+            UNIT.format(command=command)
+            + "".join(f"{key}={properties[key]}\n" for key in settings if key in properties)
+        )
         told = {
             "FragmentPath": str(path),
             "User": getpass.getuser(),
@@ -425,7 +441,8 @@ class Server:
     def record(self) -> None:
         """Write down what the step record_before would, at once."""
         write_files(self.run, {
-            "unit.env": "",
+            "settings": "",
+            "upgrade.env": "",
             "database.env": assignments((("PGDATABASE", "netpoint"), ("PGPASSWORD", PASSWORD)), export=True),
             "before/user": f"{getpass.getuser()}\n",
             "before/active": "".join(f"{name}\n" for name in self.active),

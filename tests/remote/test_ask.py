@@ -2,18 +2,16 @@
 
 import importlib.util
 import json
-import shlex
 import shutil
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -23,6 +21,7 @@ from netpoint_remote.running.bundle import text_of
 from tests.remote.server import REAL_PATH, REMOTE, release, write_files
 
 ASK = REMOTE / "ask.py"
+ENVIRONMENT = REMOTE / "environment.py"
 KEY = "k" * 60
 passwords = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=30) | st.sampled_from(
     ["'", '"', "\\", "$1", "$(id)", "`id`", " ", "a b", "\n", "--", "ä€", "%", "!", "\\'", "'\"'\"'", "#"]
@@ -55,10 +54,10 @@ def python(request: pytest.FixtureRequest) -> str:
 
 
 def ask(
-    *words: str, python: str = sys.executable, text: str = "", **environment: str
+    *words: str, python: str = sys.executable, program: Path = ASK, text: str = "", **environment: str
 ) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
-        [python, str(ASK), *words], input=text.encode("utf-8", "surrogateescape"), capture_output=True, timeout=300,
+        [python, str(program), *words], input=text.encode("utf-8", "surrogateescape"), capture_output=True, timeout=300,
         env={"PATH": REAL_PATH, "LC_ALL": "C", **environment}, check=False,
     )  # fmt: skip
     return subprocess.CompletedProcess(
@@ -66,15 +65,21 @@ def ask(
     )
 
 
-spec = importlib.util.spec_from_file_location("ask", ASK)
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+module = load(ASK)
+environment = load(ENVIRONMENT)
 
 
 def exported(pairs: object) -> str:
-    with redirect_stdout(TextIOWrapper(BytesIO())) as output:
-        module.export(pairs)
-    return output.buffer.getvalue().decode()
+    """Return what a shell of root's is given of the variables that a service's process prints."""
+    text = "".join(f"{name}={value}\0" for name, value in pairs)
+    return ask("exports", program=ENVIRONMENT, text=text).stdout
 
 
 def settings(**changes: object) -> str:
@@ -99,10 +104,11 @@ def configure(tree: Path, text: str) -> Path:
 
 
 def facts_of(tree: Path, *, url: str = "http://127.0.0.1:1", **more: str) -> dict[str, str]:
-    """Ask for all facts; of several of one name the last."""
-    done = ask("facts", str(tree), "netpoint", "SELECT 1", url, **more)
+    """Ask for all facts, as the service runs and from outside; of several of one name the last."""
+    done = ask("facts", str(tree), "netpoint", "SELECT 1", **more)
     assert done.returncode == 0, done.stderr
-    return dict(line.split("=", 1) for line in done.stdout.splitlines())
+    outside = ask("outside", str(tree), "netpoint", url, text=done.stdout)
+    return dict(line.split("=", 1) for line in (done.stdout + outside.stdout).splitlines())
 
 
 # ---- configuration
@@ -147,9 +153,7 @@ def test_the_module_may_have_another_name(tree: Path) -> None:
 
 
 def test_what_a_configuration_prints_is_kept_out(tree: Path) -> None:
-    done = ask(
-        "facts", str(configure(tree, settings() + "print('version.disk=9.9')\n")), "netpoint", "", "http://127.0.0.1:1"
-    )
+    done = ask("facts", str(configure(tree, settings() + "print('version.disk=9.9')\n")), "netpoint", "")
 
     assert "version.disk" not in done.stdout
 
@@ -183,12 +187,12 @@ def test_no_secret_is_told(tree: Path) -> None:
     redis = {"tasks": {"HOST": "127.0.0.1", "PORT": 1, "PASSWORD": "hunter2"}}
     text = settings(SECRET_KEY="hunter2" * 8, REDIS=redis, EMAIL={"PASSWORD": "hunter2"}, NAPALM_PASSWORD="hunter2")
 
-    done = ask("facts", str(configure(tree, text)), "netpoint", "SELECT 1", "http://127.0.0.1:1")
+    done = ask("facts", str(configure(tree, text)), "netpoint", "SELECT 1")
 
     assert ("hunter2" in done.stdout + done.stderr, "secret_key_print=" in done.stdout) == (False, True)
 
 
-@pytest.mark.parametrize("verb", ["database", "page"])
+@pytest.mark.parametrize("verb", ["database", "wanted", "reach"])
 @pytest.mark.parametrize(
     "line", ["PASSWORD = hunter2", "PASSWORD = 'hunter2", "raise ValueError('hunter2')", "raise SystemExit('hunter2')"]
 )
@@ -196,7 +200,7 @@ def test_what_is_wrong_with_a_configuration_is_told_without_a_quotation(tree: Pa
     """A password without its quotes is a NameError; a traceback shows the line."""
     (tree / "netpoint/netpoint/configuration.py").write_text(f"{line}\n")
 
-    done = ask(verb, str(tree), "netpoint", *([""] if verb == "page" else []))
+    done = ask(verb, str(tree), "netpoint")
 
     assert done.returncode == 1
     assert "line 1 of configuration.py" in done.stderr
@@ -222,7 +226,7 @@ def test_one_key_has_one_print_and_another_key_another() -> None:
 
 
 def sizes_of(tree: Path, **changes: object) -> "list[tuple[str, str]]":
-    return list(module.size_facts(str(tree), "netpoint", SimpleNamespace(**changes)))
+    return list(module.size_facts(str(tree), "netpoint", changes))
 
 
 def test_folders_are_measured_where_they_are_configured_to_be(tree: Path, tmp_path: Path) -> None:
@@ -243,7 +247,7 @@ def test_folders_are_measured_where_they_are_configured_to_be(tree: Path, tmp_pa
 def test_what_takes_too_long_to_measure_is_told_with_what_is_known(tree: Path) -> None:
     write_files(tree, {"netpoint/media/a": "x"})
 
-    told = list(module.size_facts(str(tree), "netpoint", SimpleNamespace(), 0))
+    told = list(module.size_facts(str(tree), "netpoint", {}, 0))
 
     assert ("unmeasured", "media") in told
     assert "media" in {value.partition(" ")[2] for name, value in told if name == "size"}
@@ -282,7 +286,7 @@ def test_the_options_of_a_database_become_those_of_libpq(tree: Path) -> None:
     options = {"sslmode": "verify-full", "sslrootcert": "/ca.pem", "service": "np", "isolation_level": 2}
     done = ask("database", str(configure(tree, settings(DATABASE={"HOST": "/run/pg", "OPTIONS": options}))), "netpoint")
 
-    exported = dict(word.split("=", 1) for word in shlex.split(done.stdout) if word != "export")
+    exported = dict(pair.split("=", 1) for pair in done.stdout.split("\0") if pair)
     assert exported == {
         "PGAPPNAME": "netpoint-remote", "PGCONNECT_TIMEOUT": "10", "PGHOST": "/run/pg", "PGSERVICE": "np",
         "PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/ca.pem",
@@ -329,7 +333,7 @@ def test_what_the_unit_gives_libpq_is_kept_behind_what_the_configuration_says(tr
 
     done = ask("database", str(configure(tree, settings(DATABASE={"NAME": "n", "USER": "np"}))), "netpoint", **given)
 
-    exported = dict(word.split("=", 1) for word in shlex.split(done.stdout) if word != "export")
+    exported = dict(pair.split("=", 1) for pair in done.stdout.split("\0") if pair)
     assert exported == {
         "PGAPPNAME": "netpoint-remote", "PGCONNECT_TIMEOUT": "10", "PGDATABASE": "n", "PGUSER": "np",
         "PGSERVICEFILE": "/etc/np/services",
@@ -382,12 +386,14 @@ def test_every_question_to_the_database_is_one_fact() -> None:
 # ---- the unit's environment
 
 
-def unit(text: str, python: str = sys.executable) -> dict[str, str]:
-    """Return what a shell has of it."""
-    exports = ask("unit", python=python, text=text).stdout
-    done = subprocess.run(["sh", "-c", f"{exports}env -0"], capture_output=True, env={"PATH": REAL_PATH}, check=True)
-    pairs = (pair.decode("utf-8", "surrogateescape").split("=", 1) for pair in done.stdout.split(b"\0") if pair)
-    return {name: value for name, value in pairs if name not in {"PATH", "PWD", "OLDPWD", "SHLVL", "_"}}
+def unit(shown: str) -> list[str]:
+    """Return the variables of a unit, of what `systemctl show` says of it."""
+    found: dict[str, list[str]] = {}
+    for line in shown.split("\n"):
+        key, equals, value = line.partition("=")
+        if equals:
+            found.setdefault(key, []).append(value)
+    return list(environment.unit_environment(found))
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]))))
@@ -396,19 +402,19 @@ def test_any_environment_that_systemd_shows_is_understood(values: list[str]) -> 
     quoted = ("".join(f"\\{letter}" if letter in '\\"$`' else letter for letter in value) for value in values)
     shown = "Environment=" + " ".join(f'"NAME={value}"' for value in quoted)
 
-    assert list(module.unit_environment(shown)) == [f"NAME={value}" for value in values]
+    assert unit(shown) == [f"NAME={value}" for value in values]
 
 
 @given(st.text())
 def test_any_environment_file_is_read(text: str) -> None:
-    assert all("=" in pair for pair in module.file_pairs(text))
+    assert all("=" in pair for pair in environment.file_pairs(text))
 
 
-def test_a_shell_has_what_a_unit_has(tmp_path: Path, python: str) -> None:
+def test_a_unit_has_what_its_files_have(tmp_path: Path) -> None:
     (tmp_path / "env").write_text("D=it's ä\nE='two\nlines'\n")
     shown = f'Environment=A=1 "B=it\'s ä" C=$x\nEnvironmentFiles={tmp_path}/env (ignore_errors=no)\n'
 
-    assert unit(shown, python) == {"A": "1", "B": "it's ä", "C": "$x", "D": "it's ä", "E": "two\nlines"}
+    assert unit(shown) == ["A=1", "B=it's ä", "C=$x", "D=it's ä", "E=two\nlines"]
 
 
 @pytest.mark.parametrize(
@@ -436,22 +442,70 @@ def test_an_environment_file_is_read_as_systemd_reads_it(tmp_path: Path, line: s
 
     shown = f"EnvironmentFiles={file} (ignore_errors=no)\n"
 
-    assert list(module.unit_environment(shown)) == [f"P={value}", "LAST=1"]
+    assert unit(shown) == [f"P={value}", "LAST=1"]
 
 
 def test_what_systemd_252_showed_is_what_its_service_had() -> None:
     """Recorded on Debian 12, with the environment of the running service beside it."""
     shown = r'''Environment="A=it's \$1" "B=x \"y\" z" "C=back\\\\slash" D=a%b "E=tick\`s"'''
 
-    assert list(module.unit_environment(shown)) == ["A=it's $1", 'B=x "y" z', r"C=back\\slash", "D=a%b", "E=tick`s"]
+    assert unit(shown) == ["A=it's $1", 'B=x "y" z', r"C=back\\slash", "D=a%b", "E=tick`s"]
 
 
 def test_a_file_that_is_not_there_gives_nothing(tmp_path: Path) -> None:
-    assert unit(f"EnvironmentFiles={tmp_path}/none (ignore_errors=yes)\nEnvironment=A=1\n") == {"A": "1"}
+    assert unit(f"EnvironmentFiles={tmp_path}/none (ignore_errors=yes)\nEnvironment=A=1\n") == ["A=1"]
 
 
-def test_names_that_no_shell_can_hold_are_left_out() -> None:
-    assert unit('Environment=A=1 B-C=2 "1D=3" "É=4" "E\\nF=5"\n') == {"A": "1"}
+@pytest.mark.promise(8)
+def test_of_what_a_services_user_prints_a_shell_of_roots_takes_only_what_is_libpqs(python: str) -> None:
+    """It is loaded by root: whatever else it had, and whatever is written in it, stays out."""
+    others = (
+        "PATH=/tmp",
+        "LD_PRELOAD=x",
+        "PG=1;id",
+        "RUN=/x",
+        "PGHOST;id=1",
+        "pghost=x",
+        "PG_X=1",
+        "nothing",
+        "\nid\n",
+    )
+    printed = "\0".join(("PGPASSWORD=it's $(id)", *others))
+
+    assert ask("exports", program=ENVIRONMENT, python=python, text=printed).stdout == (
+        "export PGPASSWORD='it'\"'\"'s $(id)'\n"
+    )
+
+
+OWN = ("PATH", "HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "BASH_ENV", "ENV", "IFS",
+       "PIP_INDEX_URL", "GIT_SSH_COMMAND", "LC_ALL", "TMPDIR", "BASH_FUNC_id%%", "NOTIFY_SOCKET", "VIRTUAL_ENV",
+       "GCONV_PATH")  # fmt: skip
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize("name", OWN)
+def test_what_decides_what_root_runs_is_not_taken_over_from_a_unit(tmp_path: Path, name: str) -> None:
+    given = tmp_path / "given"
+    given.write_text(f"DB_PASSWORD=it's $1\0{name}=/tmp/evil\0")
+
+    done = ask("with", str(given), "env", "-0", program=ENVIRONMENT)
+
+    seen = [pair for pair in done.stdout.split("\0") if pair and not pair.startswith("_=")]
+    assert sorted(seen) == sorted(["DB_PASSWORD=it's $1", "LC_ALL=C", f"PATH={REAL_PATH}"])
+
+
+def test_only_what_the_configuration_asks_for_is_wanted(tree: Path, python: str) -> None:
+    text = settings() + (
+        "import os\nfrom os import environ, getenv\nA = os.environ['ASKED_A']\nB = getenv('ASKED_B', '')\n"
+        "C = environ.get('ASKED_C')\nD = 'ASKED_D' in environ\nE = os.getenv('NOT_THERE')\n"
+    )
+    given = {f"ASKED_{letter}": f"it's {letter}" for letter in "ABCDEF"}
+
+    done = ask("wanted", str(configure(tree, text)), "netpoint", python=python, **given)
+
+    names = {pair.partition("=")[0] for pair in done.stdout.split("\0") if pair}
+    assert names == {"ASKED_A", "ASKED_B", "ASKED_C", "ASKED_D"}
+    assert "ASKED_A=it's A\0" in done.stdout
 
 
 # ---- pages
@@ -519,10 +573,16 @@ def serving(behaviour: object, *, socket_path: str = "") -> Iterator[str]:
         server.server_close()
 
 
+def page(tree: Path, url: str = "", *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Ask for the settings as the service runs, whose command has these words, and for the page as root does."""
+    known = ask("settings", str(tree), "netpoint", *words, **more)
+    return ask("page", str(tree), "netpoint", url, text=known.stdout, **more)
+
+
 def page_of(tree: Path, behaviour: object, *, url: str = "", **environment: str) -> dict[str, str]:
     with serving(behaviour) as address:
         write_files(tree, {"gunicorn.py": f"bind = '{address}'\n"})
-        done = ask("page", str(tree), "netpoint", url.format(address), **environment)
+        done = page(tree, url.format(address), **environment)
     return {
         name.removeprefix("page."): value for name, value in (line.split("=", 1) for line in done.stdout.splitlines())
     }
@@ -624,7 +684,7 @@ def test_a_unix_socket_will_do(tree: Path, tmp_path: Path) -> None:
     path = f"{tmp_path}/np.sock"
     with serving(well(), socket_path=path):
         write_files(tree, {"gunicorn.py": f"import os\nbind = ['unix:{path}', os.devnull]\n"})
-        done = ask("page", str(tree), "netpoint", "")
+        done = page(tree)
 
     assert "page.login=200" in done.stdout.splitlines()
 
@@ -641,15 +701,47 @@ def test_a_unix_socket_will_do(tree: Path, tmp_path: Path) -> None:
 def test_where_gunicorn_listens_is_where_it_is_asked(tree: Path, bind: str, address: str) -> None:
     write_files(tree, {"gunicorn.py": f"bind = {bind}\n"})
 
-    assert f"page.address={address}\n" in ask("page", str(tree), "netpoint", "").stdout
+    assert f"page.address={address}\n" in page(tree).stdout
 
 
 def test_a_gunicorn_py_that_fails_is_told(tree: Path) -> None:
     write_files(tree, {"gunicorn.py": "import multiprocessing\nworkers = hunter2\n"})
 
-    done = ask("page", str(tree), "netpoint", "")
+    done = page(tree)
 
-    assert (done.stdout, done.stderr) == ("page.error=NameError (line 2 of gunicorn.py)\n", "")
+    assert (done.stdout, done.stderr) == (
+        "page.error=where NetPoint answers is not known (NameError (line 2 of gunicorn.py)); set health.url\n", "",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "address"),
+    [
+        (("gunicorn", "--bind", "127.0.0.1:2", "--config", "{tree}/gunicorn.py"), {}, "http://127.0.0.1:2"),
+        (("gunicorn", "-b127.0.0.1:2"), {}, "http://127.0.0.1:2"),
+        (("gunicorn", "--bin=unix:/run/np.sock"), {}, "unix:/run/np.sock"),
+        (("gunicorn", "-b", "127.0.0.1:2", "-b", "127.0.0.1:3"), {}, "http://127.0.0.1:3"),
+        (("gunicorn", "-c", "{tree}/other.py"), {}, "http://127.0.0.1:7"),
+        (("gunicorn", "--config=file:{tree}/other.py"), {}, "http://127.0.0.1:7"),
+        (("python3", "-m", "gunicorn", "-c", "{tree}/other.py"), {}, "http://127.0.0.1:7"),
+        (("gunicorn", "--certfile", "/c.pem", "-b", "0.0.0.0:443"), {}, "https://127.0.0.1:443"),
+        (("gunicorn",), {"GUNICORN_CMD_ARGS": "--bind=127.0.0.1:5 --workers 3"}, "http://127.0.0.1:5"),
+        (("gunicorn",), {"PORT": "6"}, "http://127.0.0.1:6"),
+        (("gunicorn", "-b", ":2"), {}, "http://127.0.0.1:2"),
+        (("gunicorn", "netpoint.wsgi"), {}, "http://127.0.0.1:8000"),
+        (("uwsgi", "--ini", "x"), {}, "http://127.0.0.1:1"),
+    ],
+    ids=str,
+)
+def test_where_netpoint_answers_is_what_its_server_was_told(
+    tree: Path, words: tuple[str, ...], more: dict[str, str], address: str
+) -> None:
+    """The command line first, then the environment, then the file that they name: as gunicorn has it."""
+    write_files(tree, {"gunicorn.py": "bind = '127.0.0.1:1'\n", "other.py": "bind = '127.0.0.1:7'\n"})
+
+    told = ask("settings", str(tree), "netpoint", *(word.format(tree=tree) for word in words), **more).stdout
+
+    assert f"address={address}\n" in told
 
 
 def test_nobody_at_that_address_is_told(tree: Path) -> None:
@@ -662,7 +754,7 @@ def test_nobody_at_that_address_is_told(tree: Path) -> None:
 
 
 @contextmanager
-def redis(*, password: str = "", version: str = "7.0.15", user: str = "") -> Iterator[int]:
+def redis(*, password: str = "", version: str = "7.0.15", user: str = "", refuses: bool = False) -> Iterator[int]:
     """Serve the little of Redis that is asked of it."""
     listening = socket.create_server(("127.0.0.1", 0))
 
@@ -684,6 +776,8 @@ def redis(*, password: str = "", version: str = "7.0.15", user: str = "") -> Ite
                         connection.sendall(b"+OK\r\n" if known else b"-WRONGPASS invalid username-password pair\r\n")
                     elif not known:
                         connection.sendall(b"-NOAUTH Authentication required.\r\n")
+                    elif refuses:
+                        connection.sendall(b"-NOPERM this user has no permissions to run the 'info' command\r\n")
                     else:
                         text = f"# Server\r\nredis_version:{version}\r\nos:Linux\r\n".encode()
                         connection.sendall(b"$%d\r\n%s\r\n" % (len(text), text))
@@ -704,9 +798,10 @@ def redis(*, password: str = "", version: str = "7.0.15", user: str = "") -> Ite
         ({"password": "p", "user": "np"}, {"PASSWORD": "p", "USERNAME": "np"}, "7.0.15"),
         ({"password": "p"}, {}, "error: NOAUTH Authentication required."),
         ({"password": "p"}, {"PASSWORD": "q"}, "error: WRONGPASS invalid username-password pair"),
-        ({"version": ""}, {}, "error: no redis_version in its answer"),
+        ({"version": ""}, {}, "unknown (its answer has no version)"),
+        ({"refuses": True}, {}, "unknown (NOPERM this user has no permissions to run the 'info' command)"),
     ],
-    ids=["open", "password", "user", "no password", "wrong password", "no version"],
+    ids=["open", "password", "user", "no password", "wrong password", "no version", "no right to ask"],
 )
 def test_redis_is_asked_for_its_version(tree: Path, asks_for: dict[str, str], has: dict[str, str], told: str) -> None:
     with redis(**asks_for) as port:

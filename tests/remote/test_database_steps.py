@@ -230,13 +230,13 @@ def test_the_operators_environment_reaches_upgrade_sh_and_no_log(dumped: Server)
     dumped.set_environment(
         [("PIP_INDEX_URL", "https://pip:hunter2@pip.example.org"), ("PIP_CONSTRAINT", "file:///c.txt")]
     )
-    (dumped.run / "unit.env").write_text("export DB_PASSWORD='hunter3'\n")
+    (dumped.run / "upgrade.env").write_text("DB_PASSWORD=hunter3\0ROOT=/x\0NEW=/y\0PATH=/z\0")
 
     done = dumped.step("run_upgrade", "apply")
 
     given = (dumped.world / "upgrade.env").read_text().splitlines()
     for line in ("PIP_INDEX_URL=https://pip:hunter2@pip.example.org", "PIP_CONSTRAINT=file:///c.txt",
-                 "PYTHON=/usr/bin/python3.11", "DB_PASSWORD=hunter3"):  # fmt: skip
+                 "PYTHON=/usr/bin/python3.11", "DB_PASSWORD=hunter3", "ROOT=/x"):  # fmt: skip
         assert line in given
     assert [
         secret for secret in ("hunter2", "hunter3", PASSWORD) if secret in done.stdout + "\n".join(dumped.journal)

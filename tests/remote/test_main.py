@@ -25,7 +25,7 @@ apply() { now apply; : >"$made"; }
 undo() { now undo; rm -f -- "$made"; }
 """
 PREPARE = """# What prepare.sh writes down, without asking an installation: its own tests are those of whole plans.
-mkdir -p -- "$RUN/before" && id -un >"$RUN/before/user" && : >"$RUN/unit.env" && : >"$RUN/secrets"
+mkdir -p -- "$RUN/before" && id -un >"$RUN/before/user" && : >"$RUN/upgrade.env" && : >"$RUN/secrets"
 printf 'export PGDATABASE=netpoint\\n' >"$RUN/database.env"
 """
 PLAN = (("one", "stage"), ("two", "window"), ("three", "window"), ("four", "after"))
@@ -193,7 +193,7 @@ def test_secrets_do_not_outlive_a_run(make_server: Make) -> None:
     for snippet in ("", "fail 'no luck'"):
         server = give_plan(make_server())
         tell(server, two_apply=snippet)
-        write_files(server.run, {"database.env": "export PGPASSWORD=hunter2\n", "unit.env": "export X=hunter2\n"})
+        write_files(server.run, {"database.env": "export PGPASSWORD=hunter2\n", "upgrade.env": "X=hunter2\0"})
         run(server)
         left += [path.name for path in server.run.rglob("*") if path.is_file() and "hunter2" in path.read_text()]
 

@@ -31,9 +31,11 @@ ENVIRONMENT = (
     ("ARCHIVE_URL", "https://token-as-user-0123456789@x.example.org/v3.5.0.tar.gz?sig=signed-secret"),
     ("HTTPS_PROXY", "http://proxy.example.org:3128"),
 )
-# as prepare.sh does
-LEARN = """(load "$BUNDLE/environment.sh"; load "$RUN/unit.env"; load "$RUN/database.env"; umask 077
-    python3 "$BUNDLE/known_secrets.py" "$OLD" "$PRODUCT" | write_file "$RUN/secrets")"""
+# As prepare.sh does, where the service's process has an environment of its own.
+LEARN = """. "$BUNDLE/secrets.sh"; umask 077
+    as_unit() ( shift 3; NETPOINT_TOKEN=unit-secret LANG=C.UTF-8 exec python3 "$@" )
+    list_secrets | write_file "$RUN/secrets"
+"""
 passwords = st.text(
     st.characters(min_codepoint=33, exclude_categories=["Cs", "Zl", "Zp", "Cc"]), min_size=5, max_size=20
 )
@@ -45,7 +47,7 @@ class Run:
     def __init__(self, base: Path) -> None:
         self.base = base
         (base / "bundle").mkdir(parents=True)
-        for name in ("lib.sh", "ask.py", "known_secrets.py"):
+        for name in ("lib.sh", "secrets.sh", "ask.py", "known_secrets.py"):
             (base / "bundle" / name).symlink_to(REMOTE / name)
         self.know("hunter2")
 
@@ -55,7 +57,6 @@ class Run:
             "tree/netpoint/netpoint/__init__.py": "",
             "tree/netpoint/netpoint/configuration.py": configuration,
             "bundle/environment.sh": assignments(environment, export=True),
-            "unit.env": assignments((("NETPOINT_TOKEN", "unit-secret"), ("LANG", "C.UTF-8")), export=True),
             "database.env": assignments((("PGPASSWORD", password), ("PGUSER", "netpoint")), export=True),
         })  # fmt: skip
 
@@ -87,7 +88,7 @@ PLAIN = ("netpoint 3.5.0 on localhost", "Host: np1.example.org", "http://proxy.e
 def test_what_is_secret_to_a_run_is_masked_and_nothing_else(run: Run) -> None:
     printed = "".join(f"error: {each} is wrong, {each}\n" for each in (*SECRET, *PLAIN))
 
-    told = run.sh(f"{LEARN}; mask", printed).splitlines()
+    told = run.sh(f"{LEARN}mask", printed).splitlines()
 
     assert told[: len(SECRET)] == ["error: *** is wrong, ***"] * len(SECRET)
     assert told[len(SECRET) :] == [f"error: {each} is wrong, {each}" for each in PLAIN]
@@ -102,7 +103,7 @@ def test_the_account_of_an_address_is_masked_before_anything_is_known(run: Run) 
 def test_secrets_of_the_environment_are_known_where_the_configuration_cannot_be_read(run: Run) -> None:
     write_files(run.base, {"tree/netpoint/netpoint/configuration.py": 'SECRET_KEY = "unterminated\n'})
 
-    assert run.sh(f"{LEARN}; mask", "hunter2\n") == "***\n"
+    assert run.sh(f"{LEARN}mask", "hunter2\n") == "***\n"
 
 
 def test_the_list_of_secrets_is_for_root_alone(run: Run) -> None:
@@ -125,7 +126,7 @@ def test_any_password_is_masked_wherever_it_stands(run: Run, password: str, befo
     run.know(password)
 
     ways = (f"{before}{password}{before}", repr(password), json.dumps(password), urllib.parse.quote(password, safe=""))
-    told = run.sh(f"{LEARN}; mask", "".join(f"{way}\n" for way in ways)).replace("***", "")
+    told = run.sh(f"{LEARN}mask", "".join(f"{way}\n" for way in ways)).replace("***", "")
 
     assert [way for way in (password, *ways[1:]) if way in told] == []
 
@@ -140,7 +141,7 @@ def test_a_password_is_masked_in_every_spelling(run: Run, password: str) -> None
         assignments((("PGPASSWORD", password),), export=True), urllib.parse.quote_plus(password),
     )  # fmt: skip
 
-    told = run.sh(f"{LEARN}; mask", "".join(f"{way}\n" for way in ways))
+    told = run.sh(f"{LEARN}mask", "".join(f"{way}\n" for way in ways))
 
     whole = max(password.split("\n"), key=len).strip("\r")
     assert len(whole) < 5 or whole not in told
@@ -152,4 +153,4 @@ def test_the_path_of_a_key_is_no_secret(run: Run) -> None:
     key = run.base / "tree"
     run.know("hunter2", (("API_KEY", str(key)), ("API_TOKEN", "/no/such/file")))
 
-    assert run.sh(f"{LEARN}; mask", f"{key} /no/such/file\n") == f"{key} ***\n"
+    assert run.sh(f"{LEARN}mask", f"{key} /no/such/file\n") == f"{key} ***\n"

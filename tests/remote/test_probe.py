@@ -395,6 +395,35 @@ def test_the_configuration_is_read_with_the_environment_of_the_unit(server: Serv
     )  # fmt: skip
 
 
+def test_a_path_in_the_configuration_counts_from_where_the_service_works(server: Server) -> None:
+    write_files(server.folder, {"srv/here/hosts": "np.example.org"})
+    server.unit("netpoint", "x", WorkingDirectory=f"{server.folder}/srv/here")
+    (server.old / "netpoint/netpoint/configuration.py").write_text("ALLOWED_HOSTS = [open('hosts').read()]\n")
+
+    assert seen(server).configuration == {"ALLOWED_HOSTS": ["np.example.org"]}
+
+
+@pytest.mark.promise(8)
+def test_a_units_variables_do_not_reach_the_shell_of_the_probe(server: Server) -> None:
+    """It would look elsewhere, and by the programs of whoever may write the unit's file of variables."""
+    evil = server.folder / "evil"
+    write_files(
+        evil, {"id": '#!/bin/sh\n: >"$0.ran"\n', "sed": '#!/bin/sh\n: >"$0.ran"\n', "psql": '#!/bin/sh\n: >"$0.ran"\n'}
+    )
+    (server.folder / "etc/netpoint.env").write_text(f"PATH={evil}\nROOT=/x\nPRODUCT=y\nSTATE_DIR=/z\nLD_PRELOAD=/w\n")
+    server.unit("netpoint", "x", EnvironmentFiles=f"{server.folder}/etc/netpoint.env (ignore_errors=no)")
+
+    told = seen(server)
+
+    assert (told.complete, told.real, told.disk_version, told.configuration_error) == (
+        True,
+        str(server.old),
+        "3.4.9",
+        "",
+    )
+    assert list(evil.glob("*.ran")) == []
+
+
 def test_headers_of_the_hosts_file_are_in_no_argument(quick: Server) -> None:
     quick.replace("python3", 'printf "%s\\n" "$*" >>"$WORLD/said"')
 

@@ -9,6 +9,7 @@ from shlex import quote
 
 import pytest
 
+from tests.remote.conftest import Make
 from tests.remote.server import ENVIRONMENT, Server, differences, look, make_git_a_file, run_git, write_files
 from tests.support.locked_web import LockedWeb
 
@@ -557,8 +558,68 @@ def test_packages_are_built_with_the_constraints_while_netpoint_serves(server: S
 
     asked = [line for line in server.said if line.startswith("pip ")]
     assert [line for line in asked if not line.endswith("bound by file:///c.txt")] == []
-    assert [line for line in asked if "/local_requirements.txt wheel," in line]
+    assert [line for line in asked if "/local_requirements.txt," in line]
     assert [line.split(" ")[-4] for line in asked[-2:]] == ["pip,", "setuptools,"]
+
+
+CONFLICT = """Collecting Django==4.1.8
+The conflict is caused by:
+    The user requested Django==4.1.8
+    ours 1.0 depends on django<4
+
+ERROR: ResolutionImpossible: for help visit https://pip.pypa.io/
+"""
+
+
+def test_packages_that_exclude_each_other_are_told_with_their_lines_and_not_tried_again(server: Server) -> None:
+    server.apply("fetch_release", "unpack_release")
+    (server.new / "local_requirements.txt").write_text("# ours\nours @ https://u:hunter2@example.org/ours.tar.gz\n")
+    server.tell(pip_fails=CONFLICT)
+
+    done = server.step("stage_packages", "apply")
+
+    assert done.returncode == 4
+    assert server.reason == (
+        "the packages that are asked for exclude each other: The user requested Django==4.1.8; "
+        "ours 1.0 depends on django<4; requirements.txt line 1: Django==4.1.8"
+    )
+
+
+@pytest.mark.parametrize(
+    ("printed", "status"),
+    [
+        ("ERROR: Could not find a version that satisfies the requirement x==9 (from versions: 1.0, 2.0)\n", 4),
+        ("ERROR: Could not find a version that satisfies the requirement x==9 (from versions: none)\n", 1),
+        ("ERROR: Double requirement given: x==1 (from -r a (line 2)) (already in x==2)\n", 4),
+        ("ERROR: Read timed out\n", 1),
+    ],
+)
+def test_only_what_may_pass_by_itself_is_tried_again(server: Server, printed: str, status: int) -> None:
+    server.apply("fetch_release", "unpack_release")
+    server.tell(pip_fails=printed)
+
+    assert server.step("stage_packages", "apply").returncode == status
+
+
+@pytest.mark.parametrize("git", [False, True], ids=["archive", "git"])
+def test_a_release_that_cannot_be_loaded_with_this_configuration_is_known_while_the_old_one_serves(
+    make_server: Make, *, git: bool
+) -> None:
+    server = make_server(git=git)
+    server.record()
+    server.apply(*(("fetch_tag",) if git else ("fetch_release", "unpack_release", "carry_over")), "stage_packages")
+    tree = server.run / "tree" if git else server.new
+    refuses = f"""case " $* " in *" check "*)
+        printf '%s\\n' "$*" >>"$WORLD/said"
+        [ -f {quote(str(tree))}/netpoint/netpoint/configuration.py ] || exit 9
+        echo Traceback; echo "ImproperlyConfigured: plugin x wants 3.4.9 at most"; exit 1 ;; esac
+        exec "$STAND_INS/python3" "$@" """
+    (server.run / "scratch/bin/python3").write_text(f"#!/bin/sh\n{refuses}\n")
+
+    assert server.step("check_release", "apply").returncode == 4
+    assert server.reason.endswith("and plugins: ImproperlyConfigured: plugin x wants 3.4.9 at most")
+    assert f"{tree}/netpoint/manage.py check" in server.said
+    assert server.active == ["netpoint", "netpoint-rq"]
 
 
 def test_packages_that_cannot_be_had_are_told(server: Server) -> None:

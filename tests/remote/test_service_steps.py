@@ -76,8 +76,8 @@ def test_the_branch_of_a_checkout_is_written_down(checkout: Server) -> None:
 def test_how_to_reach_the_database_is_for_nobody_elses_eyes(server: Server) -> None:
     done = server.prepare()
 
-    modes = [(server.run / name).stat().st_mode & 0o777 for name in ("database.env", "unit.env")]
-    assert (modes, PASSWORD in done.stdout) == ([0o600, 0o600], False)
+    modes = [(server.run / name).stat().st_mode & 0o777 for name in ("database.env", "upgrade.env", "settings")]
+    assert (modes, PASSWORD in done.stdout) == ([0o600] * 3, False)
 
 
 def test_a_configuration_may_take_its_password_from_the_units_environment(server: Server) -> None:
@@ -95,7 +95,7 @@ def test_without_a_database_in_the_configuration_nothing_begins(server: Server) 
     (server.old / "netpoint/netpoint/configuration.py").write_text("DATABASE = {}\n")
 
     assert server.prepare().returncode == 1
-    assert server.reason == "the configuration of NetPoint names no database, or cannot be read"
+    assert server.reason.startswith("the configuration of NetPoint names no database, or cannot be read")
 
 
 def test_a_database_that_does_not_answer_is_seen_before_anything_begins(server: Server) -> None:
@@ -274,13 +274,16 @@ def test_a_service_that_cannot_be_started_is_a_warning_where_no_page_answered_be
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
-def test_the_new_release_is_proved_on_a_port_of_its_own(upgraded: Server, page: str) -> None:
+def test_the_new_release_is_proved_on_a_socket_of_ours(upgraded: Server, page: str) -> None:
     upgraded.tell(page=f"{page}\n")
 
     upgraded.apply("prove_beside")
 
     started = next(line for line in upgraded.said if line.startswith("gunicorn"))
-    assert f"--pythonpath {upgraded.new}/netpoint --bind 127.0.0.1:" in started
+    assert started.startswith(
+        f"gunicorn - {upgraded.new} netpoint {upgraded.folder}/run/netpoint_remote.r1.sockets/pages."
+    )
+    assert started.endswith(f" {upgraded.root}={upgraded.new} {upgraded.old}={upgraded.new} -- gunicorn netpoint.wsgi")
     assert upgraded.active == []
 
 
@@ -289,7 +292,7 @@ def test_a_new_release_that_does_not_work_is_not_started(upgraded: Server, page:
     upgraded.tell(page=f"{page}\n", pace="20\n")
 
     assert upgraded.step("prove_beside", "apply").returncode == 1
-    assert upgraded.reason == f"the new release does not work, started beside: {why}"
+    assert upgraded.reason == f"the new release does not work: started beside, its pages are not right: {why}"
 
 
 def test_a_new_release_that_ends_by_itself_is_told_with_its_error(upgraded: Server) -> None:
@@ -303,14 +306,14 @@ def test_migrations_that_are_left_are_seen(upgraded: Server) -> None:
     upgraded.tell(showmigrations="[X]  dcim.0001_initial\n[ ]  dcim.0172_new\n")
 
     assert upgraded.step("prove_beside", "apply").returncode == 1
-    assert upgraded.reason.startswith("migrations are left unapplied")
+    assert upgraded.reason.startswith("the new release does not work: migrations are left unapplied")
 
 
 def test_a_worker_that_cannot_be_loaded_is_seen(upgraded: Server) -> None:
     (upgraded.world / "worker.fails").touch()
 
     assert upgraded.step("prove_beside", "apply").returncode == 1
-    assert upgraded.reason.startswith("the worker's command cannot be loaded")
+    assert upgraded.reason.startswith("the new release does not work: the worker's command cannot be loaded")
 
 
 def test_what_was_started_beside_ends(upgraded: Server) -> None:
@@ -319,11 +322,13 @@ def test_what_was_started_beside_ends(upgraded: Server) -> None:
     assert eventually(lambda: not (upgraded.world / "beside").exists())
 
 
-def test_a_process_that_only_has_the_number_of_the_one_started_beside_lives_on(upgraded: Server) -> None:
-    """The server was rebooted meanwhile."""
+def test_no_number_from_a_file_decides_what_is_ended(upgraded: Server) -> None:
+    """The service's user can write what its process prints: `-1` would be every process of root's."""
+    (upgraded.world / "gunicorn.fails").touch()
     with subprocess.Popen(["tail", "-f", "/dev/null"], start_new_session=True) as process:
         birth = Path(f"/proc/{process.pid}/stat").read_text().split()[21]
-        (upgraded.run / "beside.log").write_text(f"{process.pid} {birth}\nanother-boot\n")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        (upgraded.run / "beside.log").write_text(f"{process.pid} {birth}\n{boot}")
 
         done = upgraded.step("prove_beside", "undo")
 
@@ -340,6 +345,53 @@ def test_what_was_started_beside_by_a_step_that_was_killed_is_ended(upgraded: Se
     upgraded.step("prove_beside", "undo")
 
     assert eventually(lambda: not (upgraded.world / "beside").exists())
+
+
+# ---- prove the running release
+
+
+def test_the_running_release_is_proved_while_it_serves_by_what_will_prove_the_new_one(server: Server) -> None:
+    server.record()
+
+    server.apply("prove_running")
+
+    started = next(line for line in server.said if line.startswith("gunicorn"))
+    assert started.startswith(f"gunicorn - {server.old} netpoint ")
+    assert (server.active, [line for line in server.said if line.startswith("systemctl stop netpoint ")]) == (
+        ["netpoint", "netpoint-rq"], [],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "why"), list(WRONG_PAGE.values())[:3], ids=list(WRONG_PAGE)[:3])
+def test_a_running_release_that_cannot_be_proved_stops_nothing_and_names_the_setting(
+    server: Server, page: str, why: str
+) -> None:
+    server.record()
+    server.tell(page=f"{page}\n", pace="20\n")
+
+    assert server.step("prove_running", "apply").returncode == 4
+    assert (why in server.reason, "--repair-broken" in server.reason) == (True, True), server.reason
+    assert (server.active, (server.run / "window").exists()) == (["netpoint", "netpoint-rq"], False)
+
+
+def test_pages_that_are_right_beside_and_not_where_users_reach_them_name_the_address(server: Server) -> None:
+    """The proof beside is right: what is wrong is where we look for users' pages."""
+    server.record()
+    nobody = "echo page.address=http://127.0.0.1:8001; echo page.error=connection refused; exit"
+    asked = f'*unix:*) ;; *"/ask.py page "*) {nobody} ;;'
+    server.replace("python3", f'case " $* " in {asked} esac; exec "$STAND_INS/python3" "$@"')
+
+    assert server.step("prove_running", "apply").returncode == 4
+    assert "where users reach it (http://127.0.0.1:8001), no answer: connection refused" in server.reason
+    assert "set health.url in the hosts file" in server.reason
+
+
+def test_a_worker_that_cannot_be_loaded_is_known_before_anything_stops(server: Server) -> None:
+    server.record()
+    (server.world / "worker.fails").touch()
+
+    assert server.step("prove_running", "apply").returncode == 4
+    assert "the worker's command cannot be loaded" in server.reason
 
 
 # ---- units

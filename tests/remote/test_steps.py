@@ -11,11 +11,13 @@ UNPACKED = ("fetch_release", "unpack_release")
 # what has to be done before each step of an archive's plan, and of a checkout's
 ARCHIVE = {
     "record_before": (),
+    "prove_running": (),
     "fetch_release": (),
     "unpack_release": ("fetch_release",),
     "carry_over": UNPACKED,
     "copy_files": UNPACKED,
     "stage_packages": UNPACKED,
+    "check_release": (*UNPACKED, "stage_packages"),
     "guard_boot": (),
     "stop_services": (),
     "dump_database": (),
@@ -33,6 +35,7 @@ ARCHIVE = {
 GIT = {
     "fetch_tag": (),
     "stage_packages": ("fetch_tag",),
+    "check_release": ("fetch_tag", "stage_packages"),
     "set_aside": (),
     "checkout_tag": ("fetch_tag",),
     "run_upgrade": ("fetch_tag", "stop_services", "dump_database", "seal_backup", "set_aside", "checkout_tag"),

@@ -106,7 +106,9 @@ def test_a_bundle_has_all_that_a_run_needs() -> None:
 
 
 def test_the_plan_is_name_phase_limit_and_tries() -> None:
-    assert plan_lines(make_plan(case())).splitlines()[:2] == ["record_before stage 300 1", "fetch_release stage 3600 5"]
+    lines = plan_lines(make_plan(case())).splitlines()
+
+    assert lines[1:3] == ["prove_running stage 900 1", "fetch_release stage 3600 5"]
 
 
 def test_a_bundle_is_for_nobody_elses_eyes() -> None:

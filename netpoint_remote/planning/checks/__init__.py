@@ -71,6 +71,7 @@ CHECKS: tuple[Callable[[Case], Problems], ...] = (
     installation.release_remarks,
     needs.python_is_right,
     needs.postgresql_is_right,
+    needs.root_reaches_database,
     needs.database_can_be_migrated,
     needs.database_can_be_dumped,
     needs.rows_fit_the_migrations,

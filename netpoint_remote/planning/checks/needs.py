@@ -109,8 +109,8 @@ def database_can_be_migrated(case: Case) -> Problems:
     if database.foreign_owned:
         yield error(
             "database",
-            f"{database.foreign_owned} tables belong to another role than NetPoint's",
-            "give them to it: REASSIGN OWNED, or ALTER TABLE ... OWNER TO",
+            f"tables belong to another role than NetPoint's: {', '.join(database.foreign_owned)}",
+            "ALTER TABLE ... OWNER TO NetPoint's role where they are NetPoint's own; else move them to another schema",
             "netbox-community/netbox#11846",
         )
     if database.in_recovery:
@@ -199,8 +199,27 @@ def pg_dump_is_right(case: Case) -> Problems:
             )
 
 
+def root_reaches_database(case: Case) -> Problems:
+    """See that upgrade.sh will be let in: it runs as root, and a socket may trust NetPoint's user alone."""
+    if case.facts.database.root_error and not case.facts.database.error:
+        yield error(
+            "database",
+            f"upgrade.sh runs as root, and root is not let into the database: {case.facts.database.root_error}",
+            "give DATABASE a HOST and a PASSWORD, or let root be NetPoint's role: a map in pg_ident.conf for its line "
+            "in pg_hba.conf",
+            f"{DOCUMENT}, step 4",
+        )
+
+
 def redis_is_right(case: Case) -> Problems:
     for name, answer in case.facts.redis:
+        if answer.startswith("unknown (") and "sentinels" not in answer:
+            yield warning(
+                "redis",
+                f"Redis ({name}) answers and does not tell its version: {answer}",
+                "see that it is new enough: redis-server --version",
+                f"{DOCUMENT}, step 2",
+            )
         if answer.startswith("error"):
             yield error(
                 "redis",

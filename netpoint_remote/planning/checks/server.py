@@ -10,6 +10,8 @@ from netpoint_remote.planning.plan import UPLOAD_SETTINGS, uploads_to_copy
 from netpoint_remote.planning.problem import Severity
 from netpoint_remote.planning.tree_users import manager_of
 
+TO_REPAIR = "; if this upgrade is to repair it, say --repair-broken"
+
 
 def tools_are_there(case: Case) -> Problems:
     needed = ["tar", "gzip", "flock", "setsid", "timeout", "systemctl"] + (["git"] if case.method is Method.GIT else [])
@@ -47,9 +49,9 @@ def services_are_running(case: Case) -> Problems:
 
     What an interrupted run has stopped is started by the run that settles it.
     """
-    mend = is_repair(case) or case.facts.interrupted
+    mend = is_repair(case) or case.repair_broken or case.facts.interrupted
     for problem in services_may_be_down(case):
-        yield problem if mend else replace(problem, severity=Severity.ERROR)
+        yield problem if mend else replace(problem, severity=Severity.ERROR, remedy=f"{problem.remedy}{TO_REPAIR}")
 
 
 def services_may_be_down(case: Case) -> Problems:
@@ -276,14 +278,30 @@ def nobody_else_is_at_it(case: Case) -> Problems:
 
 
 def release_is_in_service(case: Case) -> Problems:
-    """Disk, running service and database must tell the same story; where they do not, say so."""
-    if case.method is Method.FOREIGN or case.facts.database.error or case.facts.lock_held:
+    """See that what will prove the new release proves the running one: disk, service, pages and database alike.
+
+    What a run has left half-way is undone first, and looked at again.
+    """
+    facts = case.facts
+    if case.method is Method.FOREIGN or facts.lock_held or facts.interrupted:
+        return
+    if facts.database.error or facts.configuration_error:  # which is told, and all else comes of it
         return
     for ailment in (each for each in ailments(case) if not each.startswith("the service")):
         if is_repair(case):
             yield warning("half-upgraded", ailment, "an upgrade to this release runs its upgrade.sh again")
+        elif case.repair_broken:
+            yield warning("health", ailment, "nothing to do if this is what the upgrade is to repair")
         else:
-            yield warning("health", ailment, "look at it before an upgrade does: journalctl, and NetPoint's own log")
+            yield error("health", ailment, _remedy(ailment))
+
+
+def _remedy(ailment: str) -> str:
+    if ailment.startswith(("the login page", "version", "a static file")):
+        return (
+            f"set `health.url` in the hosts file to where users reach it, or mend it: NetPoint's log, nginx{TO_REPAIR}"
+        )
+    return f"look at it: journalctl, and NetPoint's own log{TO_REPAIR}"
 
 
 def release_was_not_rolled_back(case: Case) -> Problems:

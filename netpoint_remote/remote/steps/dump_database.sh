@@ -16,7 +16,8 @@ apply() {
     rm -rf -- "$making" "$RUN/dumped"
     make_private "$BACKUP_DIR" || give_up "$BACKUP_DIR is not safe to write to: $weak"
     mkdir -- "$making"
-    with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - <"$BUNDLE/dump.sql" 3>"$making/database.dump" >"$RUN/counted" ||
+    { say '-- Dump the database' && say "$without_limits" && cat "$BUNDLE/dump.sql"; } |
+        with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - 3>"$making/database.dump" >"$RUN/counted" ||
         fail "the database could not be read: $(last_line)"
     [ "$(fact_of pg_dump.status "$RUN/counted")" = 0 ] || fail "pg_dump failed: $(last_line)"
     # psql says nothing of what it had no room to write.

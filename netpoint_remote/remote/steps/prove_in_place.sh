@@ -25,7 +25,7 @@ watch_time() {
 
 apply() {
     page_facts "$ROOT" "$HEALTH_URL" >"$RUN/page.in_place" || :
-    why=$(page_is_well "$RUN/page.in_place") || fail "$why"
+    why=$(page_is_well "$RUN/page.in_place" "${TREE_VERSION:?}") || fail "$why"
     first=$(processes)
     left=$(watch_time)
     while [ "$left" -gt 0 ]; do
@@ -37,7 +37,7 @@ apply() {
         sleep 1
     done
     page_facts "$ROOT" "$HEALTH_URL" >"$RUN/page.in_place" || :
-    why=$(page_is_well "$RUN/page.in_place") || fail "$why"
+    why=$(page_is_well "$RUN/page.in_place" "${TREE_VERSION:?}") || fail "$why"
     the_same_runs
     : >"$RUN/proved.in_place"
 }

@@ -3,6 +3,10 @@
 : "${NEW:?}" "${PRODUCT:?}" "${RUN:?}" "${BACKUP_DIR:?}" "${RUN_ID:?}" "${PYTHON?}" "${BUNDLE:?}"
 # shellcheck source=../dumps.sh
 . "$BUNDLE/dumps.sh"
+# shellcheck source=../as_unit.sh
+. "$BUNDLE/as_unit.sh"
+# shellcheck source=../packages.sh
+. "$BUNDLE/packages.sh"
 dump=$BACKUP_DIR/$RUN_ID/database.dump
 
 check() {
@@ -11,6 +15,8 @@ check() {
 
 apply() {
     rm -f -- "$RUN/upgrade.status"
+    # The folders that systemd makes for the service while it runs are there for it too.
+    as_unit ask "$NEW" /bin/true </dev/null || :
     { upgrade 2>&1; } | read_progress
     status=$(cat "$RUN/upgrade.status")
     [ "$status" = 0 ] || fail "upgrade.sh ended with status $status at: $(cat "$RUN/part" 2>/dev/null) ($(cat "$RUN/last_words"))"
@@ -20,19 +26,11 @@ apply() {
     fi
 }
 
-# What the window needs was fetched while staging; the index is asked only where local requirements name other places.
 upgrade() (
-    load "$BUNDLE/environment.sh"
-    load "$RUN/unit.env"
-    if [ -f "$RUN/wheels/complete" ]; then
-        export PIP_FIND_LINKS="${RUN_URL:?}/wheels/ ${PIP_FIND_LINKS-}"
-        if ! grep -q -s -E '(://|^[[:space:]]*(-e|--editable|[./]))' "$NEW/local_requirements.txt"; then export PIP_NO_INDEX=1; fi
-    fi
+    if [ -f "$RUN/wheels/complete" ]; then find_wheels; fi
     if [ -n "$PYTHON" ]; then export PYTHON; else unset PYTHON; fi
-    unset VIRTUAL_ENV ARCHIVE_URL GIT_REMOTE HEALTH_HEADERS LC_ALL
-    export LANG="${LANG:-C.UTF-8}"
     status=0
-    "$NEW/upgrade.sh" || status=$?
+    as_upgrade / "$NEW/upgrade.sh" || status=$?
     say "$status" >"$RUN/upgrade.status"
 )
 

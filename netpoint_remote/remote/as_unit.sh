@@ -1,0 +1,254 @@
+# shellcheck shell=sh
+# How NetPoint's services run, and how a program of ours runs as one of them does: in a runtime unit that has all of the
+# service's [Service] settings (user, groups, environment, folders, sandbox, limits) but its command. Nothing of a unit's
+# environment ever comes into our own shell.
+: "${RUN:?}" "${SERVICES:?}" "${ROOT:?}" "${OLD:?}"
+
+# Run a program as a service runs: `as_unit NAME TREE COMMAND ...`, with what we have on standard input, and print what it
+# prints. NAME is what it is run for: `ask` and `beside` are as the first service is, `worker` as the one that works. In
+# a TREE that is not the service's own it works where it will once that is. The word ARGUMENTS stands for the words of
+# the service's own command.
+as_unit() (
+    begin_unit "$@"
+    status=0
+    systemctl start "$unit" >"$folder/systemctl" 2>&1 || status=$?
+    head -c 4000000 -- "$folder/out"
+    head -c 100000 -- "$folder/err" >&2
+    if [ "$status" -ne 0 ]; then
+        why_unit_failed >&2
+        status=$(unit_property "$unit" ExecMainStatus)
+        systemctl reset-failed "$unit" >/dev/null 2>&1 || :
+        case $status in '' | 0) return 1 ;; *) return "$status" ;; esac
+    fi
+)
+
+# The same, without waiting for its end; `stop_unit` ends it, with all that it has started.
+start_as_unit() (
+    begin_unit "$@"
+    systemctl start --no-block "$unit"
+)
+
+unit_runs() {
+    active "$(unit_of "$1")"
+}
+
+# Print the last that a unit has said.
+unit_output() {
+    said=$(folder_of "$1")
+    cat -- "$said/out" "$said/err" 2>/dev/null | tail -c 20000
+}
+
+stop_unit() {
+    systemctl stop "$(unit_of "$1")" 2>/dev/null || :
+    systemctl reset-failed "$(unit_of "$1")" 2>/dev/null || :
+}
+
+# End and take away all units of ours that a run has; harmless where there are none.
+remove_units() {
+    runtime=$(runtime_folder) prefix=netpoint_remote.$(basename -- "$1") removed=''
+    for unit in "$runtime/systemd/system/$prefix".*.service; do
+        [ -f "$unit" ] || continue
+        systemctl stop "$(basename -- "$unit")" 2>/dev/null || :
+        systemctl reset-failed "$(basename -- "$unit")" 2>/dev/null || :
+        rm -f -- "$unit"
+        removed=yes
+    done
+    for place in "$runtime/$prefix" "$runtime/private/$prefix"; do rm -rf -- "$place" "$place.sockets"; done
+    if [ -n "$removed" ]; then systemctl daemon-reload; fi
+}
+
+# A name that no drop-in for netpoint-*.service belongs to.
+prefix_of_units() {
+    printf 'netpoint_remote.%s' "$(basename -- "$RUN")"
+}
+
+unit_of() {
+    printf '%s.%s.service' "$(prefix_of_units)" "$1"
+}
+
+folder_of() {
+    printf '%s/%s/%s' "$(runtime_folder)" "$(prefix_of_units)" "$1"
+}
+
+# Where a program that is run `beside` may make a socket: a folder of its user alone.
+socket_folder() {
+    printf '%s/%s.sockets' "$(runtime_folder)" "$(prefix_of_units)"
+}
+
+unit_property() {
+    systemctl show -p "$2" "$1" | sed -n "s/^$2=//p"
+}
+
+# Where systemd has what a reboot clears. Practice servers, whose units lie elsewhere, have a folder of their own for it.
+runtime_folder() {
+    units=$(unit_property "${SERVICES%% *}" FragmentPath)
+    case $units in
+        */etc/systemd/system/*) prefix=${units%/etc/systemd/system/*} ;;
+        *) prefix='' ;;
+    esac
+    if [ -d "$prefix/run/systemd/system" ]; then printf '%s' "$prefix/run"; else printf /run; fi
+}
+
+# Write down what a unit is to run; the unit itself is made once, for all that this run will ask.
+begin_unit() {
+    unit=$(unit_of "$1") folder=$(folder_of "$1")
+    own=$(unit_property "$(service_for "$1")" WorkingDirectory)
+    place=$(in_tree "$2" "${own#!}")
+    shift 2
+    [ -f "$(runtime_folder)/systemd/system/$unit" ] || make_units
+    cat >"$folder/in"
+    : >"$folder/out"
+    : >"$folder/err"
+    # In double quotes systemd reads what is behind a backslash as it is, in all its versions for these four.
+    printf 'NETPOINT_REMOTE_COMMAND="%s"\n' "$({ if [ "$place" != "$own" ]; then printf 'cd -- %s && ' "$(quoted "$place")"; fi && command_line "$@"; } | sed 's/[\\"$`]/\\&/g')" >"$folder/env"
+}
+
+# Print where a path below the installation is in another tree.
+in_tree() {
+    case $2 in
+        "${ROOT:?}" | "$OLD") printf '%s' "$1" ;;
+        "$ROOT"/*) printf '%s/%s' "$1" "${2#"$ROOT"/}" ;;
+        "$OLD"/*) printf '%s/%s' "$1" "${2#"$OLD"/}" ;;
+        *) printf '%s' "$2" ;;
+    esac
+}
+
+# A shell replaces itself; its last words are those of the service's own command.
+command_line() {
+    printf exec
+    for word in "$@"; do
+        # shellcheck disable=SC2016 # for the shell of the unit
+        case $word in ARGUMENTS) printf ' "$0" "$@"' ;; *) printf ' %s' "$(quoted "$word")" ;; esac
+    done
+}
+
+make_units() (
+    runtime=$(runtime_folder)
+    mkdir -p -- "$runtime/systemd/system"
+    (umask 077 && mkdir -p -- "$runtime/$(prefix_of_units)") || return 1
+    for made in ask:300 beside:900 worker:300; do
+        made_folder=$(folder_of "${made%:*}")
+        (umask 077 && mkdir -p -- "$made_folder" && for file in in out err env systemctl; do : >"$made_folder/$file" || exit 1; done) || return 1
+        (umask 077 && unit_text "${made%:*}" "${made#*:}" | write_file "$runtime/systemd/system/$(unit_of "${made%:*}")") || return 1
+    done
+    systemctl daemon-reload
+)
+
+# The unit that does the work, which may have another environment than the pages.
+service_for() {
+    if [ "$1" = worker ]; then
+        for service in $SERVICES; do
+            case $(unit_property "$service" ExecStart) in *' rqworker'*) say "$service"; return 0 ;; *) ;; esac
+        done
+    fi
+    say "${SERVICES%% *}"
+}
+
+unit_text() (
+    service=$(service_for "$1") own_folder=$(folder_of "$1")
+    user=$(unit_property "$service" User) group=$(unit_property "$service" Group)
+    say '[Unit]'
+    say "Description=What an upgrade asks of $service"
+    say 'StartLimitIntervalSec=0'
+    say '[Service]'
+    systemctl cat "$service" 2>/dev/null | service_settings "$service"
+    say 'Type=oneshot'
+    say "TimeoutStartSec=$2"
+    say 'TimeoutStopSec=20'
+    say 'KillSignal=SIGKILL'
+    # A user that systemd makes for a unit is shared by units that name it.
+    if [ -n "$user" ]; then say "User=$user"; fi
+    if [ -n "$group" ]; then say "Group=$group"; fi
+    # Ours must not decide what a program of root's loads.
+    case $user in
+        '' | root | 0) say 'UnsetEnvironment=PATH LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE' ;;
+        *) ;;
+    esac
+    # Else the end of ours would take the folder of the service away.
+    say 'RuntimeDirectoryPreserve=yes'
+    if [ "$1" = beside ]; then say "RuntimeDirectory=$(prefix_of_units).sockets"; fi
+    say "EnvironmentFile=$(percent "$own_folder")/env"
+    say "StandardInput=file:$(percent "$own_folder")/in"
+    say "StandardOutput=file:$(percent "$own_folder")/out"
+    say "StandardError=file:$(percent "$own_folder")/err"
+)
+
+percent() {
+    printf '%s' "$1" | sed 's/%/%%/g'
+}
+
+# Copy the settings of a service from its files, as `systemctl cat` prints them, without what says when it is started,
+# stopped and started again. Specifiers that mean the unit's name mean the service's. Its command becomes the last words
+# of ours, so that systemd itself reads it: quotes, variables and all.
+service_settings() {
+    service=$1 awk '
+        BEGIN {
+            unit = ENVIRON["service"]
+            if (unit !~ /\.service$/) unit = unit ".service"
+            bare = unit; sub(/\.service$/, "", bare)
+            prefix = bare; instance = ""
+            if ((at = index(bare, "@")) > 0) { prefix = substr(bare, 1, at - 1); instance = substr(bare, at + 1) }
+            last = prefix; sub(/.*-/, "", last)
+            means["n"] = unit; means["N"] = bare; means["p"] = prefix; means["i"] = instance; means["j"] = last
+            means["P"] = plain(prefix); means["I"] = plain(instance); means["J"] = plain(last)
+            means["f"] = "/" plain(instance != "" ? instance : prefix)
+            count = split("Sockets BusName ExecCondition ExecStartPre ExecStartPost ExecReload ExecReloadPost ExecStop ExecStopPost Type ExitType" \
+                " Restart RestartSec RestartSteps RestartMaxDelaySec RestartMode RestartForceExitStatus RestartPreventExitStatus SuccessExitStatus" \
+                " RemainAfterExit PIDFile GuessMainPID NotifyAccess WatchdogSec WatchdogSignal FileDescriptorStoreMax FileDescriptorStorePreserve" \
+                " TimeoutSec TimeoutStartSec TimeoutStopSec TimeoutAbortSec TimeoutStartFailureMode TimeoutStopFailureMode RuntimeMaxSec" \
+                " RuntimeRandomizedExtraSec StandardInput StandardInputText StandardInputData StandardOutput StandardError TTYPath TTYReset" \
+                " TTYVHangup TTYVTDisallocate KillMode KillSignal RestartKillSignal FinalKillSignal SendSIGHUP SendSIGKILL ReloadSignal Delegate" \
+                " RuntimeDirectoryPreserve StartLimitInterval StartLimitIntervalSec StartLimitBurst StartLimitAction FailureAction SuccessAction RebootArgument" \
+                " USBFunctionDescriptors USBFunctionStrings NonBlocking", left_out, " ")
+            for (i = 1; i <= count; i++) drop[left_out[i]] = 1
+        }
+        {
+            sub(/\r$/, "")
+            if (going_on) {
+                if ($0 ~ /^[ \t]*[#;]/) next
+                $0 = line $0
+            } else if ($0 ~ /^[ \t]*([#;]|$)/) next
+            if (going_on = ($0 ~ /\\$/)) { line = substr($0, 1, length($0) - 1) " "; next }
+            sub(/^[ \t]+/, ""); sub(/[ \t]+$/, "")
+            if ($0 ~ /^\[/) { section = $0; next }
+            if (section != "[Service]" || !(at = index($0, "="))) next
+            key = substr($0, 1, at - 1); sub(/[ \t]+$/, "", key)
+            value = substr($0, at + 1); sub(/^[ \t]+/, "", value)
+            if (key == "ExecStart") command = value
+            else if (!(key in drop)) print key "=" meant(value)
+        }
+        END {
+            signs = command; sub(/[^-@:+!|].*/, "", signs)
+            command = substr(command, length(signs) + 1)
+            if (signs ~ /@/) sub(/^[^ \t]+[ \t]+/, "", command)
+            if (signs ~ /:/) gsub(/\$/, "$$", command)
+            print "ExecStart="
+            print "ExecStart=/bin/sh -c ${NETPOINT_REMOTE_COMMAND} " (command == "" ? "sh" : meant(command))
+        }
+        function meant(text, done, letter, at) {
+            done = ""
+            while ((at = index(text, "%")) > 0) {
+                letter = substr(text, at + 1, 1)
+                if (letter in means) done = done substr(text, 1, at - 1) means[letter]
+                else done = done substr(text, 1, at) letter
+                text = substr(text, at + 2)
+            }
+            return done text
+        }
+        function plain(name) {
+            gsub(/-/, "/", name)
+            return name
+        }'
+}
+
+# What systemd says of a unit of ours that it could not start at all; what started says itself what was wrong.
+why_unit_failed() {
+    code=$(unit_property "$unit" ExecMainCode) ended=$(unit_property "$unit" ExecMainStatus) result=$(unit_property "$unit" Result)
+    case $result,$code,$ended in
+        timeout,*) say "it did not end in time" ;;
+        # systemd.exec(5), "Process Exit Codes": what it could not set up for a process.
+        *,1,2[0-4]?) say "systemd could not start it as $unit would: status $ended, see systemd.exec(5): $(tail -n 1 "$folder/systemctl")" ;;
+        exit-code,*) ;;
+        *) say "systemd could not run it: $result" ;;
+    esac
+}
