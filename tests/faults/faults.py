@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 LONG = {
     "record_before",
+    "prove_running",
     "stage_packages",
+    "check_release",
     "stop_services",
     "dump_database",
     "run_upgrade",

@@ -33,7 +33,15 @@ for tries in $(seq 1000); do
     /bin/sleep 0.3
 done
 """
-DATABASE_USERS = ("record_before", "stop_services", "dump_database", "prove_beside", "start_services", "prove_in_place")
+DATABASE_USERS = (
+    "record_before",
+    "prove_running",
+    "stop_services",
+    "dump_database",
+    "prove_beside",
+    "start_services",
+    "prove_in_place",
+)
 REDIS_USERS = {
     "stop_services": ("run_upgrade", "Clearing the cache"),
     "run_upgrade": ("run_upgrade", "Clearing the cache"),

@@ -163,7 +163,7 @@ ASKED = {
     "the units": "systemctl show -p Id,ActiveState netpoint netpoint-rq netpoint-housekeeping.timer",
     "the units of runs": "systemctl list-units --all --plain --no-legend 'netpoint-remote-*'",
     "the list of secrets left behind": "ls /var/lib/netpoint-remote/runs/*/database.env "
-    "/var/lib/netpoint-remote/runs/*/unit.env",
+    "/var/lib/netpoint-remote/runs/*/upgrade.env",
     # What a run leaves in its own folder is pruned with it.
     "the list of what is half there": "find /opt /var/lib/netpoint-remote /var/backups/netpoint-remote "
     "-path /var/lib/netpoint-remote/runs -prune -o -name '*.partial' -print",

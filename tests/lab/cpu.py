@@ -45,7 +45,7 @@ PYTHON_NAMES = (
     (r"-m fabric ", "`fab`, on the workstation"),
     (r"manage\.py rqworker (?!--help)", "`manage.py rqworker`, the unit"),
     (r"(manage\.py [a-z_]+)", r"`\1`"),
-    (r"gunicorn .*--bind 127", "`gunicorn`, of `prove_beside`"),
+    (r"\.sockets/pages\.", "`gunicorn`, of `prove_running` and `prove_beside`"),
     (r"gunicorn ", "`gunicorn`, the unit"),
     (r"pip wheel .*?(\S+)$", r"`pip wheel ... \1`"),
     (r"pip (install .*|-V)", r"`pip \1`"),
