@@ -160,7 +160,7 @@ def test_a_recorded_checkout_with_local_changes_is_refused() -> None:
 
 def test_all_that_is_wrong_with_a_recorded_server_is_found_at_once() -> None:
     assert found("in-trouble") == [
-        "database", "redis", "redis", "service", "leftover", "packages?", "service?", "interrupted?",
+        "database", "redis", "redis", "service", "leftover", "packages?", "service?", "service?", "interrupted?",
     ]  # fmt: skip
 
 
