@@ -33,13 +33,20 @@ def expand(item: str) -> tuple[str, ...]:
     Raises:
         NotASet: for a range that runs backwards, and for too many names.
     """
-    pieces = NUMBERS.split(item)
-    if len(pieces) == 1:
-        return (item,)
-    if prod(map(_count, pieces[1::2])) > MOST_NAMES:
+    if how_many(item) > MOST_NAMES:
         raise NotASet(f"{item!r} has more than {MOST_NAMES} names")
+    pieces = NUMBERS.split(item)
     choices = [_numbers(piece) if place % 2 else [piece] for place, piece in enumerate(pieces)]
     return tuple("".join(chosen) for chosen in product(*choices))
+
+
+def how_many(item: str) -> int:
+    """Return how many names a set has, a few more where one stands twice in it.
+
+    Raises:
+        NotASet: for a number that is too long.
+    """
+    return prod(map(_count, NUMBERS.split(item)[1::2]))
 
 
 def _count(numbers: str) -> int:

@@ -2,13 +2,14 @@
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import PurePath, PurePosixPath
 from typing import Any
 
 from netpoint_remote.errors import InventoryError
-from netpoint_remote.planning.host_sets import NotASet, expand
+from netpoint_remote.planning.host_sets import NotASet, expand, how_many
 from netpoint_remote.planning.hosts_schema import schema_faults
 from netpoint_remote.planning.inventory import Host, Inventory, Product, ReleaseSource
 from netpoint_remote.planning.located import Document, Fault, Path, read_yaml, spell
@@ -18,6 +19,7 @@ Settings = Mapping[str, Any]
 
 RESERVED = "all"
 LARGEST = 8 * 1024**2  # characters: thousands of hosts with all that can be said of each
+MOST_NAMES = 1_000_000  # that all sets of the file stand for
 MOST_FAULTS = 100  # that are told at once
 MOST_HINTS = 10  # of what may have been meant: each is compared with every host
 OURS = frozenset(
@@ -72,9 +74,22 @@ def _faults(document: Document) -> Iterator[Fault]:
             yield Fault(line=1, message="the file is empty; it needs 'hosts:' and under it one line such as '  np1:'")
         return
     yield from schema_faults(document)
+    if sum(_sizes(document)) > MOST_NAMES:
+        yield Fault(line=1, message=f"the sets of this file have more than {MOST_NAMES} names, which no fleet has")
+        return
     yield from _set_faults(document)
     yield from _name_faults(document)
     yield from _variable_faults(document)
+
+
+def _sizes(document: Document) -> Iterator[int]:
+    """Return how many names each key of `hosts` and each member of a group stands for, before they are made."""
+    groups = _mapping(document.value, "groups")
+    lists = (_mapping(groups, group).get("hosts") for group in groups)
+    members = (member for listed in lists if isinstance(listed, list) for member in listed if isinstance(member, str))
+    for item in (*_mapping(document.value, "hosts"), *members):
+        with suppress(NotASet):  # which is told with its line
+            yield how_many(item)
 
 
 def _set_faults(document: Document) -> Iterator[Fault]:

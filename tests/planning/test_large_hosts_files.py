@@ -92,3 +92,24 @@ def test_thousands_of_faults_are_told_in_seconds_and_bounded() -> None:
 def test_a_file_beyond_all_reason_is_refused_before_it_is_read() -> None:
     with pytest.raises(InventoryError, match="larger than 8 MB"):
         parse_hosts_file("#" * (LARGEST + 1), "hosts.yaml")
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "hosts:\n" + "".join(f"  h{number}-[1-9999]:\n" for number in range(MANY)),
+        "hosts: {h1: }\ngroups:\n" + "".join(f"  g{number}: {{hosts: ['h[1-9999]']}}\n" for number in range(MANY)),
+    ],
+    ids=["hosts", "groups"],
+)
+def test_sets_of_millions_of_hosts_are_refused_before_they_are_made(bomb: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(InventoryError, match="more than 1000000 names") as refused:
+            parse_hosts_file(bomb, "hosts.yaml")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(refused.value.faults) == 1
+    assert peak < 64 * MB
