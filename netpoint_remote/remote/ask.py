@@ -193,7 +193,7 @@ def database_facts(root, product, configuration, sql):
     environment["PATH"] = os.environ.get("NETPOINT_REMOTE_PATH") or os.environ.get("PATH", os.defpath)
     try:
         done = subprocess.run(
-            ["psql", "-X", "-q", "-A", "-t", "-w", "-f", "-"],
+            ["psql", "-X", "-q", "-A", "-t", "-0", "-w", "-f", "-"],  # the name of a table may have lines
             input=sql.encode(),
             env=environment,
             stdout=subprocess.PIPE,
@@ -206,8 +206,8 @@ def database_facts(root, product, configuration, sql):
     except ValueError:
         yield "db.error", "DATABASE has a value that no program can be given: a NUL, or what is no text"
         return
-    lines = done.stdout.decode("utf-8", "replace").split("\n")
-    answered = [line.split("=", 1) for line in lines if line.startswith("db.") and "=" in line]
+    rows = done.stdout.decode("utf-8", "replace").split("\0")
+    answered = [row.split("=", 1) for row in rows if row.startswith("db.") and "=" in row]
     if not answered:
         yield "db.error", done.stderr.decode("utf-8", "replace").strip() or "psql said nothing"
         return

@@ -30,10 +30,11 @@ PSQL = r"""#!/bin/sh
 # psql that says what it was asked by, and what a database would.
 printf '%s\n' "$*" >"$0.said"
 cat >/dev/null
-printf 'db.size_mb=%s\n' "${#PGPASSWORD}"
-echo db.server_version_num=150008
-printf 'db.applied=%s\n' dcim.0001_initial dcim.0130_sitegroup
-echo 'db.door=dcim.0130_sitegroup'
+printf 'db.size_mb=%s\0' "${#PGPASSWORD}"
+printf 'db.server_version_num=150008\0'
+printf 'db.applied=%s\0' dcim.0001_initial dcim.0130_sitegroup
+printf 'db.door=dcim.0130_sitegroup\0'
+printf 'db.foreign="a\ndb.locked_by=nobody", of bob\0'
 """
 
 
@@ -351,6 +352,13 @@ def test_the_database_is_asked_with_its_password_in_the_environment(tree: Path, 
 
     assert (told["db.size_mb"], told["db.server_version_num"]) == (str(len("hunter2")), "150008")
     assert "hunter2" not in psql.with_suffix(".said").read_text()
+
+
+def test_a_table_cannot_be_named_like_another_answer(tree: Path, psql: Path) -> None:
+    told = facts_of(tree, PATH=f"{psql.parent}:{REAL_PATH}")
+
+    assert told["db.foreign"] == '"a db.locked_by=nobody", of bob'
+    assert "db.locked_by" not in told
 
 
 def test_the_record_of_migrations_is_compared_with_the_tree(tree: Path, psql: Path) -> None:

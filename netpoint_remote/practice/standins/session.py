@@ -14,7 +14,8 @@ from scanner import Scanner
 
 PSQL_LONG = {"command": "c", "file": "f", "dbname": "d", "username": "U", "host": "h", "port": "p", "set": "v",
              "variable": "v", "field-separator": "F", "output": "o", "single-transaction": "1", "tuples-only": "t",
-             "no-align": "A", "quiet": "q", "no-psqlrc": "X", "no-password": "w"}  # fmt: skip
+             "no-align": "A", "record-separator-zero": "0", "quiet": "q", "no-psqlrc": "X",
+             "no-password": "w"}  # fmt: skip
 ENDED = re.compile(r"(COMMIT|END|ROLLBACK|ABORT)\b", re.IGNORECASE)
 DATABASES = re.compile(r'(CREATE|DROP) DATABASE (IF EXISTS )?"?([\w-]+)"?', re.IGNORECASE)
 
@@ -24,6 +25,7 @@ def psql(root: str, arguments: list[str]) -> int:
     place = find(root, options, names)
     stop = any(value.replace(" ", "").upper() in {"ON_ERROR_STOP=1", "ON_ERROR_STOP=ON"} for value in options["v"])
     session = Session(place, stop=stop, separator=(options["F"] or ["|"])[-1], bare="t" in options["flags"])
+    session.end = "\0" if "0" in options["flags"] else "\n"
     session.variables.update(value.split("=", 1) for value in options["v"] if "=" in value)
     single = "1" in options["flags"]
     texts = [(None, text) for text in options["c"]] + [(path, path) for path in options["f"]]
@@ -56,6 +58,7 @@ class Session:
         self.stop = stop
         self.separator = separator
         self.bare = bare
+        self.end = "\n"
         self.broken = False  # a transaction that had an error takes nothing more
         self.variables: dict[str, str] = {}
         self.exported = ""
@@ -188,9 +191,9 @@ class Session:
     def show(self, answer: "tuple[list[str], list[tuple[object, ...]]]") -> None:
         columns, rows = answer
         if columns and not self.bare:
-            print(self.separator.join(columns))
+            print(self.separator.join(columns), end=self.end)
         for row in rows:
-            print(self.separator.join(map(spelled, row)))
+            print(self.separator.join(map(spelled, row)), end=self.end)
 
 
 def spelled(value: object) -> str:
