@@ -12,7 +12,7 @@ PIP_INSTALL = $(SAY_EVERY_MINUTE) $(@D)/bin/python -m pip install --disable-pip-
 # Debian keeps the module in a package of its own.
 VENV_OR_ADVICE = @$(PYTHON) -m venv $(@D) || { rm -rf $(@D); echo "$(PYTHON) cannot make virtual environments; as root: apt-get install python3-venv" >&2; exit 1; }
 
-.PHONY: help demo test stories faults fast check bench lab clean packages install
+.PHONY: help demo test stories zoo faults fast check bench lab clean packages install
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile
@@ -42,6 +42,9 @@ test: $(VENV)/.all packages ## Run every ring of tests that this machine can run
 
 stories: $(VENV)/.all packages ## Run every story of the lab on real servers, the thorough ones too; root
 	$(PYTEST) -m lab tests/lab
+
+zoo: $(VENV)/.all packages ## Upgrade servers in odd but legal shapes (docs/reliability.md); root
+	$(PYTEST) -m lab tests/zoo
 
 faults: $(VENV)/.all packages ## Put faults into every step of every plan on real servers; root, under an hour
 	$(BIN)/python -m tests.faults

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.rings import ring_of
+from tests.rings import FOLDERS_OF_THE_LAB, ring_of
+from tests.tables import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 TESTS = Path(__file__).parent
-PAGE = TESTS.parent / "docs/developing.md"
-BEGIN, END = "<!-- promises: begin -->", "<!-- promises: end -->"
+TABLE = Place(TESTS.parent / "docs/developing.md", "promises")
 METHODS = {"archive": ("archive",), "git": ("git",), "both": ("archive", "git"), "either": ()}
 """What a mark may say of the method of installation, and which methods that means."""
 
@@ -114,13 +114,6 @@ def render(evidence: Iterable[Evidence]) -> str:
     return "".join(f"{row}\n" for row in rows)
 
 
-def page_with_table(page: str, table: str) -> str:
-    """Return the page with this table between its two markers."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table}{END}{after}"
-
-
 def _order(evidence: Evidence) -> tuple[bool, bool, str]:
     return evidence.thorough, evidence.ring != "lab", evidence.test
 
@@ -133,7 +126,7 @@ def _evidence_of(path: Path, folder: Path) -> Iterator[Evidence]:
     module = ast.parse(path.read_text())
     name = f"{folder.name}/{path.relative_to(folder)}"
     of_file = [mark for node in module.body if _is_pytestmark(node) for mark in _marks(node)]
-    if path.parent.name in {"lab", "faults"}:
+    if path.parent.name in FOLDERS_OF_THE_LAB:
         of_file.append(_Mark(name="lab"))
     yield from _evidence(of_file, (), name)
     for node in module.body:
@@ -181,4 +174,4 @@ def _is_param(node: ast.AST) -> bool:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_with_table(PAGE.read_text(), render(all_evidence())))
+    TABLE.write(render(all_evidence()))

@@ -10,6 +10,10 @@ RINGS = {
 }
 
 
+FOLDERS_OF_THE_LAB = ("lab", "faults", "zoo")
+"""The folders of tests/ whose tests all boot servers."""
+
+
 @dataclass(slots=True)
 class Ring:
     """What became of the tests of one ring; `skipped` counts by reason, `flaky` what passed when run again alone."""

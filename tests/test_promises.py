@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from tests.promises import BEGIN, END, PAGE, PROMISES, Evidence, all_evidence, missing, page_with_table, render
+from tests.promises import PROMISES, TABLE, Evidence, all_evidence, missing, render
+from tests.tables import Place
 
-README = PAGE.parents[1] / "README.md"
+README = TABLE.page.parents[1] / "README.md"
 
 MARKED = """
 import pytest
@@ -41,9 +42,7 @@ def test_every_promise_is_shown_by_make_test_on_each_method() -> None:
 
 def test_the_table_of_the_promises_is_up_to_date() -> None:
     """`python -m tests.promises` brings it up to date."""
-    page = PAGE.read_text()
-
-    assert page == page_with_table(page, render(all_evidence()))
+    assert TABLE.has(render(all_evidence()))
 
 
 def test_the_readme_has_the_same_promises() -> None:
@@ -74,5 +73,11 @@ def test_a_promise_that_only_thorough_tests_show_is_missing() -> None:
     assert missing([each for each in by_quick if each.promise != 2] + without_git) == ["2, git"]
 
 
-def test_only_what_is_between_the_markers_is_replaced() -> None:
-    assert page_with_table(f"a\n{BEGIN}\nold\n{END}\nb\n", "new\n") == f"a\n{BEGIN}\nnew\n{END}\nb\n"
+def test_only_what_is_between_the_markers_is_replaced(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb\n")
+    Place(page, "x").write("new\n")
+
+    assert page.read_text() == "a\n<!-- x: begin -->\nnew\n<!-- x: end -->\nb\n"
+    assert Place(page, "x").has("new\n")
+    assert not Place(page, "x").has("old\n")
