@@ -166,7 +166,10 @@ unit_text() (
     esac
     # Else the end of ours would take the folder of the service away.
     say 'RuntimeDirectoryPreserve=yes'
-    if [ "$1" = beside ]; then say "RuntimeDirectory=$(prefix_of_units).sockets"; fi
+    if [ "$1" = beside ]; then
+        say "RuntimeDirectory=$(prefix_of_units).sockets"
+        if [ -n "$(unit_property "$service" RestrictAddressFamilies)" ]; then say 'RestrictAddressFamilies=AF_UNIX'; fi
+    fi
     say "EnvironmentFile=$(percent "$own_folder")/env"
     say "StandardInput=file:$(percent "$own_folder")/in"
     say "StandardOutput=file:$(percent "$own_folder")/out"

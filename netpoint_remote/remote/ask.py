@@ -480,7 +480,7 @@ def static_answer(root, product, address, link, headers):
         return "of {} ({})".format(other, path) if other else "200"
     return (
         "on-disk"
-        if os.path.isfile(on_disk) and os.stat(on_disk).st_mode & 0o004
+        if os.path.isfile(on_disk) and os.stat(on_disk).st_mode & 0o044  # the proxy may be in its group
         else "missing ({} {})".format(status, path)
     )
 

@@ -8,7 +8,7 @@
 # Prove the release of a tree, which is to answer with a version; else `trouble` says what is wrong with it.
 prove_tree() {
     tree=$1 version=$2 trouble=''
-    python=$tree/venv/bin/python3
+    python=$(tree_python "$tree")
     begin_pages
     no_unapplied_migrations &
     migrations=$!
@@ -42,10 +42,16 @@ wait_for_pages() {
         sleep 0.3
         page_facts "$tree" "unix:$pages" >"$RUN/page.beside" || :
         if why=$(page_is_well "$RUN/page.beside" "$version"); then return 0; fi
-        unit_runs beside || { why="it ended by itself: $(unit_output beside | grep -i -e error -e exception -e denied | tail -n 1)"; return 1; }
+        unit_runs beside || { why="it ended by itself: $(last_of beside)"; return 1; }
         case $why in 'no answer'*) ;; *) return 1 ;; esac
     done
     return 1
+}
+
+# What a unit that has ended said last of what was wrong, else how systemd calls its end.
+last_of() {
+    said=$(unit_output "$1" | grep -i -e error -e exception -e denied | tail -n 1)
+    say "${said:-$(unit_property "$(unit_of "$1")" Result)}"
 }
 
 end_pages() {

@@ -622,6 +622,25 @@ def test_a_release_that_cannot_be_loaded_with_this_configuration_is_known_while_
     assert server.active == ["netpoint", "netpoint-rq"]
 
 
+def test_the_new_release_of_a_checkout_is_loaded_with_all_that_will_lie_in_it(make_server: Make) -> None:
+    server = make_server(git=True)
+    server.record()
+    names = (".env", "netpoint/ours/__init__.py", "netpoint/netpoint/ümlaut 'x'.py", "netpoint/media/a.png")
+    write_files(server.folder, {"etc/mine.py": "MINE = 1"})
+    write_files(server.root, dict.fromkeys(names, ""))
+    (server.root / "netpoint/netpoint/mine.py").symlink_to("../../../../etc/mine.py")
+    server.apply("fetch_tag", "stage_packages")
+    looks = """case " $* " in *" check "*)
+        { cd "$RUN/tree"; find . -name .env -o -name ours -o -name '*x*.py' -o -name a.png -o -name venv | sort
+        cat netpoint/netpoint/mine.py; } >"$WORLD/seen" ;; esac
+        exec "$STAND_INS/python3" "$@" """
+    (server.run / "scratch/bin/python3").write_text(f"#!/bin/sh\n{looks}\n")
+
+    server.step("check_release", "apply")
+
+    assert (server.world / "seen").read_text() == "./.env\n./netpoint/netpoint/ümlaut 'x'.py\n./netpoint/ours\nMINE = 1"
+
+
 def test_packages_that_cannot_be_had_are_told(server: Server) -> None:
     server.apply("fetch_release", "unpack_release")
     server.tell(pip_fails="ERROR: No matching distribution found for Django\n")

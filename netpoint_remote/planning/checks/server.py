@@ -212,9 +212,10 @@ def _space_needed(case: Case) -> dict[str, tuple[Disk, int]]:
     target = case.target
     assert target is not None  # noqa: S101  the caller asked
     copies = sum(sizes.get(name, 0) for name in _copied(case))
+    is_git = case.method is Method.GIT
     wanted = (
         target.unpacked_mb + max(sizes.get("venv", 0), WHEELS_MB) + copies + SLACK_MB,
-        target.archive_mb + WHEELS_MB,
+        target.archive_mb + WHEELS_MB + max(sizes.get("venv", 0), WHEELS_MB) + (target.unpacked_mb if is_git else 0),
         case.facts.database.size_mb + SLACK_MB,
     )
     needed: dict[str, tuple[Disk, int]] = {}

@@ -23,16 +23,18 @@ apply() {
     : >"$RUN/checked"
 }
 
-# A checkout has the new release only in its window: here it is beside, with the local files that lie by the configuration.
+# A checkout has the new release only in its window: here it is beside, with what else will lie in it then. Uploads and
+# what upgrade.sh makes are not needed to load it.
 make_tree() {
     tree=$RUN/tree
     rm -rf -- "$tree"
     mkdir -p -- "$tree"
     checkout archive --format=tar "${COMMIT:?}" | tar -x -C "$tree"
-    checkout ls-files --others -- "$PRODUCT/$PRODUCT" | while IFS= read -r name; do
-        case $name in *__pycache__*) continue ;; *) ;; esac
-        mkdir -p -- "$(dirname -- "$tree/$name")"
-        cp -a -- "$ROOT/$name" "$tree/$name"
+    checkout ls-files -z --others --exclude=__pycache__ --exclude=/venv "--exclude=/$PRODUCT/static" "--exclude=/$PRODUCT/media" >"$RUN/others"
+    tar -c -C "$ROOT" --null --verbatim-files-from -T "$RUN/others" | tar -x -C "$tree"
+    # A relative link may lead out of the checkout.
+    find "$tree" -type l | while IFS= read -r link; do
+        [ -e "$link" ] || ln -sfn -- "$(readlink -m -- "$ROOT/${link#"$tree"/}")" "$link"
     done
 }
 
