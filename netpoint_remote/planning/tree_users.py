@@ -48,7 +48,12 @@ def unlisted_units(case: Case) -> Iterator[str]:
     """Yield the units that would go on in the window: they run out of a release, and nobody stops them."""
     stopped = set(map(with_ending, services_of(case)))
     for unit in case.facts.tree_units:
-        if _runs_on(unit) and unit.name not in stopped and not _manager(unit.name) and UNIT_NAME.fullmatch(unit.name):
+        if (
+            _runs_on(case, unit)
+            and unit.name not in stopped
+            and not _manager(unit.name)
+            and UNIT_NAME.fullmatch(unit.name)
+        ):
             yield unit.name
     in_tree = {unit.name for unit in case.facts.tree_units if unit.in_tree}
     for unit in case.facts.tree_units:
@@ -61,7 +66,7 @@ def loose_processes(case: Case) -> Iterator[Process]:
     stopped = {*map(with_ending, services_of(case)), *unlisted_units(case)}
     if case.facts.interrupted:  # what the run has left is ended by the one that settles it
         return
-    once = {unit.name for unit in case.facts.tree_units if unit.kind == "oneshot"}
+    once = {unit.name for unit in case.facts.tree_units if _is_job(case, unit)}
     for process in case.facts.processes:
         if process.unit not in stopped | once and not (process.unit in CRON_DAEMONS and _stops_cron(case)):
             yield process
@@ -133,12 +138,19 @@ def shortened(name: str) -> str:
 def _is_companion(case: Case, unit: TreeUnit) -> bool:
     users = {known.user for service in case.host.services if (known := case.facts.unit(service))}
     listed = set(map(with_ending, case.host.services))
-    return _runs_on(unit) and unit.user in users and _is_products(case, unit.name) and unit.name not in listed
+    return _runs_on(case, unit) and unit.user in users and _is_products(case, unit.name) and unit.name not in listed
 
 
-def _runs_on(unit: TreeUnit) -> bool:
+def _runs_on(case: Case, unit: TreeUnit) -> bool:
     ours = unit.name.startswith("netpoint-remote-")  # a run of this program, which the lock is about
-    return unit.in_tree and unit.goes_on and unit.name.endswith(".service") and unit.kind != "oneshot" and not ours
+    return unit.in_tree and unit.goes_on and unit.name.endswith(".service") and not _is_job(case, unit) and not ours
+
+
+def _is_job(case: Case, unit: TreeUnit) -> bool:
+    """Whether a unit ends by itself, whatever its type: the window waits for that, and it is never started."""
+    housekeeping = f"{case.host.product.name}-housekeeping.service"
+    starters = (each for each in case.facts.tree_units if each.name.endswith((".timer", ".path")))
+    return unit.kind == "oneshot" or unit.name == housekeeping or any(unit.name in each.triggers for each in starters)
 
 
 def _is_starter(case: Case, unit: TreeUnit) -> bool:

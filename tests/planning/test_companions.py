@@ -12,7 +12,7 @@ from netpoint_remote.planning.inventory import Product
 from netpoint_remote.planning.plan import make_plan
 from netpoint_remote.planning.told import told_facts
 from netpoint_remote.planning.tree_facts import CronJob, Mention, Process, Session, TreeUnit, read_facts
-from netpoint_remote.planning.tree_users import companions, trees_in_use
+from netpoint_remote.planning.tree_users import companions, loose_processes, trees_in_use, unlisted_units
 from tests.builders import case, facts, host
 
 WORKER = TreeUnit(name="netpoint-rq2.service", active="active", kind="simple", user="netpoint", in_tree=True)
@@ -54,6 +54,38 @@ def test_what_would_start_a_service_is_stopped_with_it(name: str) -> None:
 )
 def test_what_is_no_part_of_it_is_not(unit: TreeUnit) -> None:
     assert companions(case(facts(tree_units=(unit,)))) == ()
+
+
+@pytest.mark.parametrize(
+    ("job", "starter"),
+    [
+        ("netpoint-housekeeping", ""),
+        ("netpoint-housekeeping", "netpoint-housekeeping.timer"),
+        ("netpoint-sync", "netpoint-sync.timer"),
+        ("netpoint-sync", "nightly.timer"),
+        ("netpoint-sync", "drop-folder.path"),
+        ("reports", "netpoint-reports.timer"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["simple", "exec", "oneshot"])
+def test_a_job_that_runs_during_the_check_is_never_started(job: str, starter: str, kind: str) -> None:
+    """It ends by itself: as a service it would be one that does not stay up, and a good upgrade would be undone."""
+    running = replace(WORKER, name=f"{job}.service", kind=kind)
+    begun_by = TreeUnit(name=starter, active="active", triggers=(running.name,))
+    at = case(facts(
+        tree_units=(running, *([begun_by] if starter else [])),
+        processes=(Process(number=7, unit=running.name, tree="/opt/netpoint-3.4.9"),),
+    ))  # fmt: skip
+
+    assert job not in companions(at)
+    assert running.name not in tuple(unlisted_units(at))
+    assert tuple(loose_processes(at)) == ()
+
+
+def test_a_worker_that_a_socket_starts_is_no_job() -> None:
+    socket = TreeUnit(name="netpoint-rq2.socket", active="active", triggers=(WORKER.name,))
+
+    assert companions(case(facts(tree_units=(WORKER, socket)))) == ("netpoint-rq2", "netpoint-rq2.socket")
 
 
 def test_a_product_of_another_name_has_its_own_workers() -> None:
