@@ -28,6 +28,8 @@ MOST = 100  # lines of one kind
 # What gunicorn and rq are run by; with its working directory in a release, it has its code from there.
 PYTHONS = re.compile(r"(python|pypy|uwsgi|gunicorn)[0-9.]*\Z")
 SHELLS = re.compile(r"(ba|da|z|k|a)?sh\Z|(perl|ruby|node|php)[0-9.]*\Z")
+# Where a path begins: not within /mnt/opt/netpoint, but in ExecStart=-/opt/netpoint, -C/opt/netpoint and file:///opt.
+BEGINNING = rb"(?:(?<=\s-\w)|(?<![\w.~})])(?<![\w.~})][/-]))"
 OURS = (b'"""List what uses the releases', b'"""Ask an installed NetPoint')
 UNIT_FOLDERS = ("etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system",
                 "lib/systemd/system")  # fmt: skip
@@ -82,7 +84,7 @@ class Installation:
             encoded = os.fsencode(way)
             if encoded in text:
                 # /opt/netpoint is not in /opt/netpoint-3.5.0, nor /opt/netpoint-3.4.9 in /opt/netpoint-3.4.9.old
-                for found in re.finditer(re.escape(encoded) + rb"(?![\w-]|\.\w)", text):
+                for found in re.finditer(BEGINNING + re.escape(encoded) + rb"(?![\w-]|\.\w)", text):
                     yield way, tree, found.end()
 
 
@@ -138,8 +140,8 @@ def processes_of(installation, main_processes):
 
 def stat_of(number):
     """Return parent, process group, session and start of a process."""
-    with open("/proc/%d/stat" % number) as file:
-        words = file.read().rpartition(")")[2].split()
+    with open("/proc/%d/stat" % number, "rb") as file:  # a process may call itself what is no text
+        words = file.read().rpartition(b")")[2].split()
     return int(words[1]), int(words[2]), int(words[3]), int(words[19])
 
 
@@ -206,7 +208,10 @@ def unit_of(number, main_processes):
             break
         if parent in main_processes:
             return main_processes[parent]
-        parent = stat_of(parent)[0]
+        try:
+            parent = stat_of(parent)[0]
+        except OSError:  # it has just ended, and its child runs on
+            break
     groups = read_proc("/proc/%d/cgroup" % number).split("\n")
     systemd = [line.split(":", 2)[2] for line in groups if line.startswith(("0::", "1:name=systemd:"))]
     parts = [part for path in systemd for part in path.split("/") if part.endswith((".service", ".scope"))]

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -95,7 +96,7 @@ def start() -> Iterator[Start]:
 
     yield begin
     for process in started:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # each leads a group of its own, with what it has started in turn
         process.wait()
 
 
@@ -126,6 +127,16 @@ def test_a_process_that_runs_out_of_the_release_is_found(system: System, start: 
 
     assert (found["number"], found["tree"]) == (number, str(system.real))
     assert str(found["command"]).endswith(command)
+
+
+def test_a_process_whose_name_is_no_text_is_found(system: System, start: Start) -> None:
+    program = system.real / "venv/bin" / os.fsdecode(b"worker\xff")
+    program.parent.mkdir(parents=True)
+    shutil.copy("/bin/cat", program)
+
+    number = start(str(program))
+
+    assert [found["number"] for found in system.told("process")] == [number]
 
 
 def test_a_process_of_an_older_release_is_told_as_that(system: System, start: Start) -> None:
@@ -352,6 +363,20 @@ def test_a_file_that_names_the_folder_of_the_release_is_found(system: System, fi
     assert (found["kind"], found["tree"], found["file"], found["line"]) == (
         kind, str(system.real), f"{system.system}/etc/{file}", 3,
     )  # fmt: skip
+
+
+def test_a_copy_elsewhere_that_ends_like_our_path_is_not_ours(system: System) -> None:
+    lines = (f"root /mnt/backup{system.real}/x;", f"root /mnt/backup/{system.real}/x;", f"root ~{system.real};")
+    write_files(system.system / "etc/nginx", {"nginx.conf": "\n".join(lines)})
+
+    assert system.told("mention") == []
+
+
+@pytest.mark.parametrize("before", ["ExecStart=-", "x -C", "x -C ", "'", "url=file://", "unix:", "PATH=/bin:", "@"])
+def test_a_path_is_found_behind_what_may_come_before_one(system: System, before: str) -> None:
+    write_files(system.system / "etc/x", {"a": f"{before}{system.real}/x\n"})
+
+    assert [found["line"] for found in system.told("mention")] == [1]
 
 
 def test_a_site_that_is_available_counts_once_it_is_enabled(system: System) -> None:
