@@ -25,7 +25,7 @@ def psql(root: str, arguments: list[str]) -> int:
     place = find(root, options, names)
     stop = any(value.replace(" ", "").upper() in {"ON_ERROR_STOP=1", "ON_ERROR_STOP=ON"} for value in options["v"])
     session = Session(place, stop=stop, separator=(options["F"] or ["|"])[-1], bare="t" in options["flags"])
-    session.end = "\0" if "0" in options["flags"] else "\n"
+    session.row_end = "\0" if "0" in options["flags"] else "\n"
     session.variables.update(value.split("=", 1) for value in options["v"] if "=" in value)
     single = "1" in options["flags"]
     texts = [(None, text) for text in options["c"]] + [(path, path) for path in options["f"]]
@@ -58,7 +58,7 @@ class Session:
         self.stop = stop
         self.separator = separator
         self.bare = bare
-        self.end = "\n"
+        self.row_end = "\n"
         self.broken = False  # a transaction that had an error takes nothing more
         self.variables: dict[str, str] = {}
         self.exported = ""
@@ -191,9 +191,9 @@ class Session:
     def show(self, answer: "tuple[list[str], list[tuple[object, ...]]]") -> None:
         columns, rows = answer
         if columns and not self.bare:
-            print(self.separator.join(columns), end=self.end)
+            print(self.separator.join(columns), end=self.row_end)
         for row in rows:
-            print(self.separator.join(map(spelled, row)), end=self.end)
+            print(self.separator.join(map(spelled, row)), end=self.row_end)
 
 
 def spelled(value: object) -> str:
