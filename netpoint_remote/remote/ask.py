@@ -32,6 +32,7 @@ import re
 import shlex
 import socket
 import ssl
+import stat
 import subprocess
 import sys
 import time
@@ -398,7 +399,7 @@ class UnixConnection(http.client.HTTPConnection):
 def get(address, path, headers):
     """GET one page; returns (status, headers, the first 512 KiB of text)."""
     if address.startswith("unix:"):
-        connection = UnixConnection(address[5:].lstrip("/").join(["/", ""]))
+        connection = UnixConnection("/" + address[5:].lstrip("/"))
     else:
         parts = urllib.parse.urlsplit(address)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -473,7 +474,10 @@ def static_answer(root, product, address, link, headers):
     """Ask for a static file: the proxy in front serves it; gunicorn alone answers 404, and its place on disk counts."""
     path = urllib.parse.urlsplit(link).path
     status, _, text = get(address, path, headers)
-    name = os.path.join(product, "static", urllib.parse.unquote(path.split("/static/", 1)[1]))
+    parts = urllib.parse.unquote(path.split("/static/", 1)[1]).split("/")
+    if ".." in parts:  # what answers may be anybody's, and would choose what root opens
+        return "missing ({} leads out of the folder of static files)".format(path)
+    name = os.path.join(product, "static", *[part for part in parts if part])
     on_disk = os.path.join(root, name)
     if status == 200:
         other = release_of(root, name, text)
@@ -495,9 +499,11 @@ def release_of(root, name, text):
 
 
 def text_of_file(path):
-    """Return the text that `get` returns where this file is answered, None where there is none."""
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        return file.read(512 * 1024).decode("utf-8", "replace")
+    """Return the text that `get` returns where this file is answered, None where there is no plain file."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
+    with contextlib.suppress(OSError, ValueError), open(os.open(path, flags), "rb") as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return file.read(512 * 1024).decode("utf-8", "replace")
     return None
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -546,7 +547,8 @@ class UnixServer(HTTPServer):
         self.server_name, self.server_port = "localhost", 0
 
 
-LOGIN = '<link href="/static/netpoint-light.css?v=3.4.9">'
+STYLE = "/static/netpoint-light.css"
+LOGIN = f'<link href="{STYLE}?v=3.4.9">'
 
 
 def well(base: str = "/", **more: object) -> Callable[[NetPoint], tuple[int, dict[str, str], str]]:
@@ -559,7 +561,7 @@ def well(base: str = "/", **more: object) -> Callable[[NetPoint], tuple[int, dic
         if more.get("https") and request.headers["X-Forwarded-Proto"] != "https":
             return 301, {"Location": "https://np/"}, ""
         if request.path == f"{base}login/":
-            return 200, {}, LOGIN
+            return 200, {}, LOGIN.replace(STYLE, str(more.get("static", STYLE)))
         if request.path == f"{base}api/status/" and request.headers["Accept"] == "application/json":
             status = 403 if more.get("login_required") else 200
             body = json.dumps({"netpoint-version": "3.4.9", "rq-workers-running": 1}) if status == 200 else "{}"
@@ -673,6 +675,27 @@ def test_a_static_file_of_another_release_is_told(tree: Path, ours: str, theirs:
     answered = page_of(tree, well(proxy=True))["static"]
 
     assert answered == (told.format(other) + " (/static/netpoint-light.css)" if "{}" in told else told)
+
+
+@pytest.mark.promise(8)
+def test_what_answers_does_not_choose_what_root_opens(tree: Path, tmp_path: Path) -> None:
+    """A link that leads out of the static files, to a pipe that would be waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    place = "/static/../../../../pipe"
+
+    told = page_of(tree, well(proxy=True, static=place))
+
+    assert told["static"] == f"missing ({place} leads out of the folder of static files)"
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_what_is_no_plain_file_has_no_text(tmp_path: Path, kind: str) -> None:
+    write_files(tmp_path, {"secret": "x"})
+    place = tmp_path / "place"
+    {"pipe": os.mkfifo, "link": lambda path: path.symlink_to("secret"), "folder": Path.mkdir}[kind](place)
+
+    assert module.text_of_file(str(place)) is None
 
 
 def test_a_static_file_that_the_proxy_may_not_read_is_missing(tree: Path) -> None:
