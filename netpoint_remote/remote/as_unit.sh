@@ -170,15 +170,11 @@ unit_text() (
         say "RuntimeDirectory=$(prefix_of_units).sockets"
         if [ -n "$(unit_property "$service" RestrictAddressFamilies)" ]; then say 'RestrictAddressFamilies=AF_UNIX'; fi
     fi
-    say "EnvironmentFile=$(percent "$own_folder")/env"
-    say "StandardInput=file:$(percent "$own_folder")/in"
-    say "StandardOutput=file:$(percent "$own_folder")/out"
-    say "StandardError=file:$(percent "$own_folder")/err"
+    say "EnvironmentFile=$(unit_escaped "$own_folder")/env"
+    say "StandardInput=file:$(unit_escaped "$own_folder")/in"
+    say "StandardOutput=file:$(unit_escaped "$own_folder")/out"
+    say "StandardError=file:$(unit_escaped "$own_folder")/err"
 )
-
-percent() {
-    printf '%s' "$1" | sed 's/%/%%/g'
-}
 
 # Copy the settings of a service from its files, as `systemctl cat` prints them, without what says when it is started,
 # stopped and started again. Specifiers that mean the unit's name mean the service's. Its command becomes the last words

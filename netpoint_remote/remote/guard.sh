@@ -24,7 +24,7 @@ drop_ins() {
 guard_is_up() {
     units=$(unit_folder)
     service | cmp -s -- - "$units/$recovery" && drop_ins | while IFS= read -r file; do
-        grep -q -s -F "$(escaped "$RUN")/window" "$file" || exit 1
+        grep -q -s -F "$(unit_escaped "$RUN")/window" "$file" || exit 1
     done
 }
 
@@ -40,13 +40,9 @@ raise_guard() {
     sync
 }
 
-# A percent sign means something in a unit file; in quotes backslashes and quotes do, in a command dollars too.
-escaped() {
-    printf '%s' "$1" | sed 's/%/%%/g'
-}
-
+# In quotes backslashes and quotes mean something in a unit file, in a command dollars too.
 quoted_value() {
-    printf '"%s"' "$(escaped "$1" | sed 's/[\\"]/\\&/g')"
+    printf '"%s"' "$(unit_escaped "$1" | sed 's/[\\"]/\\&/g')"
 }
 
 quoted_word() {
@@ -55,14 +51,14 @@ quoted_word() {
 
 condition() {
     say '[Unit]'
-    say "ConditionPathExists=!$(escaped "$RUN")/window"
+    say "ConditionPathExists=!$(unit_escaped "$RUN")/window"
 }
 
 service() {
     cat <<EOF
 [Unit]
 Description=Settle the upgrade of NetPoint that was cut off when this server went down
-ConditionPathExists=$(escaped "$RUN")/window
+ConditionPathExists=$(unit_escaped "$RUN")/window
 After=network-online.target postgresql.service redis-server.service redis.service
 Wants=network-online.target
 

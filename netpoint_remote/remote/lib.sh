@@ -105,6 +105,11 @@ make_private() {
     done
 }
 
+# A percent sign means something in a unit file.
+unit_escaped() {
+    printf '%s' "$1" | sed 's/%/%%/g'
+}
+
 # Quote a word for a shell.
 quoted() {
     printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"
