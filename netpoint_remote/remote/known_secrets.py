@@ -83,6 +83,7 @@ def spellings(secret):
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield html.escape(secret)
     yield secret.replace("'", "'\"'\"'")
+    yield secret.replace("'", "'\\''")
     yield urllib.parse.quote(secret)
     yield urllib.parse.quote(secret, safe="")
     yield urllib.parse.quote_plus(secret)

@@ -139,6 +139,7 @@ def test_a_password_is_masked_in_every_spelling(run: Run, password: str) -> None
     ways = (
         password, repr(password), json.dumps(password), json.dumps(password, ensure_ascii=False), html.escape(password),
         assignments((("PGPASSWORD", password),), export=True), urllib.parse.quote_plus(password),
+        password.replace("'", "'\\''"),
     )  # fmt: skip
 
     told = run.sh(f"{LEARN}mask", "".join(f"{way}\n" for way in ways))
