@@ -17,7 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 # What is ours, and what belongs to the one that serves users; names that a gunicorn does not know are passed over.
 NEUTRAL = {
-    "pidfile": None, "daemon": False, "reload": False, "workers": 1, "umask": 0, "initgroups": False,
+    "pidfile": None, "daemon": False, "reload": False, "workers": 1, "umask": 0o177, "initgroups": False,
     "certfile": None, "keyfile": None, "ca_certs": None, "proxy_protocol": False,
     "accesslog": None, "errorlog": "-", "logconfig": None, "logconfig_dict": {}, "logconfig_json": None,
     "logger_class": "gunicorn.glogging.Logger", "capture_output": False, "syslog": False, "statsd_host": None,
@@ -90,6 +90,7 @@ def serve_alone(product, place):
         def server_bind(self):
             # Its whole path may be longer than the address of a socket.
             folder = os.open(os.path.dirname(place), os.O_RDONLY | os.O_DIRECTORY)
+            os.umask(0o177)
             self.socket.bind("/proc/self/fd/{}/{}".format(folder, os.path.basename(place)))
             os.close(folder)
             self.server_name, self.server_port = "localhost", 80
@@ -107,6 +108,9 @@ def main(tree, product, place, *rest):
     split = rest.index("--")
     places = [tuple(each.split("=", 1)) for each in rest[:split]]
     folder = os.path.dirname(place)
+    # For us and root alone: who has an account in NetPoint could write to it here. By its RuntimeDirectoryMode systemd
+    # would close the service's own folders as well.
+    os.chmod(folder, 0o700)
     # Ours is one more among those of the service, which may take it for one path.
     folders = [each for each in os.environ.pop("RUNTIME_DIRECTORY", "").split(":") if each and each != folder]
     if folders:

@@ -1,11 +1,12 @@
 """What stands in for a service has all its settings but when it is started and stopped, and its command as words."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.remote.server import REAL_PATH, REMOTE, Server, write_files
+from tests.remote.server import REAL_PATH, REMOTE, Server, eventually, write_files
 
 TEMPLATE = r"""
 [Unit]
@@ -153,3 +154,20 @@ def test_what_it_writes_down_is_for_root_alone(server: Server) -> None:
     files = [path for path in (server.folder / "run").rglob("*") if "netpoint_remote" in str(path)]
     assert {path.stat().st_mode & 0o077 for path in files} == {0}
     assert Path(server.folder / "run/systemd/system/netpoint_remote.r1.ask.service") in files
+
+
+@pytest.mark.promise(8)
+def test_the_socket_of_the_release_that_is_proved_is_for_nobody_else(tmp_path: Path) -> None:
+    """Who has an account in NetPoint could write by it while the database is dumped and changed."""
+    folder = tmp_path / "sockets"
+    folder.mkdir(mode=0o755)
+    write_files(tmp_path, {"netpoint/netpoint/__init__.py": "", "netpoint/netpoint/wsgi.py": "application = None\n"})
+    words = (str(tmp_path), "netpoint", str(folder / "pages"), "--", "uwsgi")
+    with subprocess.Popen([sys.executable, str(REMOTE / "beside.py"), *words], umask=0) as process:
+        try:
+            assert eventually((folder / "pages").exists)
+            modes = [oct(path.stat().st_mode & 0o777) for path in (folder, folder / "pages")]
+        finally:
+            process.kill()
+
+    assert modes == ["0o700", "0o600"]
