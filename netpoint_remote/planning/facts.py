@@ -193,7 +193,6 @@ class Facts:
     origin: str = ""
     dirty: tuple[str, ...] = ()
     interpreters: tuple[Interpreter, ...] = ()
-    venv_version: str = ""
     units: tuple[Unit, ...] = ()
     housekeeping: str = ""
     disks: tuple[Disk, ...] = ()
@@ -315,7 +314,6 @@ def parse_facts(text: str) -> Facts:
         origin=lines.text("git.origin"),
         dirty=lines.texts("git.dirty"),
         interpreters=tuple(_interpreters(lines.texts("python"))),
-        venv_version=lines.text("venv.version"),
         units=tuple(_units(lines)),
         housekeeping=lines.text("housekeeping"),
         disks=tuple(_disks(lines.texts("disk"))),

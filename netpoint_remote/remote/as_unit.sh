@@ -161,7 +161,7 @@ unit_text() (
     if [ -n "$group" ]; then say "Group=$group"; fi
     # Ours must not decide what a program of root's loads.
     case $user in
-        '' | root | 0) say 'UnsetEnvironment=PATH LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE' ;;
+        '' | root | 0) own_python "${BUNDLE:?}/environment.py" unset "$service" | sed -n 's/^./UnsetEnvironment=&/p' ;;
         *) ;;
     esac
     # Else the end of ours would take the folder of the service away.

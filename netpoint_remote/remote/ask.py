@@ -6,7 +6,6 @@ the words of its command at the end:
     facts ROOT PRODUCT SQL WORD ...   print the facts that NetPoint itself would see, `name=value` a line
     settings ROOT PRODUCT WORD ...    of these only what `outside` and `page` ask for on their standard input
     database ROOT PRODUCT             print what lets libpq reach the database, NAME=value with a NUL behind each
-    wanted ROOT PRODUCT               print, in the same way, the variables that configuration.py asks for
 
 As root, as upgrade.sh executes the configuration:
 
@@ -18,7 +17,7 @@ As root, where nothing of the installation is executed:
     page ROOT PRODUCT URL             print what the login page, a static file and the API answer
 
 The headers of the hosts file, which may hold a secret, come as HEALTH_HEADERS in the environment, a line each.
-Nothing secret is printed but by `database` and `wanted`: keys are allow-listed, secrets appear as their length.
+Nothing secret is printed but by `database`: keys are allow-listed, secrets appear as their length.
 """
 
 import contextlib
@@ -573,11 +572,9 @@ def read(root, product):
 
 
 def facts(root, product, sql, *words):
-    names = recorded_names()
     configuration = read(root, product)
     if configuration is not None:
         print_facts("configuration.error", configuration_facts(configuration))
-        say("configuration.environment=" + " ".join(sorted(names())))
         print_facts("address.error", address_facts(root, words))
         print_facts("redis.configuration", redis_facts(configuration))
         print_facts("db.error", database_facts(root, product, configuration, sql))
@@ -618,7 +615,7 @@ def page(root, product, url):
 
 def print_pairs(pairs):
     for name, value in pairs:
-        sys.stdout.buffer.write("{}={}\0".format(name, value).encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.write(as_bytes("{}={}\0".format(name, value)))
 
 
 def database(root, product):
@@ -626,23 +623,6 @@ def database(root, product):
     # What the unit's environment tells libpq reaches NetPoint too, behind what the configuration says.
     given = {name: value for name, value in os.environ.items() if name.startswith("PG")}
     print_pairs(dict(given, **configured).items())
-
-
-def recorded_names():
-    """Note from now on which variables are asked for; return what tells those that are there."""
-    asked = set()
-
-    class Recorded(type(os.environ)):
-        def __getitem__(self, name):
-            asked.add(name)
-            return super().__getitem__(name)
-
-        def __contains__(self, name):
-            asked.add(name)
-            return super().__contains__(name)
-
-    os.environ.__class__ = Recorded
-    return lambda: [name for name in asked if isinstance(name, str) and name in os.environ]
 
 
 def reach(root, product, *_words):
@@ -654,13 +634,7 @@ def reach(root, product, *_words):
         say("db.root_error=" + " ".join(done.stderr.decode("utf-8", "replace").split()))
 
 
-def wanted(root, product, *_words):
-    names = recorded_names()
-    read_configuration(root, product)
-    print_pairs([(name, os.environ[name]) for name in names()])
-
-
-VERBS = {each.__name__: each for each in (facts, settings, database, wanted, reach, outside, page)}
+VERBS = {each.__name__: each for each in (facts, settings, database, reach, outside, page)}
 
 if __name__ == "__main__":
     try:

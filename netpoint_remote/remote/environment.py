@@ -2,17 +2,23 @@
 
 Runs on the server as root, under any Python from 3.6 on, without the packages and variables of others (`-I -S`):
 
-    service UNIT TREE PYTHON WORD ...   run the program on standard input as the unit's service runs: as its user, where
+    service UNIT TREE PYTHON facts ROOT PRODUCT WORD ...
+                                        run the program on standard input as the unit's service runs: as its user, where
                                         it works, with its environment; the words end with those of its own command
-    root UNIT TREE PYTHON WORD ...      run it as root, with no more of that environment than configuration.py asks for
+    root UNIT TREE PYTHON VERB ROOT PRODUCT
+                                        run it as root, with what `wanted` has of that environment
+    wanted UNIT TREE PRODUCT            print the variables of a unit that upgrade.sh gets
+    unset UNIT                          print the names of a unit's variables that nothing of root's may get
+    exposed ROOT PRODUCT                print what others could change of what root executes, at most three lines
     exports                             print the variables of libpq among those on standard input for our shells
-    others                              print, of those on standard input, what another program may have
-    with FILE COMMAND ...               run a command with the variables of a file
+    with FILE COMMAND ...               run a command with the variables of a file, behind those that it has already
 
-Variables come and go as NAME=value, each with a NUL behind it. What a service's user prints decides nothing here: names
-are allowed one by one, facts by their first word, and everything is bounded.
+Variables come and go as NAME=value, each with a NUL behind it. What a service's process prints decides nothing here: of
+facts the first word is known, of variables the name. What root gets of a unit's environment has a name that the
+configuration file asks for, which root reads and does not execute, and a value from systemd or from a file of root's.
 """
 
+import ast
 import contextlib
 import grp
 import os
@@ -21,6 +27,7 @@ import re
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 
@@ -31,13 +38,168 @@ PROPERTIES = (
 )
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FACTS = ("configuration", "address=", "database.", "redis.", "db.")
-# What decides which programs and libraries run, and what a login gives: never taken over from a unit by root.
-OWN = re.compile(
-    "(PATH|HOME|USER|LOGNAME|SHELL|PWD|OLDPWD|SHLVL|LANG|LC_.*|LANGUAGE|TERM|TMPDIR|IFS|ENV|BASH_.*|CDPATH|PS[0-9]"
-    "|LD_.*|GCONV_PATH|LOCPATH|NLSPATH|MALLOC_.*|GLIBC_.*|PYTHON.*|PIP_.*|VIRTUAL_ENV|GIT_.*|SSH_.*"
+# What decides what a program loads or runs, where it connects through and whom it trusts, and what a login gives: never
+# taken over from a unit by root, whoever asks for it. The hosts file may give them.
+REFUSED = re.compile(
+    "(PATH|HOME|USER|LOGNAME|SHELL|PWD|OLDPWD|SHLVL|LANG|LC_.*|LANGUAGE|TERM|TERMINFO.*|TERMCAP|TMPDIR|TEMP|TMP|TZDIR"
+    "|IFS|ENV|BASH_.*|CDPATH|PS[0-9]|EDITOR|VISUAL|BROWSER|.*PAGER|LESS.*"
+    "|LD_.*|GCONV_PATH|GETCONF_DIR|LOCPATH|NLSPATH|MALLOC_.*|GLIBC_.*"
+    "|PYTHON.*|PIP_.*|UV_.*|VIRTUAL_ENV|CONDA_.*|SETUPTOOLS_.*|DISTUTILS_.*|DJANGO_SETTINGS_MODULE"
+    "|PERL.*|RUBY.*|GEM_.*|NODE_.*|NPM_.*|JAVA_.*|_JAVA_OPTIONS|JDK_.*|CLASSPATH"
+    "|CC|CXX|CPP|LD|AR|AS|NM|RANLIB|.*FLAGS|LIBS|CPATH|.*_INCLUDE_PATH|LIBRARY_PATH|COMPILER_PATH|GCC_.*|PKG_CONFIG.*"
+    "|MAKE.*|CMAKE.*|CARGO.*|RUST.*|PG_CONFIG|GIT_.*|SSH_.*|GNUPGHOME|GPG_.*|XDG_.*|DBUS_.*|NETRC"
+    "|OPENSSL_.*|SSL_CERT_.*|SSLKEYLOGFILE|REQUESTS_CA_BUNDLE|CURL_.*|AWS_CA_BUNDLE|.*_PROXY"
+    "|PGSYSCONFDIR|PGLOCALEDIR|LDAPCONF|LDAPRC|LDAPTLS_.*|KRB5.*|GSS_.*|SASL_.*"
+    "|HOSTALIASES|LOCALDOMAIN|RES_OPTIONS|RESOLV_.*"
     "|INVOCATION_ID|JOURNAL_STREAM|NOTIFY_SOCKET|SYSTEMD_.*|LISTEN_.*|WATCHDOG_.*|MAINPID|RUNTIME_DIRECTORY"
-    "|NETPOINT_REMOTE_.*|_)$"
+    "|NETPOINT_REMOTE_.*|_)$",
+    re.IGNORECASE,
 )
+
+
+# ---- what others could change
+
+
+def weak_spot(path, level=0):
+    """Return what lets others put another thing in the place of a path; None where root alone (or we) can.
+
+    As `weak_spot` in lib.sh, links included, and with what an ACL gives.
+    """
+    if level > 20:
+        return path + " is a link that leads round in circles"
+    walked, parts = "/", [part for part in path.split("/") if part]
+    for at, part in enumerate([""] + parts):
+        walked = os.path.join(walked, part)
+        try:
+            known = os.lstat(walked)
+        except OSError:  # it is ours to make
+            return None
+        if stat.S_ISLNK(known.st_mode) and not belongs_to_other(walked, known):
+            found = weak_spot(os.path.join(os.path.dirname(walked), os.readlink(walked)), level + 1)
+        else:
+            found = belongs_to_other(walked, known) or open_to_others(walked, known, on_the_way=at < len(parts))
+        if found:
+            return found
+    return None
+
+
+def belongs_to_other(path, known):
+    if known.st_uid in (0, os.geteuid()):
+        return None
+    try:
+        owner = pwd.getpwuid(known.st_uid).pw_name
+    except KeyError:
+        owner = "UNKNOWN"
+    return "{} belongs to {}".format(path, owner)
+
+
+def open_to_others(path, known, *, on_the_way=False):
+    if on_the_way and known.st_mode & stat.S_ISVTX:  # what is in it is its owner's
+        return None
+    if known.st_mode & stat.S_IWOTH:
+        return "everybody may write to " + path
+    if known.st_mode & stat.S_IWGRP:  # with an ACL: the most that it gives to anybody
+        if known.st_gid not in (0, os.getegid()):
+            with contextlib.suppress(KeyError):
+                return "the group {} may write to {}".format(grp.getgrgid(known.st_gid).gr_name, path)
+            return "the group {} may write to {}".format(known.st_gid, path)
+        with contextlib.suppress(OSError, AttributeError):
+            os.getxattr(path, "system.posix_acl_access")
+            return "an ACL lets others write to " + path
+    return None
+
+
+def exposed(root, product):
+    found = []
+    for weak in weak_spots(root, product):
+        if weak and weak not in found:
+            found.append(weak)
+            say(weak)
+        if len(found) == 3:
+            break
+
+
+def weak_spots(root, product):
+    """Yield what is weak of all that root executes of an installation: its release, its settings, its environment."""
+    inner = os.path.join(product, product)
+    named = ("", product, inner, "upgrade.sh", "gunicorn.py", "venv/bin/python3", os.path.join(product, "manage.py"))
+    for each in named + (os.path.join(inner, "settings.py"), os.path.join(inner, "configuration.py")):
+        yield weak_spot(os.path.join(root, each) if each else root)
+    for folder in ("venv", inner):
+        for weak in weak_entries(os.path.join(root, folder)):
+            yield weak
+
+
+def weak_entries(top):
+    for folder, folders, files in os.walk(top):
+        for name in folders + files:
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError):  # it went away meanwhile
+                known = os.lstat(path)
+                if stat.S_ISLNK(known.st_mode):
+                    yield weak_spot(path)
+                else:
+                    yield belongs_to_other(path, known) or open_to_others(path, known)
+        for name in files:
+            for place in places_for_modules(folder, name):
+                yield weak_spot(place)
+
+
+def places_for_modules(folder, name):
+    """Return where else a file of an environment lets Python look for modules."""
+    if name == "pyvenv.cfg":
+        return re.findall(r"^home *= *(/.*?) *$", plain_text(os.path.join(folder, name)), re.MULTILINE)
+    if name.endswith((".pth", ".egg-link")):
+        lines = plain_text(os.path.join(folder, name)).split("\n")
+        return [os.path.join(folder, line.strip()) for line in lines if re.match(r"\s*[^#\s]", line)]
+    return []
+
+
+def plain_text(path):
+    """Return the text of a plain file; of what is none (a pipe, which would be waited for) nothing."""
+    with contextlib.suppress(OSError), open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return file.read(LONGEST).decode("utf-8", "surrogateescape")
+    return ""
+
+
+# ---- what root gets of a unit's environment
+
+
+def wanted_variables(found, tree, product):
+    """Return the variables of a unit that the configuration file asks for by name."""
+    given = dict(pair.split("=", 1) for pair in unit_environment(found, weak=False) if "=" in pair)
+    # settings.py asks for it: the module that is the configuration.
+    module = product.upper() + "_CONFIGURATION"
+    path = os.path.join(tree, product, *given.get(module, product + ".configuration").split(".")) + ".py"
+    names = set() if weak_spot(path) else names_asked(plain_text(path)) | {module}
+    return {name: value for name, value in given.items() if name in names and not REFUSED.match(name)}
+
+
+def names_asked(text):
+    """Return the texts that Python code hands to a call, looks up, or goes through in a loop."""
+    try:
+        nodes = list(ast.walk(ast.parse(text.encode("utf-8", "surrogateescape"))))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    asked = []
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            asked += node.args + [each.value for each in node.keywords]
+        elif isinstance(node, ast.Subscript):
+            asked.append(node.slice)
+        elif isinstance(node, ast.Compare):
+            asked.append(node.left)
+        elif isinstance(node, (ast.For, ast.comprehension)):
+            asked += getattr(node.iter, "elts", [])
+    return {name for name in map(literal, asked) if isinstance(name, str)}
+
+
+def literal(node):
+    """Return the value of a node that is one; Python has had three ways to spell it."""
+    while isinstance(node, ast.AST):
+        node = next((getattr(node, field) for field in ("value", "s") if field in node._fields), None)
+    return node
 
 
 # ---- what systemd says of a unit
@@ -56,15 +218,15 @@ def properties(unit):
     return found
 
 
-def unit_environment(found):
-    """Yield the NAME=value pairs of a unit's processes."""
+def unit_environment(found, *, weak=True):
+    """Yield the NAME=value pairs of a unit's processes; of files that others could change only if `weak`."""
     for value in found.get("Environment", []):
         for quoted, plain in re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', value):
             yield re.sub(r'\\(["\\`$])', r"\1", quoted) or plain
     for value in found.get("EnvironmentFiles", []):
         path = value.split(" (ignore_errors=", 1)[0]
-        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="surrogateescape") as lines:
-            for pair in file_pairs(lines.read(LONGEST)):
+        if weak or not weak_spot(path):
+            for pair in file_pairs(plain_text(path)):
                 yield pair
 
 
@@ -138,7 +300,7 @@ def service_environment(found, account):
     """Return the environment of a service's process; of one that is root's, nothing that decides what root runs."""
     given = dict(pair.split("=", 1) for pair in unit_environment(found) if "=" in pair)
     if account.uid == 0:
-        given = {name: value for name, value in given.items() if not OWN.match(name)}
+        given = {name: value for name, value in given.items() if not REFUSED.match(name)}
     usual = {"PATH": PATH, "LANG": "C.UTF-8"}
     if found.get("User", [""])[0]:
         usual.update(USER=account.name, LOGNAME=account.name, HOME=account.home, SHELL=account.shell)
@@ -155,16 +317,14 @@ def service(unit, tree, python, *words):
     found = properties(unit)
     output = run_as_service(found, tree, [python, "-", *words], sys.stdin.buffer.read())
     relay(output)
+    say("configuration.environment=" + " ".join(sorted(wanted_variables(found, tree, words[2]))))
 
 
 def root(unit, tree, python, *words):
-    found = properties(unit)
-    program = sys.stdin.buffer.read()
-    wanted = run_as_service(found, tree, [python, "-", "wanted", *words[1:]], program)
-    environment = dict(os.environ, **dict(allowed(wanted)))
+    environment = dict(wanted_variables(properties(unit), tree, words[2]), **os.environ)
     done = subprocess.run(
         limited([python, "-", *words]),
-        input=program,
+        input=sys.stdin.buffer.read(),
         cwd=tree,
         env=environment,
         stdout=subprocess.PIPE,
@@ -181,11 +341,8 @@ def limited(command):
 
 def relay(output):
     for line in output.decode("utf-8", "surrogateescape").split("\n"):
-        name, _, value = line.partition("=")
-        if name == "configuration.environment":
-            value = " ".join(each for each in value.split(" ") if not OWN.match(each))
-        if line.startswith(FACTS):
-            say(name + "=" + value)
+        if line.startswith(FACTS) and "=" in line and not line.startswith("configuration.environment="):
+            say(line)
 
 
 def run_as_service(found, tree, command, program):
@@ -235,38 +392,50 @@ def pairs(data):
             yield name, value
 
 
-def allowed(data):
-    return ((name, value) for name, value in pairs(data) if not OWN.match(name))
-
-
 def exports():
     for name, value in pairs(sys.stdin.buffer.read(LONGEST)):
         if re.match(r"PG[A-Z]+\Z", name):
             say("export {}={}".format(name, shlex.quote(value)))
 
 
-def others():
-    for name, value in allowed(sys.stdin.buffer.read(LONGEST)):
-        sys.stdout.buffer.write("{}={}\0".format(name, value).encode("utf-8", "surrogateescape"))
+def wanted(unit, tree, product):
+    for name, value in wanted_variables(properties(unit), tree, product).items():
+        sys.stdout.buffer.write(as_bytes("{}={}\0".format(name, value)))
+
+
+def unset(unit):
+    names = {pair.partition("=")[0] for pair in unit_environment(properties(unit))}
+    say(" ".join(sorted(name for name in names if REFUSED.match(name) and re.match(r"\w+\Z", name))))
 
 
 def run_with(path, *command):
     with open(path, "rb") as file:
-        given = dict(allowed(file.read(LONGEST)))
+        given = dict(pairs(file.read(LONGEST)))
     try:
-        os.execvpe(command[0], command, dict(os.environ, **given))  # noqa: S606
+        os.execvpe(command[0], command, dict(given, **os.environ))  # noqa: S606
     except OSError as error:  # as a shell has it
         say("{}: {}".format(command[0], error.strerror))
         sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
+def as_bytes(text):
+    """Return the bytes of a text, and some of what is none, as ask.py has it."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
 def say(line):
     """Print a line as it is, also where the locale knows no more than ASCII."""
-    sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
+    sys.stdout.buffer.write(as_bytes(line) + b"\n")
     sys.stdout.buffer.flush()
 
 
-VERBS = {"service": service, "root": root, "exports": exports, "others": others, "with": run_with}
+VERBS = {
+    "service": service, "root": root, "wanted": wanted, "unset": unset, "exposed": exposed, "exports": exports,
+    "with": run_with,
+}  # fmt: skip
 
 if __name__ == "__main__":
     VERBS[sys.argv[1]](*sys.argv[2:])

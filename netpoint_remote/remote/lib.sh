@@ -3,6 +3,7 @@
 set -eu
 umask 022
 export LC_ALL=C
+our_python=''
 
 # Say one fact of the probe.
 fact() {
@@ -193,12 +194,31 @@ git_folder() {
     if ! { [ -f "${ROOT:?}/.git" ] && checkout rev-parse --absolute-git-dir 2>/dev/null; }; then say "$ROOT/.git"; fi
 }
 
-# The Python that can read the configuration: the installation's own, else the system's. It is only seen whether it
-# starts, without the packages and the variables of whoever may write there.
+# The Python that can read the configuration as the service runs: the installation's own, else the server's. Root itself
+# starts only what it leads to, if that is nobody else's: by its own path it would read the environment's pyvenv.cfg, which
+# says where even the modules of `-I -S` are.
 tree_python() {
-    for python in "$1/venv/bin/python3" "$1/venv/bin/python" python3; do
+    for python in "$1/venv/bin/python3" "$1/venv/bin/python"; do
+        real=$(readlink -f -- "$python") && [ -x "$real" ] || continue
+        if [ -n "$(weak_spot "$real")" ] || "$real" -I -S -c '' 2>/dev/null; then
+            printf '%s' "$python"
+            return 0
+        fi
+    done
+    find_python
+}
+
+# Print the Python for programs of ours: of the hosts file, of the server, or what a run had found when it began: where
+# the installation's own is all there is, that leads to one which stays when the environment is moved.
+find_python() {
+    for python in "${PYTHON-}" python3 "$(cat "${RUN-}/python" 2>/dev/null)" "$(readlink -f -- "${ROOT-}/venv/bin/python3")"; do
+        case $python in
+            '') continue ;;
+            /*) [ -x "$python" ] && [ -z "$(weak_spot "$python")" ] || continue ;;
+            *) python=$(command -v "$python") || continue ;;
+        esac
         if "$python" -I -S -c '' 2>/dev/null; then
-            case $python in /*) printf '%s' "$python" ;; *) command -v "$python" ;; esac
+            printf '%s' "$python"
             return 0
         fi
     done
@@ -212,10 +232,15 @@ ask() {
     as_unit ask "$asked_tree" "$(tree_python "$asked_tree")" - "$asked" "$asked_tree" "${PRODUCT:?}" "$@" <"${BUNDLE:?}/ask.py"
 }
 
-# Run a program of ours that needs nothing of an installation, by the server's own Python if it has one.
+# Run a program of ours that needs nothing of an installation.
 own_python() {
-    if have python3; then own=python3; else own=$(tree_python "${ROOT:?}"); fi
-    "$own" -I -S "$@"
+    our_python=${our_python:-$(find_python)} || { say "error: there is no python3 to work with: name a Python as python in the hosts file" >&2; return 127; }
+    "$our_python" -I -S "$@"
+}
+
+# Print what others could change of what root executes of an installation, at most three lines.
+exposed_spots() {
+    own_python "${BUNDLE:?}/environment.py" exposed "${ROOT:?}" "${PRODUCT:?}"
 }
 
 # Read what the hosts file gives to upgrade.sh and pip, behind what we have found for pip (find_wheels).

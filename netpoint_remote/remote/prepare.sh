@@ -13,6 +13,8 @@ BUNDLE=$RUN/bundle
 : "${OLD:?}" "${PRODUCT:?}" "${SERVICES:?}"
 umask 077
 mkdir -p -- "$RUN/before"
+find_python | write_file "$RUN/python"
+[ -s "$RUN/python" ] || fail "there is no python3 to work with: name a Python as python in the hosts file"
 user=$(unit_property "${SERVICES%% *}" User)
 # A user that systemd makes is there only while its service runs.
 if [ -n "$user" ] && ! id -u "$user" >/dev/null 2>&1 || { [ "$(unit_property "${SERVICES%% *}" DynamicUser)" = yes ] && ! grep -q "^$user:" /etc/passwd; }; then user=nobody; fi
@@ -21,6 +23,6 @@ ask settings "$OLD" ARGUMENTS | write_file "$RUN/settings"
 ask database "$OLD" | own_python "$BUNDLE/environment.py" exports | write_file "$RUN/database.env"
 grep -q -E 'PG(DATABASE|SERVICE)=' "$RUN/database.env" || fail "the configuration of NetPoint names no database, or cannot be read: $(last_line)"
 # What upgrade.sh gets of the unit's environment: what configuration.py asks for.
-ask wanted "$OLD" | own_python "$BUNDLE/environment.py" others | write_file "$RUN/upgrade.env"
+own_python "$BUNDLE/environment.py" wanted "${SERVICES%% *}" "$OLD" "$PRODUCT" | write_file "$RUN/upgrade.env"
 
 list_secrets | write_file "$RUN/secrets"

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Look at a server and change nothing: everything the planning needs, in one visit (the design, "On the server").
-: "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${CRON_DIR:?}" "${PYTHON?}" "${HEALTH_URL?}" "${HEALTH_HEADERS?}" "${VERSION?}" "${BACKUPS?}" "${SCRATCH?}"
+: "${ROOT:?}" "${PRODUCT:?}" "${SERVICES:?}" "${STATE_DIR:?}" "${BACKUP_DIR:?}" "${CRON_DIR:?}" "${PYTHON?}" "${HEALTH_URL?}" "${HEALTH_HEADERS?}" "${VERSION?}" "${BACKUPS?}" "${SCRATCH?}" "${ENVIRONMENT?}"
 export PYTHONDONTWRITEBYTECODE=1
 
 probe_server() {
@@ -72,16 +72,13 @@ probe_python() {
         path=$(command -v "$name" 2>/dev/null) || continue
         real=$(readlink -f -- "$path")
         case $known in *" $real "*) continue ;; *) known="$known$real " ;; esac
-        told=$("$path" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3], flush=True); import venv, ensurepip; print("venv")' 2>/dev/null | tr '\n' ' ')
+        told=$("$path" -I -c 'import sys; print("%d.%d.%d" % sys.version_info[:3], flush=True); import venv, ensurepip; print("venv")' 2>/dev/null | tr '\n' ' ')
         case $told in
             '') ;;
             *venv*) fact python "$path ${told% }" ;;
             *) fact python "$path ${told}no-venv" ;;
         esac
     done
-    if [ -x "$ROOT/venv/bin/python3" ]; then
-        fact venv.version "$("$ROOT/venv/bin/python3" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null || :)"
-    fi
 }
 
 probe_services() {
@@ -111,26 +108,14 @@ probe_space() {
 
 # Where others could put something in the way of what we write as root; and what we run as root that others may write.
 probe_safety() {
-    me=$(id -u) group=$(id -g) safe=yes
+    safe=yes
     for place in "$STATE_DIR" "$BACKUP_DIR"; do
         weak=$(weak_spot "$place")
         if [ -n "$weak" ]; then fact weak "$weak"; fi
         if [ "$place" = "$STATE_DIR" ] && [ -n "$weak" ]; then safe=; fi
     done
-    set -- "$ROOT/" "$ROOT/$PRODUCT" "$ROOT/$PRODUCT/$PRODUCT"
-    for program in upgrade.sh gunicorn.py venv/bin/python3 "$PRODUCT/manage.py" "$PRODUCT/$PRODUCT/configuration.py"; do
-        set -- "$@" "$ROOT/$program"
-    done
-    exposed=$({
-        weak_spot "$ROOT"
-        stat -L -c '%u %g %a %U %G %n' -- "$@" 2>/dev/null | awk -v me="$me" -v group="$group" '{
-            path = $0; for (i = 0; i < 5; i++) sub("^[^ ]* ", "", path)
-            if ($1 != 0 && $1 != me) print path " belongs to " $4
-            else if ($3 ~ /[2367]$/) print "everybody may write to " path
-            else if ($3 ~ /[2367].$/ && $2 != 0 && $2 != group) print "the group " $5 " may write to " path
-        }'
-    } | head -n 3)
-    if [ -n "$exposed" ]; then say "$exposed" | while IFS= read -r weak; do fact exposed "$weak"; done; fi
+    exposed=$(own_python -c "$(bundled environment.py)" exposed "$ROOT" "$PRODUCT" 2>/dev/null) || exposed=unknown
+    case $exposed in '' | unknown) ;; *) say "$exposed" | while IFS= read -r weak; do fact exposed "$weak"; done ;; esac
 }
 
 probe_runs() {
@@ -231,12 +216,17 @@ probe_configuration() {
     say "$answers"
     case $answers in
         # Where who asks the database may decide, it is asked as upgrade.sh will; not by files that others can write.
-        *database.by_user=yes*) [ -n "$exposed" ] || bundled ask.py | own_python -c "$program" root "${SERVICES%% *}" "$ROOT" "$python" reach "$ROOT" "$PRODUCT" || : ;;
+        *database.by_user=yes*) [ -n "$exposed" ] || ask_as_root || : ;;
         *) ;;
     esac
     export HEALTH_HEADERS
     say "$answers" | own_python -c "$(bundled ask.py)" outside "$ROOT" "$PRODUCT" "$HEALTH_URL" || :
 }
+
+ask_as_root() (
+    eval "$ENVIRONMENT"
+    bundled ask.py | own_python -c "$program" root "${SERVICES%% *}" "$ROOT" "$python" reach "$ROOT" "$PRODUCT"
+)
 
 # One packet in place of one for each line: those would be most of what a look costs the workstation.
 {

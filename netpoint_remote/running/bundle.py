@@ -106,6 +106,8 @@ def probe_script(host: Host, version: str | None, *, backups: bool = False, scra
         ("VERSION", version or ""),
         ("BACKUPS", "yes" if backups else ""),
         ("SCRATCH", "yes" if scratch else ""),
+        # What gives root its way to the database may be in it, and a secret: it is no variable of the whole visit.
+        ("ENVIRONMENT", assignments(host.environment, export=True)),
     )
     return visit_script("probe.sh", variables, bundled=("ask.py", "environment.py", "facts.sql", "tree_users.py"))
 

@@ -157,6 +157,18 @@ def test_what_it_writes_down_is_for_root_alone(server: Server) -> None:
 
 
 @pytest.mark.promise(8)
+def test_a_unit_of_roots_has_nothing_that_decides_what_it_loads(server: Server) -> None:
+    server.unit("netpoint", "x", User="", Environment="OPENSSL_CONF=/x MEDIA=/m LD_PRELOAD=/y")
+
+    as_unit(server, 'as_unit ask "$OLD" true')
+
+    text = (server.folder / "run/systemd/system/netpoint_remote.r1.ask.service").read_text()
+    assert [line for line in text.splitlines() if line.startswith("Unset")] == [
+        "UnsetEnvironment=LD_PRELOAD OPENSSL_CONF"
+    ]
+
+
+@pytest.mark.promise(8)
 def test_the_socket_of_the_release_that_is_proved_is_for_nobody_else(tmp_path: Path) -> None:
     """Who has an account in NetPoint could write by it while the database is dumped and changed."""
     folder = tmp_path / "sockets"

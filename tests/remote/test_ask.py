@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -194,7 +195,7 @@ def test_no_secret_is_told(tree: Path) -> None:
     assert ("hunter2" in done.stdout + done.stderr, "secret_key_print=" in done.stdout) == (False, True)
 
 
-@pytest.mark.parametrize("verb", ["database", "wanted", "reach"])
+@pytest.mark.parametrize("verb", ["database", "reach"])
 @pytest.mark.parametrize(
     "line", ["PASSWORD = hunter2", "PASSWORD = 'hunter2", "raise ValueError('hunter2')", "raise SystemExit('hunter2')"]
 )
@@ -486,35 +487,206 @@ def test_of_what_a_services_user_prints_a_shell_of_roots_takes_only_what_is_libp
     )
 
 
-OWN = ("PATH", "HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "BASH_ENV", "ENV", "IFS",
-       "PIP_INDEX_URL", "GIT_SSH_COMMAND", "LC_ALL", "TMPDIR", "BASH_FUNC_id%%", "NOTIFY_SOCKET", "VIRTUAL_ENV",
-       "GCONV_PATH")  # fmt: skip
+REFUSED = ("PATH", "HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "BASH_ENV", "ENV", "IFS",
+           "PIP_INDEX_URL", "GIT_SSH_COMMAND", "LC_ALL", "TMPDIR", "NOTIFY_SOCKET", "VIRTUAL_ENV", "GCONV_PATH",
+           "OPENSSL_CONF", "XDG_CONFIG_HOME", "PERL5OPT", "PERL5LIB", "CC", "CFLAGS", "http_proxy", "HTTPS_PROXY",
+           "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "CURL_HOME", "NETRC",
+           "PG_CONFIG", "PGSYSCONFDIR", "PGLOCALEDIR", "KRB5_CONFIG", "LDAPCONF", "PAGER", "DJANGO_SETTINGS_MODULE",
+           "RUSTFLAGS", "CARGO_HOME", "MAKEFLAGS", "PKG_CONFIG_PATH", "NODE_OPTIONS", "RUBYOPT", "HOSTALIASES",
+           "NETPOINT_REMOTE_COMMAND")  # fmt: skip
+
+
+def wanted(tree: Path, folder: Path, show: str, *, python: str = sys.executable) -> dict[str, str]:
+    """Return what upgrade.sh gets of a unit, of which `systemctl show` says this."""
+    write_files(folder, {"bin/systemctl": f"#!/bin/sh\ncat <<'END'\n{show}END\n"})
+    words = ("wanted", "netpoint", str(tree), "netpoint")
+    done = ask(*words, program=ENVIRONMENT, python=python, PATH=f"{folder}/bin:{REAL_PATH}")
+    assert done.returncode == 0, done.stderr
+    return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if pair)
 
 
 @pytest.mark.promise(8)
-@pytest.mark.parametrize("name", OWN)
-def test_what_decides_what_root_runs_is_not_taken_over_from_a_unit(tmp_path: Path, name: str) -> None:
-    given = tmp_path / "given"
-    given.write_text(f"DB_PASSWORD=it's $1\0{name}=/tmp/evil\0")
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_decides_what_root_loads_is_not_taken_over_from_a_unit_whoever_asks_for_it(
+    tree: Path, tmp_path: Path, name: str
+) -> None:
+    configure(tree, f"import os\nA = os.environ.get({name!r})\nB = os.environ.get('DB_PASSWORD')\n")
 
-    done = ask("with", str(given), "env", "-0", program=ENVIRONMENT)
+    assert wanted(tree, tmp_path, f"Environment={name}=/tmp/evil DB_PASSWORD=x\n") == {"DB_PASSWORD": "x"}
+
+
+@pytest.mark.promise(8)
+def test_what_root_takes_over_has_a_name_that_the_configuration_asks_for(
+    tree: Path, tmp_path: Path, python: str
+) -> None:
+    """It is read and not executed: this one would say nothing of what it asks for, and never comes to an end."""
+    text = settings() + (
+        "import os\nfrom os import environ, getenv\nwhile True:\n    pass\nA = os.environ['ASKED_A']\n"
+        "B = getenv('ASKED_B', '')\nC = environ.get(key='ASKED_C')\nD = 'ASKED_D' in environ\nE = env.str('ASKED_E')\n"
+        "F = {name: environ[name] for name in ('ASKED_F', 'x')}\nfor name in ['ASKED_G']:\n    environ[name]\n"
+        "NOTE = 'ASKED_X'\n# getenv('ASKED_Y')\n"
+    )
+    given = " ".join(f'"ASKED_{letter}=it\'s {letter}"' for letter in "ABCDEFGXYZ")
+
+    seen = wanted(configure(tree, text), tmp_path, f"Environment={given}\n", python=python)
+
+    assert seen == {f"ASKED_{letter}": f"it's {letter}" for letter in "ABCDEFG"}
+
+
+@pytest.mark.parametrize("text", ["(", "\0", "# coding: nonsense\n", "(" * 5000, "x = \udcff"])
+def test_a_configuration_that_is_no_python_asks_for_nothing(text: str) -> None:
+    assert environment.names_asked(text) == set()
+
+
+def test_the_module_that_is_the_configuration_is_handed_on_and_is_the_one_that_is_read(
+    tree: Path, tmp_path: Path
+) -> None:
+    write_files(tree, {"netpoint/netpoint/other.py": "import os\nA = os.environ['OTHERS']\n"})
+    configure(tree, "import os\nA = os.environ['ITS_OWN']\n")
+    given = {"NETPOINT_CONFIGURATION": "netpoint.other", "OTHERS": "1"}
+
+    assert wanted(tree, tmp_path, "Environment=ITS_OWN=2 " + " ".join(map("=".join, given.items())) + "\n") == given
+
+
+def give_to_others(path: Path) -> None:
+    path.chmod(path.stat().st_mode | 0o002)
+
+
+WHOSE = {
+    "the configuration": "net point/netpoint/netpoint/configuration.py",
+    "its folder": "net point/netpoint/netpoint",
+    "the tree": "net point",
+}
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize("place", list(WHOSE.values()), ids=list(WHOSE))
+def test_a_configuration_that_others_can_write_names_nothing_for_root(tree: Path, tmp_path: Path, place: str) -> None:
+    configure(tree, "import os\nA = os.environ['DB_PASSWORD']\n")
+    give_to_others(tmp_path / place)
+
+    assert wanted(tree, tmp_path, "Environment=DB_PASSWORD=x\n") == {}
+
+
+@pytest.mark.promise(8)
+def test_a_file_of_variables_that_others_can_write_gives_nothing_to_root(tree: Path, tmp_path: Path) -> None:
+    configure(tree, "import os\nA = os.environ['GOOD'] + os.environ['BAD']\n")
+    write_files(tmp_path, {"good.env": "GOOD=1\n", "bad.env": "BAD=1\nGOOD=2\n"})
+    give_to_others(tmp_path / "bad.env")
+    shown = "".join(f"EnvironmentFiles={tmp_path}/{name}.env (ignore_errors=no)\n" for name in ("good", "bad"))
+
+    assert wanted(tree, tmp_path, shown) == {"GOOD": "1"}
+
+
+def test_a_pipe_in_the_place_of_a_file_of_variables_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    assert unit(f"EnvironmentFiles={tmp_path}/pipe (ignore_errors=no)\nEnvironment=A=1\n") == ["A=1"]
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize("shown", ["root", ""])
+def test_a_service_of_roots_has_nothing_that_decides_what_it_loads(shown: str) -> None:
+    found = {"User": [shown], "Environment": ["OPENSSL_CONF=/x LD_PRELOAD=/y PATH=/z MEDIA=/m"]}
+
+    seen = environment.service_environment(found, environment.Account(found))
+
+    assert (seen["MEDIA"], seen["PATH"], {"OPENSSL_CONF", "LD_PRELOAD"} & set(seen)) == ("/m", environment.PATH, set())
+
+
+def test_what_the_hosts_file_gives_wins_over_the_unit(tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.write_text("DB_HOST=db\0DB_PASSWORD=it's $1\0")
+
+    done = ask("with", str(given), "env", "-0", program=ENVIRONMENT, DB_HOST="localhost")
 
     seen = [pair for pair in done.stdout.split("\0") if pair and not pair.startswith("_=")]
-    assert sorted(seen) == sorted(["DB_PASSWORD=it's $1", "LC_ALL=C", f"PATH={REAL_PATH}"])
+    assert sorted(seen) == sorted(["DB_HOST=localhost", "DB_PASSWORD=it's $1", "LC_ALL=C", f"PATH={REAL_PATH}"])
 
 
-def test_only_what_the_configuration_asks_for_is_wanted(tree: Path, python: str) -> None:
-    text = settings() + (
-        "import os\nfrom os import environ, getenv\nA = os.environ['ASKED_A']\nB = getenv('ASKED_B', '')\n"
-        "C = environ.get('ASKED_C')\nD = 'ASKED_D' in environ\nE = os.getenv('NOT_THERE')\n"
-    )
-    given = {f"ASKED_{letter}": f"it's {letter}" for letter in "ABCDEF"}
+# ---- what others could change
 
-    done = ask("wanted", str(configure(tree, text)), "netpoint", python=python, **given)
 
-    names = {pair.partition("=")[0] for pair in done.stdout.split("\0") if pair}
-    assert names == {"ASKED_A", "ASKED_B", "ASKED_C", "ASKED_D"}
-    assert "ASKED_A=it's A\0" in done.stdout
+@pytest.fixture
+def installed(tree: Path) -> Path:
+    packages = "venv/lib/python3.11/site-packages"
+    write_files(tree, {f"{packages}/x/__init__.py": "", f"{packages}/x.pth": "# one\n", "venv/pyvenv.cfg": ""})
+    write_files(tree, {"venv/bin/python3": "#!/bin/sh\n"})
+    return tree
+
+
+def exposed(tree: Path, python: str = sys.executable) -> list[str]:
+    return ask("exposed", str(tree), "netpoint", program=ENVIRONMENT, python=python).stdout.splitlines()
+
+
+def test_an_installation_of_roots_is_not_exposed(installed: Path, python: str) -> None:
+    assert exposed(installed, python) == []
+
+
+EXPOSED = ("venv", "venv/pyvenv.cfg", "venv/bin/python3", "venv/lib/python3.11/site-packages",
+           "venv/lib/python3.11/site-packages/x.pth", "venv/lib/python3.11/site-packages/x/__init__.py",
+           "netpoint/netpoint/settings.py", "netpoint/manage.py", "netpoint/netpoint/__init__.py", "upgrade.sh",
+           "netpoint")  # fmt: skip
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize("place", EXPOSED)
+def test_all_that_root_would_execute_is_looked_at(installed: Path, python: str, place: str) -> None:
+    give_to_others(installed / place)
+
+    assert exposed(installed, python)[:1] == [f"everybody may write to {installed / place}"]
+
+
+@pytest.mark.promise(8)
+def test_what_belongs_to_the_service_or_a_group_of_others_is_told(installed: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    os.chown(installed / "venv/bin", 65534, -1)
+    os.chown(installed / "venv/pyvenv.cfg", -1, 65534)
+    (installed / "venv/pyvenv.cfg").chmod(0o664)
+
+    assert sorted(exposed(installed)) == sorted([
+        f"{installed}/venv/bin belongs to nobody", f"the group nogroup may write to {installed}/venv/pyvenv.cfg",
+    ])  # fmt: skip
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize(
+    "file", [("venv/pyvenv.cfg", "home = {}\n"), ("venv/lib/python3.11/site-packages/x.pth", "{}\n")],
+    ids=["pyvenv.cfg", "x.pth"],
+)  # fmt: skip
+def test_where_an_environment_takes_its_modules_from_is_looked_at_too(
+    installed: Path, tmp_path: Path, file: tuple[str, str]
+) -> None:
+    """The home of pyvenv.cfg says where even the modules of `python3 -I -S` are."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o777)
+    give_to_others(elsewhere)
+    write_files(installed, {file[0]: file[1].format(elsewhere)})
+
+    assert exposed(installed) == [f"everybody may write to {elsewhere}"]
+
+
+@pytest.mark.promise(8)
+def test_a_link_of_the_environment_is_as_weak_as_where_it_leads(installed: Path, tmp_path: Path) -> None:
+    write_files(tmp_path, {"open.py": ""})
+    give_to_others(tmp_path / "open.py")
+    (installed / "venv/lib/python3.11/site-packages/y.py").symlink_to(tmp_path / "open.py")
+
+    assert exposed(installed) == [f"everybody may write to {tmp_path}/open.py"]
+
+
+@pytest.mark.promise(8)
+def test_an_acl_counts_as_a_right(installed: Path) -> None:
+    acl = struct.pack("<I" + "HHI" * 5, 2, 1, 6, 2**32 - 1, 2, 6, 65534, 4, 4, 2**32 - 1, 16, 6, 2**32 - 1,
+                      32, 4, 2**32 - 1)  # fmt: skip
+    file = installed / "venv/pyvenv.cfg"
+    try:
+        os.setxattr(file, "system.posix_acl_access", acl)
+    except OSError:
+        pytest.skip("this file system has no ACLs")
+
+    assert exposed(installed) == [f"an ACL lets others write to {file}"]
 
 
 # ---- pages

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -422,6 +423,44 @@ def test_a_units_variables_do_not_reach_the_shell_of_the_probe(server: Server) -
         "",
     )
     assert list(evil.glob("*.ran")) == []
+
+
+def log_its_python(server: Server, *, weak: bool) -> Path:
+    """Let the installation's own Python write down what it is started with; `weak`: others may write to it."""
+    python, called = server.old / "venv/bin/python3", server.world / "called"
+    text = python.read_text()
+    python.write_text(text.replace("exec ", f'printf "%s\\n" "$1 $2 $3" >>{shlex.quote(str(called))}\nexec ', 1))
+    python.chmod(0o757 if weak else 0o755)
+    return called
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize("weak", [False, True])
+def test_root_starts_nothing_of_an_environment_that_others_can_write(server: Server, *, weak: bool) -> None:
+    """Isolated or not: pyvenv.cfg says where all modules are. The service itself is asked by it."""
+    called = log_its_python(server, weak=weak)
+    (server.old / "netpoint/netpoint/configuration.py").write_text("DATABASE = {'NAME': 'np'}\n")
+
+    told = seen(server)
+
+    started = {line.split(" /")[0] for line in called.read_text().splitlines()}
+    assert started == ({"- facts"} if weak else {"- facts", "- reach", "-I -S -c"})
+    assert told.exposed == ((f"everybody may write to {server.root}/venv/bin/python3",) if weak else ())
+
+
+def test_the_hosts_file_gives_root_its_way_to_the_database(server: Server) -> None:
+    """It wins over the unit, as in the run, and what it gives is in no argument and not told."""
+    server.replace("psql", 'printf "%s %s\\n" "$PGHOST" "$PGPASSWORD" >>"$WORLD/asked"')
+    server.replace("python3", 'printf "%s\\n" "$*" >>"$WORLD/said"; exec "$STAND_INS/python3" "$@"')
+    server.unit("netpoint", "x", Environment="DB_HOST=db")
+    (server.old / "netpoint/netpoint/configuration.py").write_text(
+        "import os\nDATABASE = {'NAME': 'np', 'HOST': os.environ['DB_HOST'], 'PASSWORD': os.getenv('DB_PASSWORD')}\n"
+    )
+
+    printed = probe(server, environment=(("DB_HOST", "localhost"), ("DB_PASSWORD", "it's hunter2")))
+
+    assert (server.world / "asked").read_text().splitlines() == ["db ", "localhost it's hunter2"]
+    assert "hunter2" not in printed + "".join(server.said)
 
 
 def test_headers_of_the_hosts_file_are_in_no_argument(quick: Server) -> None:

@@ -394,6 +394,32 @@ def test_a_worker_that_cannot_be_loaded_is_known_before_anything_stops(server: S
     assert "the worker's command cannot be loaded" in server.reason
 
 
+@pytest.mark.promise(8)
+def test_root_does_not_run_an_environment_that_others_can_write_to_see_that_it_is_let_in(server: Server) -> None:
+    server.record()
+    python, called = server.old / "venv/bin/python3", server.world / "called"
+    python.write_text(python.read_text().replace("exec ", f"echo \"$*\" >>'{called}'\nexec ", 1))
+    python.chmod(0o757)
+    server.replace("psql", 'echo "psql: error: Peer authentication failed" >&2; exit 2')
+
+    assert server.step("prove_running", "apply").returncode == 4
+    assert "for root the configuration or the database does not work" in server.reason
+    assert "Peer authentication failed" in server.reason
+    assert [line for line in called.read_text().splitlines() if "reach" in line or line.startswith("-I")] == []
+
+
+@pytest.mark.promise(8)
+def test_what_an_open_environment_would_have_brought_is_told_as_not_known(server: Server) -> None:
+    server.record()
+    (server.old / "venv/bin/python3").chmod(0o757)
+    configuration = server.old / "netpoint/netpoint/configuration.py"
+    configuration.write_text("import a_package_of_the_environment\n")
+
+    server.apply("prove_running")
+
+    assert any("whether root is let into the database is not known" in line for line in server.journal)
+
+
 # ---- units
 
 

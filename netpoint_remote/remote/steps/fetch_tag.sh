@@ -48,7 +48,7 @@ fetch_from() {
 
 # Take the %40 and the like out of a part of an address.
 unquoted() {
-    "$(tree_python "$ROOT")" -c 'import sys, urllib.parse; sys.stdout.write(urllib.parse.unquote(sys.stdin.read()))'
+    own_python -c 'import sys, urllib.parse; sys.stdout.write(urllib.parse.unquote(sys.stdin.read()))'
 }
 
 # The locks that a fetch of one tag takes.
