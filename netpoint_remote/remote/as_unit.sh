@@ -53,7 +53,7 @@ remove_units() {
         rm -f -- "$unit"
         removed=yes
     done
-    for place in "$runtime/$prefix" "$runtime/private/$prefix"; do rm -rf -- "$place" "$place.sockets"; done
+    for place in "$runtime/$prefix" "$runtime/private/$prefix"; do remove_tree "$place" "$place.sockets"; done
     if [ -n "$removed" ]; then systemctl daemon-reload; fi
 }
 

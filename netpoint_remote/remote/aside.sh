@@ -8,7 +8,7 @@ move_aside() {
     mkdir -p -- "$1/$PRODUCT/project-static"
     # The folder of the documentation holds a file that git tracks, so it is copied and not moved.
     if [ -d "$NEW/$docs" ] && ! [ -e "$1/$docs" ]; then
-        rm -rf -- "$1/$docs.partial"
+        remove_tree "$1/$docs.partial"
         cp -a -- "$NEW/$docs" "$1/$docs.partial"
         mv -T -- "$1/$docs.partial" "$1/$docs"
     fi
@@ -21,7 +21,7 @@ move_aside() {
 take_from() {
     for part in venv "$PRODUCT/static" "$docs"; do
         if [ -e "$1/$part" ]; then
-            rm -rf -- "${NEW:?}/$part"
+            remove_tree "${NEW:?}/$part"
             mv -T -- "$1/$part" "$NEW/$part"
         fi
     done
@@ -31,9 +31,9 @@ take_from() {
 # Remove it under another name: what is half removed is not to be taken for whole.
 remove_aside() {
     going=$(beside "$1" going)
-    rm -rf -- "$going"
+    remove_tree "$going"
     if [ -e "$1" ]; then mv -T -- "$1" "$going"; fi
-    rm -rf -- "$going"
+    remove_tree "$going"
     rmdir -- "$(dirname -- "$1")" 2>/dev/null || :
 }
 

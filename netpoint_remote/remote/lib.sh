@@ -89,7 +89,13 @@ weak_spot() (
             case $mode in
                 [1357]???) [ "$1" != "$last" ] || say "everybody may write to $1" ;;
                 *[2367]) say "everybody may write to $1" ;;
-                *[2367]?) [ "$gid" = 0 ] || [ "$gid" = "$group" ] || say "the group $(stat -c %G -- "$1") may write to $1" ;;
+                *[2367]?)
+                    if [ "$gid" != 0 ] && [ "$gid" != "$group" ]; then
+                        say "the group $(stat -c %G -- "$1") may write to $1"
+                    elif has_access_list "$1"; then
+                        say "an access list (getfacl) lets others write to $1"
+                    fi
+                    ;;
                 *) ;;
             esac
         fi
@@ -97,12 +103,17 @@ weak_spot() (
     done | head -n 1
 )
 
+# Tell whether a path has an access list: the bits of its group are then the most that anybody in the list is given.
+has_access_list() {
+    case $(ls -l -d -- "$1" 2>/dev/null) in ??????????+*) return 0 ;; *) return 1 ;; esac
+}
+
 # Make a folder for root alone, with what leads to it; not where somebody else could have a hand in it.
 make_private() {
     for when in before after; do
         weak=$(weak_spot "$1")
         [ -z "$weak" ] || { say "error: $1 is not safe to write to: $weak"; return 1; }
-        [ "$when" = after ] || (umask 077 && mkdir -p -- "$1") || return 1
+        [ "$when" = after ] || (umask 077 && mkdir -p -m 700 -- "$1") || return 1
     done
 }
 
@@ -110,6 +121,24 @@ make_private() {
 unit_escaped() {
     printf '%s' "$1" | sed 's/%/%%/g'
 }
+
+# Print where something is mounted, at a path or below it.
+mounts_below() (
+    place=$(readlink -f -- "$(dirname -- "$1")") || exit 0
+    place=${place%/}/$(basename -- "$1")
+    cut -d ' ' -f 5 /proc/self/mountinfo 2>/dev/null | sed 's/\\040/ /g; s/\\011/\t/g; s/\\134/\\/g' | while IFS= read -r point; do
+        case $point/ in "$place"/*) say "$point" ;; *) ;; esac
+    done
+)
+
+# Remove trees, links in them as links, each on its own file system: what is mounted below one is somebody's data.
+remove_tree() (
+    for tree; do
+        mounted=$(mounts_below "$tree" | head -n 1)
+        [ -z "$mounted" ] || { say "error: $tree is not removed, for something is mounted at $mounted: umount it first" >&2; exit 1; }
+        rm -rf --one-file-system -- "$tree" || exit 1
+    done
+)
 
 # Quote a word for a shell.
 quoted() {
@@ -412,11 +441,19 @@ is_carried_out_elsewhere() {
     return 1
 }
 
-# Print the numbers of the processes that have a word in their command; they come and go, so its status tells nothing. The
-# word is no argument: grep would find itself, and another one's.
+# Print the numbers of our own processes that have a word in their command; they come and go, so its status tells nothing.
+# The word is no argument: grep would find itself, and another one's. Anybody may start a process with any words, and some
+# programs then run as root: what counts was started by our own user, and not from a file that changes who runs it.
 processes_with() {
     # shellcheck disable=SC2062 # these are the files; the pattern comes by --file
-    { say "$1" | grep -l -s -z -x -F --file=- /proc/[0-9]*/cmdline || :; } | cut -d / -f 3
+    { say "$1" | grep -l -s -z -x -F --file=- /proc/[0-9]*/cmdline || :; } | cut -d / -f 3 | while IFS= read -r process; do
+        if is_our_process "$process"; then say "$process"; fi
+    done
+}
+
+is_our_process() {
+    [ "$(awk '$1 == "Uid:" { print $2, $3 }' "/proc/$1/status" 2>/dev/null || :)" = "$(id -u) $(id -u)" ] &&
+        [ -n "$(find -L "/proc/$1/exe" -maxdepth 0 ! -perm /6000 2>/dev/null || :)" ]
 }
 
 group_of() {

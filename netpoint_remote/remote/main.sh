@@ -193,7 +193,7 @@ go_back() {
     why=$1
     status=0
     # It may be a full disk that ends the plan: what undo does not need makes room. Or the database, which may be back soon.
-    rm -rf -- "$RUN/wheels" "$RUN/scratch" "$RUN/tree"
+    remove_tree "$RUN/wheels" "$RUN/scratch" "$RUN/tree" || :
     if wait_for_database && ! hold_database; then
         case $answer in
             held*)
@@ -223,7 +223,7 @@ carry_on_after() {
 }
 
 finish() {
-    rm -rf -- "$RUN/wheels" "$RUN/scratch" "$RUN/tree"
+    remove_tree "$RUN/wheels" "$RUN/scratch" "$RUN/tree" || :
     # What a step caught of others' output is in the log, without secrets.
     rm -f -- "$RUN/pip.log" "$RUN/last_words" "$RUN/reason" || :
     if [ "$1" = upgraded ] && is_own_note "$STATE_DIR/rolled-back/$TREE_VERSION"; then rm -f -- "$STATE_DIR/rolled-back/$TREE_VERSION"; fi

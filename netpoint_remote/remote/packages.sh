@@ -5,7 +5,7 @@
 wheels=$RUN/wheels
 
 make_scratch() {
-    rm -rf -- "$RUN/scratch"
+    remove_tree "$RUN/scratch"
     "${PYTHON:-python3}" -m venv "$RUN/scratch" || give_up "${PYTHON:-python3} cannot make a virtual environment; install its venv package"
     # As upgrade.sh does first: what venv brings cannot build every package (Debian 12's pip has no bdist_wheel).
     scratch_pip install -q --upgrade pip wheel

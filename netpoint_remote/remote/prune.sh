@@ -13,12 +13,14 @@ real=$(readlink -f -- "$ROOT" || :)
 
 asides=$(git_folder)/netpoint-remote/
 
-# It loses its name first, so that half of it is never taken for the whole.
+# It loses its name first, so that half of it is never taken for the whole. Where something is mounted in it, it keeps it.
 remove() {
+    mounted=$(mounts_below "$1" | head -n 1)
+    [ -z "$mounted" ] || { say "error: $1 is not removed, for something is mounted at $mounted: umount it first"; exit 1; }
     gone=$(dirname -- "$1")/.$(basename -- "$1").removed
-    rm -rf -- "$gone"
+    remove_tree "$gone"
     mv -T -- "$1" "$gone"
-    rm -rf -- "$gone"
+    remove_tree "$gone"
     say "removed $1"
 }
 
@@ -45,7 +47,7 @@ is_release() {
 
 leftovers | while IFS= read -r left; do
     if say "$LEFTOVERS" | grep -q -x -F -e "$left"; then
-        rm -rf -- "$left"
+        remove_tree "$left"
         say "removed $left"
     fi
 done

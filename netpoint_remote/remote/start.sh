@@ -5,12 +5,12 @@ umask 077
 run=$STATE_DIR/runs/$RUN_ID
 make_private "$STATE_DIR/runs"
 chmod 700 -- "$STATE_DIR/runs"
-rm -rf -- "$run.partial"
+remove_tree "$run.partial"
 mkdir -- "$run.partial"
 # A line that is gone without a word would be waited for.
 timeout 600 tar -xf - -C "$run.partial"
 if [ -d "$run" ]; then
-    rm -rf -- "$run.partial"
+    remove_tree "$run.partial"
     say already started
     exit 0
 fi

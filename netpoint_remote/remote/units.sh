@@ -19,7 +19,7 @@ put_units_from() {
     for kept in "$1"/*.path; do
         if [ -f "$kept" ]; then
             path=$(cat "$kept")
-            rm -rf -- "$path.partial"
+            remove_tree "$path.partial"
             if ! cmp -s -- "${kept%.path}" "$path"; then
                 cp -a -- "${kept%.path}" "$path.partial"
                 mv -f -- "$path.partial" "$path"

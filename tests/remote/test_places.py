@@ -1,6 +1,8 @@
 """Root writes nowhere that somebody else could have a hand in, and follows no link that somebody else has made."""
 
 import os
+import shutil
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -183,3 +185,109 @@ def test_nothing_is_read_or_stopped_where_somebody_else_has_been(base: Path) -> 
     assert "\nrun=" not in looked.stdout
     assert stopped.stdout == "absent\n"
     assert not (base / "victim").exists()
+
+
+# ---- access lists, processes and mounts of others
+
+
+def give_by_list(path: Path, user: int, rights: int) -> None:
+    """Let a user have rights by an access list, as setfacl writes it; the bits of the group show the most it gives."""
+    nobody_in_particular = 0xFFFFFFFF
+    entries = ((1, 7, nobody_in_particular), (2, rights, user), (4, 5, nobody_in_particular), (16, 7, nobody_in_particular), (32, 5, nobody_in_particular))  # fmt: skip
+    value = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(path, "system.posix_acl_access", value)
+    except OSError:
+        pytest.skip("this file system keeps no access lists")
+
+
+@pytest.mark.parametrize("part", ["", "state"])
+def test_a_folder_that_an_access_list_lets_others_write_to_is_weak(base: Path, part: str) -> None:
+    (base / "state").mkdir()
+    give_by_list(base / part, STRANGER, 7)
+
+    assert weak_spot(base / "state") == f"an access list (getfacl) lets others write to {base / part}"
+
+
+def test_an_access_list_that_lets_nobody_else_write_is_no_weak_spot(base: Path) -> None:
+    give_by_list(base, STRANGER, 5)
+    base.chmod(0o755)  # the mask
+
+    assert weak_spot(base) == ""
+
+
+def test_what_is_made_for_root_alone_inherits_no_rights(base: Path) -> None:
+    give_by_list(base, STRANGER, 5)
+    value = os.getxattr(base, "system.posix_acl_access")
+    os.setxattr(base, "system.posix_acl_default", value)
+    base.chmod(0o755)
+
+    assert lib('make_private "$1"', str(base / "state")).returncode == 0
+    assert (base / "state").stat().st_mode & 0o777 == 0o700
+
+
+@needs_root
+def test_a_process_of_somebody_else_is_no_run_whatever_its_arguments(base: Path) -> None:
+    word = str(base / "bundle/main.sh")
+    with subprocess.Popen(["sh", "-c", "read -r _", word], stdin=subprocess.PIPE, user=STRANGER) as stranger:
+        told = lib('processes_with "$WORD"', WORD=word).stdout
+        stranger.kill()
+
+    assert told == ""
+
+
+def test_a_process_of_ours_is_a_run(base: Path) -> None:
+    (base / "main.sh").write_text("read -r _")
+    with subprocess.Popen(["sh", base / "main.sh"], stdin=subprocess.PIPE) as ours:
+        told = lib('processes_with "$WORD"', WORD=str(base / "main.sh")).stdout
+        ours.kill()
+
+    assert told.split() == [str(ours.pid)]
+
+
+@needs_root
+def test_a_program_that_runs_as_root_for_anybody_is_no_run(base: Path) -> None:
+    """As sudo does while it asks for a password."""
+    word = str(base / "bundle/main.sh")
+    program = base / "sudo"
+    shutil.copy("/bin/dash", program)
+    program.chmod(0o4755)
+    with subprocess.Popen([program, "-c", "read -r _", word], stdin=subprocess.PIPE) as stranger:
+        told = lib('processes_with "$WORD"', WORD=word).stdout
+        stranger.kill()
+
+    assert told == ""
+
+
+@pytest.mark.parametrize("place", ["", "netpoint/media", "a blank and \\ more"])
+def test_a_tree_with_something_mounted_in_it_is_not_removed(base: Path, place: str) -> None:
+    tree = base / "tree"
+    (tree / place).mkdir(parents=True, exist_ok=True)
+    (tree / place / "upload").touch()
+    said = run_in_namespace(f'mount --bind "$2" "$2" && {{ remove_tree "$1"; echo "status $?"; }}', tree, tree / place)
+
+    assert "status 1" in said.stdout
+    assert f"something is mounted at {tree / place}".rstrip("/") in said.stderr
+    assert (tree / place / "upload").exists()
+
+
+def test_what_is_mounted_beside_a_tree_keeps_nothing(base: Path) -> None:
+    for name in ("tree", "tree two"):
+        (base / name).mkdir()
+    said = run_in_namespace('mount --bind "$2" "$2" && remove_tree "$1"', base / "tree", base / "tree two")
+
+    assert (said.returncode, (base / "tree").exists(), (base / "tree two").exists()) == (0, False, True)
+
+
+def run_in_namespace(script: str, *paths: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a script with mounts of its own."""
+    if subprocess.run(["unshare", "-r", "-m", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user may make mounts of his own here")
+    text = (REMOTE / "lib.sh").read_text().replace("set -eu", "set -u", 1) + script
+    return subprocess.run(
+        ["unshare", "-r", "-m", "sh", "-c", text, "sh", *map(str, paths)],
+        env={"PATH": REAL_PATH},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

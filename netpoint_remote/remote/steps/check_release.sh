@@ -19,7 +19,7 @@ apply() {
         give_up "the new release cannot be loaded with this server's configuration and plugins: $(say "$said" | grep '[^[:space:]]' | tail -n 1 | without_rows)"
     }
     say "$said"
-    rm -rf -- "$RUN/scratch" "$RUN/tree"
+    remove_tree "$RUN/scratch" "$RUN/tree"
     : >"$RUN/checked"
 }
 
@@ -27,7 +27,7 @@ apply() {
 # what upgrade.sh makes are not needed to load it.
 make_tree() {
     tree=$RUN/tree
-    rm -rf -- "$tree"
+    remove_tree "$tree"
     mkdir -p -- "$tree"
     checkout archive --format=tar "${COMMIT:?}" | tar -x -C "$tree"
     checkout ls-files -z --others --exclude=__pycache__ --exclude=/venv "--exclude=/$PRODUCT/static" "--exclude=/$PRODUCT/media" >"$RUN/others"
@@ -39,5 +39,5 @@ make_tree() {
 }
 
 undo() {
-    rm -rf -- "$RUN/scratch" "$RUN/tree" "$RUN/checked"
+    remove_tree "$RUN/scratch" "$RUN/tree" "$RUN/checked"
 }

@@ -13,7 +13,7 @@ check() {
 # The rows are counted in the very snapshot that is dumped, so they are what the dump holds whoever writes meanwhile.
 apply() {
     umask 077
-    rm -rf -- "$making" "$RUN/dumped"
+    remove_tree "$making" "$RUN/dumped"
     make_private "$BACKUP_DIR" || give_up "$BACKUP_DIR is not safe to write to: $weak"
     mkdir -- "$making"
     { say '-- Dump the database' && say "$without_limits" && cat "$BUNDLE/dump.sql"; } |
@@ -31,5 +31,5 @@ apply() {
 
 # A backup that was sealed is for that step to undo.
 undo() {
-    rm -rf -- "$making" "$RUN/dumped"
+    remove_tree "$making" "$RUN/dumped"
 }

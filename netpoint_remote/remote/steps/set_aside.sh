@@ -22,10 +22,10 @@ apply() {
     if [ "$METHOD" = git ]; then checkout rev-parse HEAD >"$partial/commit"; fi
     say "$RUN_ID" >"$partial/complete"
     # What an earlier upgrade left here belongs to a release that is no longer the one before.
-    rm -rf -- "$earlier"
+    remove_tree "$earlier"
     if [ -e "$ASIDE" ]; then mv -T -- "$ASIDE" "$earlier"; fi
     mv -T -- "$partial" "$ASIDE"
-    rm -rf -- "$earlier"
+    remove_tree "$earlier"
 }
 
 undo() {
@@ -35,7 +35,7 @@ undo() {
     elif is_ours; then
         take_from "$ASIDE"
     fi
-    rm -rf -- "$earlier" "$(beside "$partial" going)" "$(beside "$ASIDE" going)"
+    remove_tree "$earlier" "$(beside "$partial" going)" "$(beside "$ASIDE" going)"
     rmdir -- "$(dirname -- "$ASIDE")" 2>/dev/null || :
 }
 

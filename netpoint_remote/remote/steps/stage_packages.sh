@@ -9,7 +9,7 @@ check() {
 }
 
 apply() {
-    rm -rf -- "$wheels"
+    remove_tree "$wheels"
     mkdir -p -- "$wheels"
     if [ "$METHOD" = git ]; then
         checkout show "${COMMIT:?}:requirements.txt" >"$RUN/requirements.txt"
@@ -26,5 +26,5 @@ apply() {
 }
 
 undo() {
-    rm -rf -- "$wheels" "$RUN/scratch"
+    remove_tree "$wheels" "$RUN/scratch"
 }

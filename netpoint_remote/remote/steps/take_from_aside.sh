@@ -21,7 +21,7 @@ undo() {
         move_aside "$ASIDE_BACK"
         say "$COMMIT" >"$ASIDE_BACK/commit"
         say "$RUN_ID" >"$ASIDE_BACK/complete"
-        rm -rf -- "$(beside "$ASIDE_BACK" going)"
+        remove_tree "$(beside "$ASIDE_BACK" going)"
         rm -f -- "$RUN/taking" "$RUN/taken"
     fi
 }

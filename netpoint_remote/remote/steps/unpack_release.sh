@@ -16,7 +16,7 @@ apply() {
     set_rolled_back_aside
     [ ! -e "$NEW" ] || is_unpacked_here "$NEW" || fail "$NEW is in the way and was not made by this program; move it aside"
     [ "$(readlink -f -- "$ROOT")" != "$NEW" ] || fail "$NEW is the running release"
-    rm -rf -- "$partial" "$NEW"
+    remove_tree "$partial" "$NEW"
     mkdir -- "$partial"
     tar -xzf "$STATE_DIR/archives/$ARCHIVE_SHA256.tar.gz" -C "$partial" --strip-components=1 --no-same-owner
     chmod 755 -- "$partial"
@@ -28,6 +28,8 @@ apply() {
 # A release that was rolled back may hold files of its users that nobody else has: it is kept, and unpacked anew.
 set_rolled_back_aside() {
     if was_rolled_back && [ "$(readlink -f -- "$ROOT")" != "$NEW" ]; then
+        mounted=$(mounts_below "$NEW" | head -n 1)
+        [ -z "$mounted" ] || give_up "$NEW is not moved aside, for something is mounted at $mounted: umount it first"
         say "$NEW was rolled back; it is kept as $kept"
         if [ -f "$record" ]; then cp -- "$record" "$STATE_DIR/releases/$(basename -- "$kept")"; fi
         mv -T -- "$NEW" "$kept"
@@ -39,10 +41,10 @@ was_rolled_back() {
 }
 
 undo() {
-    rm -rf -- "$partial"
+    remove_tree "$partial"
     rm -f -- "$record.partial"
     if is_unpacked_here "$NEW" && [ "$(readlink -f -- "$ROOT")" != "$NEW" ] && ! was_rolled_back; then
-        rm -rf -- "$NEW"
+        remove_tree "$NEW"
         rm -f -- "$record"
     fi
     if [ -e "$kept" ]; then
