@@ -272,6 +272,20 @@ exposed_spots() {
     own_python "${BUNDLE:?}/environment.py" exposed "${ROOT:?}" "${PRODUCT:?}"
 }
 
+# Do something in a folder that others can write, by descriptors (files.py).
+by_descriptor() {
+    own_python "${BUNDLE:?}/files.py" "$@"
+}
+
+# The same, as a person would type it.
+by_descriptor_by_hand() {
+    own_python -c '' # says which one it is
+    printf '%s -I -S %s %s' "$own" "$(quoted "${BUNDLE:?}/files.py")" "$1"
+    shift
+    for word; do printf ' %s' "$(quoted "$word")"; done
+    echo
+}
+
 # Read what the hosts file gives to upgrade.sh and pip, behind what we have found for pip (find_wheels).
 load_environment() {
     links=${PIP_FIND_LINKS-} offline=${PIP_NO_INDEX-}

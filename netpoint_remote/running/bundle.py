@@ -48,6 +48,7 @@ BUNDLED = (
     "beside.py",
     "environment.py",
     "known_secrets.py",
+    "files.py",
 )
 LIBRARIES = {"probe.sh": ("ownership.sh",), "prune.sh": ("ownership.sh",)}
 """What a visit needs besides lib.sh."""

@@ -258,7 +258,7 @@ def test_what_a_full_disk_had_no_room_to_list_is_not_taken_for_alike(unpacked: S
 @pytest.mark.parametrize("blocks", [0, 1, 2, 8])
 def test_nothing_is_removed_by_a_list_that_a_full_disk_has_cut_short(unpacked: Server, blocks: int) -> None:
     unpacked.apply("copy_files")
-    write_files(unpacked.old, {f"netpoint/scripts/added {'a' * 100} {number}.py": "" for number in range(50)})
+    write_files(unpacked.old, {f"netpoint/scripts/added {number}.py": "x" * 9000 for number in range(50)})
     before = look(unpacked.new, ".")
 
     unpacked.fill_disks(blocks)

@@ -25,8 +25,7 @@ apply() {
     while IFS= read -r name; do
         say "carried over: $name"
         if [ -d "$OLD/$name" ] && ! [ -L "$OLD/$name" ]; then
-            mkdir -p -- "$NEW/$name"
-            cp -a -- "$OLD/$name/." "$NEW/$name/"
+            by_descriptor copy "$OLD/$name" "$NEW/$name"
         else
             cp -a -- "$OLD/$name" "$NEW/$name"
         fi

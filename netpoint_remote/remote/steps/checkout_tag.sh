@@ -7,11 +7,6 @@
 begun=$RUN/checkout.begun
 owners=$RUN/checkout.owners
 added=$RUN/checkout.added
-# For the shell that xargs starts, or a person.
-# shellcheck disable=SC2016 # it expands there
-give='chown -h -- "$1" "$3" && chmod -- "$2" "$3"'
-# shellcheck disable=SC2016 # as above
-remove='rm -f -- "$@"; for path in "$@"; do rmdir -p -- "$(dirname -- "$path")" 2>/dev/null || :; done'
 names=$RUN/checkout.names
 
 clean() {
@@ -62,7 +57,7 @@ remember_owners() {
 
 give_back() {
     if ! [ -f "$owners" ]; then return 0; fi
-    (cd -- "$ROOT" && xargs -0 -r -n 3 sh -c "$give" sh <"$owners")
+    by_descriptor give_back "$ROOT" <"$owners"
 }
 
 # What the release adds, each name ended by a NUL: cut off in its middle, git does not know which of them it has written.
@@ -79,7 +74,7 @@ list_names() {
 
 remove_added() {
     if ! [ -f "$added" ]; then return 0; fi
-    (cd -- "$ROOT" && xargs -0 -r sh -c "$remove" sh <"$added")
+    by_descriptor remove "$ROOT" <"$added"
 }
 
 # The tree was clean, so what differs is the release's. On a full disk what it added makes room for what it replaced,
@@ -99,9 +94,9 @@ undo() {
 by_hand() {
     if [ -f "$begun" ] || [ "$(checkout rev-parse HEAD)" = "$COMMIT" ]; then
         say "rm -f -- $(quoted "$(git_folder)/index.lock")"
-        if [ -f "$added" ]; then say "(cd -- $(quoted "$ROOT") && xargs -0 -r sh -c $(quoted "$remove") sh <$(quoted "$added"))"; fi
+        if [ -f "$added" ]; then say "$(by_descriptor_by_hand remove "$ROOT") <$(quoted "$added")"; fi
         say "git -c safe.directory=$(quoted "$ROOT") -C $(quoted "$ROOT") checkout -f $(quoted "$(cat "$RUN/before/ref")") --"
     fi
-    if [ -f "$owners" ]; then say "(cd -- $(quoted "$ROOT") && xargs -0 -r -n 3 sh -c $(quoted "$give") sh <$(quoted "$owners"))"; fi
+    if [ -f "$owners" ]; then say "$(by_descriptor_by_hand give_back "$ROOT") <$(quoted "$owners")"; fi
     say "rm -f -- $(quoted "$begun") $(quoted "$owners") $(quoted "$added")"
 }

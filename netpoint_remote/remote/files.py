@@ -1,0 +1,445 @@
+"""Do what root must do in folders of others, by descriptors: through no link that somebody else may have made.
+
+Runs on the server, under its own Python (3.6 or newer), isolated, as `files.py VERB ...`:
+
+    bring OLD NEW             let a folder have all that another has; it stays shut until all is there
+    copy OLD NEW              the same, with owner and mode of the old one at the end
+    mirror OLD NEW            and nothing else, but what standard input names (names from NEW, each ended by a NUL)
+    is_mirrored OLD NEW       tell by the status, 0 or 3, whether that is so already
+    put_back TAR SAVED ABSENT put the members of an archive at their places; what is there goes into another one before
+    take_back SAVED ABSENT    undo that
+    give_back ROOT            give files owner and mode: OWNER:GROUP, MODE, NAME on standard input, each ended by a NUL
+    remove ROOT               remove files, and folders that are empty then: names on standard input, each ended by a NUL
+
+A name is looked up once and what was opened is used from then on. New files are made under a name that is not there yet,
+get owner and mode by their descriptor, and take their place by rename. Nobody but root gets into a folder while it is
+filled.
+"""
+
+import errno
+import os
+import shutil
+import stat
+import sys
+import tarfile
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+PARTIAL = ".netpoint-remote.%d.partial" % os.getpid()
+LEFT_OUT = "__pycache__"
+MOST_LINKS = 40  # on one way, as the kernel has it
+
+
+class StrangersLink(Exception):
+    """A link on the way that somebody else may have made."""
+
+
+class Folder:
+    """An open folder."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.number)
+
+    def names(self):
+        return [name for name in os.listdir(self.number) if name != LEFT_OUT]
+
+    def look(self, name):
+        """Return what an entry is, or nothing where it is not there."""
+        try:
+            return os.stat(name, dir_fd=self.number, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def inner(self, name, make=False):
+        """Open a folder in it, which no link may stand for."""
+        if make and self.look(name) is None:
+            os.mkdir(name, 0o755, dir_fd=self.number)
+        return Folder(os.open(name, FOLDER, dir_fd=self.number))
+
+    def read(self, name):
+        """Open a plain file in it."""
+        file = os.fdopen(os.open(name, FILE, dir_fd=self.number), "rb")
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise OSError(errno.EINVAL, "it is no plain file any more", name)
+        return file
+
+    def link(self, name):
+        return os.readlink(name, dir_fd=self.number)
+
+    def shut(self):
+        """Let nobody else in."""
+        os.fchown(self.number, os.geteuid(), os.getegid())
+        os.fchmod(self.number, 0o700)
+
+    def become(self, like):
+        """Take over owner, mode and time."""
+        give(self.number, like)
+
+    def put_file(self, name, content, like):
+        """Write a file in place of what is there."""
+        self.remove(PARTIAL)
+        with os.fdopen(os.open(PARTIAL, NEW_FILE, 0o600, dir_fd=self.number), "wb") as file:
+            shutil.copyfileobj(content, file, 1 << 20)
+            file.flush()
+            give(file.fileno(), like)
+        self.rename(name)
+
+    def put_link(self, name, target, like):
+        self.remove(PARTIAL)
+        os.symlink(target, PARTIAL, dir_fd=self.number)
+        os.chown(PARTIAL, like.st_uid, like.st_gid, dir_fd=self.number, follow_symlinks=False)
+        os.utime(PARTIAL, ns=(like.st_mtime_ns,) * 2, dir_fd=self.number, follow_symlinks=False)
+        self.rename(name)
+
+    def rename(self, name):
+        os.rename(PARTIAL, name, src_dir_fd=self.number, dst_dir_fd=self.number)
+
+    def make_folder(self, name):
+        """Have an empty folder of that name, or the one that is there, and let nobody else in."""
+        there = self.look(name)
+        if there is not None and not stat.S_ISDIR(there.st_mode):
+            self.remove(name)
+            there = None
+        if there is None:
+            os.mkdir(name, 0o700, dir_fd=self.number)
+        return self.inner(name)
+
+    def remove(self, name):
+        """Remove an entry with all that is in it; what is mounted there is not left."""
+        there = self.look(name)
+        if there is None:
+            return
+        if not stat.S_ISDIR(there.st_mode):
+            os.unlink(name, dir_fd=self.number)
+            return
+        with self.inner(name) as inner:
+            if os.fstat(inner.number).st_dev != os.fstat(self.number).st_dev:
+                raise OSError(errno.EBUSY, "something is mounted there", name)
+            for inside in os.listdir(inner.number):
+                inner.remove(inside)
+        os.rmdir(name, dir_fd=self.number)
+
+
+def give(number, like):
+    """Give what is open owner, mode and time; an owner that is set takes the bits of others' rights away."""
+    os.fchown(number, like.st_uid, like.st_gid)
+    os.fchmod(number, stat.S_IMODE(like.st_mode))
+    os.utime(number, ns=(like.st_mtime_ns,) * 2)
+
+
+def open_folder(path, make=False):
+    """Open a folder by its path. Links on the way are followed where nobody else could have made them."""
+    here, parts, links = Folder(os.open("/", FOLDER)), path.split("/"), 0
+    while parts:
+        part = parts.pop(0)
+        if part in ("", "."):
+            continue
+        with here:
+            there = here.look(part)
+            if there is not None and stat.S_ISLNK(there.st_mode):
+                links += 1
+                if links > MOST_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+                if not is_ours_to_follow(os.fstat(here.number), there):
+                    raise StrangersLink("%s: %s is a link that somebody else may have made" % (path, part))
+                target = here.link(part)
+                parts = target.split("/") + parts
+                here = Folder(os.open("/" if target.startswith("/") else ".", FOLDER, dir_fd=here.number))
+            else:
+                here = here.inner(part, make)
+    return here
+
+
+def is_ours_to_follow(folder, link):
+    """Say whether a link is ours and nobody else can put another one in its place."""
+    ours = (0, os.geteuid())
+    if folder.st_uid not in ours or link.st_uid not in ours:
+        return False
+    by_group = folder.st_mode & stat.S_IWGRP and folder.st_gid not in (0, os.getegid())
+    return not (by_group or folder.st_mode & stat.S_IWOTH) or bool(folder.st_mode & stat.S_ISVTX)
+
+
+def open_parent(folder, name):
+    """Open the folder that a name in another one leads to, through no link at all."""
+    here = Folder(os.dup(folder.number))
+    for part in name.split("/")[:-1]:
+        if part == "..":
+            raise OSError(errno.EINVAL, "it leads out of its folder", name)
+        if part not in ("", "."):
+            with here:
+                here = here.inner(part)
+    return here
+
+
+# ---- folders of uploaded files
+
+
+def fill(old, new):
+    """Let a folder have all that another one has, which its users may go on changing."""
+    new.shut()
+    for name in old.names():
+        try:
+            fill_entry(old, new, name)
+        except FileNotFoundError:  # whoever compares afterwards sees it
+            if old.look(name) is not None:
+                raise
+
+
+def fill_entry(old, new, name):
+    wanted, there = old.look(name), new.look(name)
+    if wanted is None:
+        return
+    if there is not None and stat.S_ISDIR(there.st_mode) and not stat.S_ISDIR(wanted.st_mode):
+        new.remove(name)
+        there = None
+    if stat.S_ISDIR(wanted.st_mode):
+        with old.inner(name) as old_inner, new.make_folder(name) as new_inner:
+            fill(old_inner, new_inner)
+            new_inner.become(os.fstat(old_inner.number))
+    elif stat.S_ISREG(wanted.st_mode):
+        if not is_alike(wanted, there):
+            with old.read(name) as file:
+                new.put_file(name, file, os.fstat(file.fileno()))
+    elif stat.S_ISLNK(wanted.st_mode):
+        if not is_alike(wanted, there) or old.link(name) != new.link(name):
+            new.put_link(name, old.link(name), wanted)
+    else:
+        print("left behind, for it is neither file nor folder nor link: %s" % ascii(name))
+
+
+def is_alike(one, other):
+    return other is not None and features(one) == features(other)
+
+
+def features(entry):
+    if stat.S_ISDIR(entry.st_mode):
+        return entry.st_mode, entry.st_uid, entry.st_gid
+    return entry.st_mode, entry.st_uid, entry.st_gid, entry.st_size, int(entry.st_mtime)
+
+
+def remove_surplus(old, new, brought, at=""):
+    """Remove what only the new folder has, and the release has not brought."""
+    had = set(old.names()) if old else set()
+    for name in new.names():
+        path, is_folder = at + name, stat.S_ISDIR(new.look(name).st_mode)
+        if name in had:
+            if is_folder and stat.S_ISDIR(old.look(name).st_mode):
+                with old.inner(name) as old_inner, new.inner(name) as new_inner:
+                    remove_surplus(old_inner, new_inner, brought, path + "/")
+        elif path not in brought:
+            new.remove(name)
+        elif is_folder:
+            with new.inner(name) as new_inner:
+                remove_surplus(None, new_inner, brought, path + "/")
+
+
+def differs(old, new, brought, at=""):
+    """Say what differs first between two folders, or nothing."""
+    had, has = set(old.names()) if old else set(), set(new.names())
+    for name in sorted(had | has):
+        path = at + name
+        one, other = old.look(name) if old else None, new.look(name)
+        if one is None:
+            if path not in brought:
+                return path
+        elif not (stat.S_ISDIR(one.st_mode) or stat.S_ISREG(one.st_mode) or stat.S_ISLNK(one.st_mode)):
+            continue
+        elif not is_alike(one, other) or (stat.S_ISLNK(one.st_mode) and old.link(name) != new.link(name)):
+            return path
+        if other is not None and stat.S_ISDIR(other.st_mode):
+            with new.inner(name) as new_inner:
+                if one is None:
+                    found = differs(None, new_inner, brought, path + "/")
+                else:
+                    with old.inner(name) as old_inner:
+                        found = differs(old_inner, new_inner, brought, path + "/")
+            if found:
+                return found
+    return None
+
+
+def copy(old_path, new_path, opened=True, brought=None):
+    parent, name = os.path.split(new_path)
+    with open_folder(old_path) as old, open_folder(parent, make=True) as place, place.make_folder(name) as new:
+        new.shut()
+        if brought is not None:
+            remove_surplus(old, new, brought)
+        fill(old, new)
+        if opened:
+            new.become(os.fstat(old.number))
+
+
+def is_mirrored(old_path, new_path, brought):
+    try:
+        with open_folder(old_path) as old, open_folder(new_path) as new:
+            return is_alike(os.fstat(old.number), os.fstat(new.number)) and differs(old, new, brought) is None
+    except FileNotFoundError:
+        return False
+
+
+# ---- the files of a backup
+
+
+class Like:
+    """What an archive says of a member, as the system says it of a file."""
+
+    def __init__(self, member):
+        self.st_uid, self.st_gid, self.st_mode = member.uid, member.gid, member.mode
+        self.st_mtime_ns = int(member.mtime * 10**9)
+
+
+def place_of(member):
+    """Return the folder and the name in it of a member."""
+    parts = [part for part in member.name.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts:
+        raise OSError(errno.EINVAL, "no place for it", member.name)
+    return "/" + "/".join(parts[:-1]), parts[-1]
+
+
+def put_back(archive, saved, absent):
+    """Save what lies where an archive has something, once, and put that in its place."""
+    if not os.path.exists(absent):
+        save(archive, saved, absent)
+    extract(archive)
+
+
+def save(archive, saved, absent):
+    lacking = []
+    with tarfile.open(archive) as source, tarfile.open(saved, "w", format=tarfile.GNU_FORMAT) as target:
+        for member in source:
+            parent, name = place_of(member)
+            try:
+                with open_folder(parent) as folder:
+                    there = folder.look(name)
+                    if there is not None:
+                        save_entry(target, folder, name, there, member.name)
+                        continue
+            except FileNotFoundError:
+                pass
+            lacking.append(member.name)
+    for file in (saved, absent + ".partial"):
+        with open(file, "ab") as written:
+            if file != saved:
+                written.truncate(0)
+                written.write(b"".join(os.fsencode(name) + b"\0" for name in lacking))
+            written.flush()
+            os.fsync(written.fileno())
+    os.rename(absent + ".partial", absent)
+
+
+def save_entry(target, folder, name, there, path):
+    entry = tarfile.TarInfo(path)
+    entry.uid, entry.gid, entry.mode, entry.mtime = there.st_uid, there.st_gid, stat.S_IMODE(there.st_mode), int(there.st_mtime)
+    if stat.S_ISDIR(there.st_mode):
+        entry.type = tarfile.DIRTYPE
+        target.addfile(entry)
+    elif stat.S_ISLNK(there.st_mode):
+        entry.type, entry.linkname = tarfile.SYMTYPE, folder.link(name)
+        target.addfile(entry)
+    elif stat.S_ISREG(there.st_mode):
+        with folder.read(name) as file:
+            now = os.fstat(file.fileno())
+            entry.uid, entry.gid, entry.mode, entry.size = now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode), now.st_size
+            target.addfile(entry, file)
+
+
+def extract(archive):
+    folders = []
+    with tarfile.open(archive) as source:
+        for member in source:
+            parent, name = place_of(member)
+            with open_folder(parent, make=True) as folder:
+                if member.isdir():
+                    folder.make_folder(name).__exit__()
+                    folders.append(member)
+                elif member.issym():
+                    folder.put_link(name, member.linkname, Like(member))
+                elif member.isfile() or member.islnk():
+                    folder.put_file(name, source.extractfile(member), Like(member))
+    for member in reversed(folders):
+        parent, name = place_of(member)
+        with open_folder(parent) as place, place.inner(name) as folder:
+            folder.become(Like(member))
+
+
+def take_back(saved, absent):
+    with open(absent, "rb") as file:
+        names = [os.fsdecode(name) for name in file.read().split(b"\0") if name]
+    for name in sorted(names, reverse=True):
+        parent, _, last = ("/" + name.rstrip("/")).rpartition("/")
+        try:
+            with open_folder(parent) as folder:
+                there = folder.look(last)
+                if there is not None and stat.S_ISDIR(there.st_mode):
+                    os.rmdir(last, dir_fd=folder.number)
+                elif there is not None:
+                    os.unlink(last, dir_fd=folder.number)
+        except (OSError, StrangersLink) as error:  # users' files in a new folder; or the way to it is another one
+            print("left: %s: %s" % (ascii(name), error))
+    extract(saved)
+
+
+# ---- a checkout
+
+
+def words():
+    return [os.fsdecode(word) for word in sys.stdin.buffer.read().split(b"\0") if word]
+
+
+def give_back(root, triples):
+    """Give files that git wrote anew their owner and mode; what is no plain file of one name is not one of them."""
+    with open_folder(root) as top:
+        for owner, mode, name in zip(triples[::3], triples[1::3], triples[2::3]):
+            try:
+                with open_parent(top, name) as folder, folder.read(name.rpartition("/")[2]) as file:
+                    if os.fstat(file.fileno()).st_nlink == 1:
+                        os.fchown(file.fileno(), *map(int, owner.split(":")))
+                        os.fchmod(file.fileno(), int(mode, 8))
+            except OSError as error:
+                print("left as it is: %s: %s" % (ascii(name), error))
+
+
+def remove(root, names):
+    with open_folder(root) as top:
+        for name in names:
+            try:
+                with open_parent(top, name) as folder:
+                    os.unlink(name.rpartition("/")[2], dir_fd=folder.number)
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            while "/" in name:
+                name = name.rpartition("/")[0]
+                try:
+                    with open_parent(top, name) as folder:
+                        os.rmdir(name.rpartition("/")[2], dir_fd=folder.number)
+                except OSError:
+                    break
+
+
+def main(verb, *paths):
+    if verb in ("bring", "copy"):
+        copy(*paths, opened=verb == "copy")
+    elif verb == "mirror":
+        copy(*paths, brought=set(words()))
+    elif verb == "is_mirrored":
+        return 0 if is_mirrored(*paths, brought=set(words())) else 3
+    elif verb in ("give_back", "remove"):
+        {"give_back": give_back, "remove": remove}[verb](*paths, words())
+    else:
+        {"put_back": put_back, "take_back": take_back}[verb](*paths)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except (OSError, tarfile.TarError, StrangersLink) as error:
+        sys.exit("error: %s" % error)

@@ -1,0 +1,193 @@
+"""Whatever the service's user plants in its folders, or swaps there while root works in them, root touches nothing else."""
+
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.remote.server import REMOTE, Seen, look, write_files
+
+pytestmark = pytest.mark.promise(8)
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others, which only root may")
+STRANGER = 65534
+SWAPS = 20_000
+ATTACKER = """
+import os, sys
+print("begun", flush=True)
+root, canaries, swaps = sys.argv[1], sys.argv[2], int(sys.argv[3])
+files = [os.path.join(root, "sub", str(number)) for number in range(4)]
+for turn in range(swaps):
+    for name in [os.path.join(root, "sub"), *files]:
+        try:
+            if os.path.islink(name):
+                os.unlink(name)
+                if os.path.lexists(name + ".mine"):
+                    os.rename(name + ".mine", name)
+            else:
+                os.rename(name, name + ".mine")
+                os.symlink(canaries if name.endswith("sub") else os.path.join(canaries, os.path.basename(name)), name)
+        except OSError:
+            pass
+"""
+
+
+def files(verb: str, *paths: object, said: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [sys.executable, "-I", "-S", REMOTE / "files.py", verb, *map(str, paths)],
+        input=said,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def canaries(tmp_path: Path) -> Path:
+    """Return a folder that nobody may touch, with files of the names that lie in the folder of uploads."""
+    folder = tmp_path / "etc"
+    write_files(folder, {str(number): "secret" for number in range(4)})
+    for path in folder.iterdir():
+        path.chmod(0o640)
+    folder.chmod(0o750)
+    return folder
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> Path:
+    folder = tmp_path / "opt/media"
+    write_files(folder, {f"sub/{number}": "upload" for number in range(4)})
+    for path in (folder / "sub").iterdir():
+        path.chmod(0o666)
+    (folder / "sub").chmod(0o777)
+    return folder
+
+
+@contextmanager
+def attacked(folder: Path, canaries: Path) -> Iterator["subprocess.Popen[str]"]:
+    """Swap what is in a folder for links to the canaries and back, until that was done often enough."""
+    words = [sys.executable, "-c", ATTACKER, str(folder), str(canaries), str(SWAPS)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as attacker:
+        assert attacker.stdout is not None
+        attacker.stdout.readline()
+        yield attacker
+        attacker.kill()
+
+
+def tries(attacker: "subprocess.Popen[str]") -> Iterator[int]:
+    for number in range(40):
+        if attacker.poll() is not None:
+            return
+        yield number
+
+
+def kept(canaries: Path) -> Seen:
+    return look(canaries.parent, canaries.name)
+
+
+@pytest.mark.parametrize("side", ["old", "new"])
+@pytest.mark.parametrize("verb", ["bring", "copy", "mirror"])
+def test_a_copy_touches_nothing_else_while_names_are_swapped(
+    media: Path, canaries: Path, tmp_path: Path, verb: str, side: str
+) -> None:
+    """Both sides are the attacker's: it has a process that works in the new folder, or the old one."""
+    new, before = tmp_path / "opt/new/media", kept(canaries)
+    files("copy", media, new)
+
+    with attacked(media if side == "old" else new, canaries) as attacker:
+        for _ in tries(attacker):
+            files(verb, media, new)
+
+    assert kept(canaries) == before
+    assert not any(path.is_file() and not path.is_symlink() and path.read_text() == "secret" for path in new.rglob("*"))
+
+
+def test_what_git_wrote_is_given_back_while_names_are_swapped(media: Path, canaries: Path) -> None:
+    before, triples = kept(canaries), b""
+    for number in range(4):
+        triples += b"%d:%d\0666\0./sub/%d\0" % (os.getuid(), os.getgid(), number)
+
+    with attacked(media, canaries) as attacker:
+        for _ in tries(attacker):
+            files("give_back", media, said=triples)
+            files("remove", media, said=b"./sub/0\0./sub/1\0")
+
+    assert kept(canaries) == before
+
+
+@needs_root
+@pytest.mark.parametrize("verb", ["put_back", "take_back"])
+def test_a_backup_is_put_back_while_names_are_swapped(media: Path, canaries: Path, tmp_path: Path, verb: str) -> None:
+    """A link in a folder of ours is ours, so the folder is the stranger's."""
+    before = kept(canaries)
+    archive, saved, absent = (tmp_path / name for name in ("files.tar", "saved.tar", "absent"))
+    with tarfile.open(archive, "w") as tar:
+        tar.add(media, str(media).lstrip("/"))
+    assert files("put_back", archive, saved, absent).returncode == 0
+    absent.write_bytes(f"{media}/sub/0".lstrip("/").encode() + b"\0")
+    for path in (media, media / "sub"):
+        os.chown(path, STRANGER, STRANGER)
+
+    with attacked(media, canaries) as attacker:
+        for _ in tries(attacker):
+            files(verb, *((archive, saved, absent) if verb == "put_back" else (saved, absent)))
+            for path in (media, media / "sub", media / "sub.mine"):
+                if path.is_dir() and not path.is_symlink():
+                    os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
+
+    assert kept(canaries) == before
+
+
+@needs_root
+def test_a_backup_does_not_come_back_through_a_link_of_a_stranger(media: Path, canaries: Path, tmp_path: Path) -> None:
+    before = kept(canaries)
+    archive, saved, absent = (tmp_path / name for name in ("files.tar", "saved.tar", "absent"))
+    with tarfile.open(archive, "w") as tar:
+        tar.add(media, str(media).lstrip("/"))
+    (media / "sub").rename(media / "was")
+    (media / "sub").symlink_to(canaries)
+    for path in (media, media / "sub"):
+        os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
+
+    done = files("put_back", archive, saved, absent)
+
+    assert (done.returncode, b"somebody else may have made" in done.stderr) == (1, True)
+    assert (kept(canaries), absent.exists()) == (before, False)
+
+
+def test_a_name_with_a_line_feed_removes_nothing_else(tmp_path: Path, canaries: Path) -> None:
+    """As a line of a list it would be two paths, the second one anybody's."""
+    media = tmp_path / "opt/media"
+    write_files(media, {f"x\n{str(canaries).lstrip('/')}/new": "upload"})
+    archive, saved, absent = (tmp_path / name for name in ("files.tar", "saved.tar", "absent"))
+    with tarfile.open(archive, "w") as tar:
+        tar.add(media, str(media).lstrip("/"))
+    subprocess.run(["rm", "-r", media], check=True)
+    assert files("put_back", archive, saved, absent).returncode == 0
+    (canaries / "new").touch()
+
+    assert files("take_back", saved, absent).returncode == 0
+    assert ((canaries / "new").exists(), media.exists()) == (True, False)
+
+
+@pytest.mark.parametrize("name", ["link", "sub/../../etc/0", "sub", "pipe"])
+def test_what_is_no_plain_file_is_given_to_nobody(media: Path, canaries: Path, name: str) -> None:
+    (media / "link").symlink_to(canaries / "0")
+    os.mkfifo(media / "pipe")
+    before = kept(canaries), look(media, ".")
+
+    files("give_back", media, said=b"%d:%d\0777\0%s\0" % (os.getuid(), os.getgid(), name.encode()))
+
+    assert (kept(canaries), look(media, ".")) == before
+
+
+def test_a_second_name_of_somebody_elses_file_is_given_to_nobody(media: Path, canaries: Path) -> None:
+    (media / "second").hardlink_to(canaries / "0")
+    before = kept(canaries)
+
+    files("give_back", media, said=b"%d:%d\0777\0second\0" % (os.getuid(), os.getgid()))
+
+    assert kept(canaries) == before
