@@ -122,9 +122,11 @@ def exposed(root, product):
 def weak_spots(root, product):
     """Yield what is weak of all that root executes of an installation: its release, its settings, its environment."""
     inner = os.path.join(product, product)
-    named = ("", product, inner, "upgrade.sh", "gunicorn.py", "venv/bin/python3", os.path.join(product, "manage.py"))
-    for each in named + (os.path.join(inner, "settings.py"), os.path.join(inner, "configuration.py")):
-        yield weak_spot(os.path.join(root, each) if each else root)
+    named = "upgrade.sh gunicorn.py requirements.txt local_requirements.txt contrib venv/bin/python3 .git .git/config .git/hooks"
+    named = ["", product, inner, os.path.join(product, "manage.py")] + named.split()
+    for path in [os.path.join(root, each).rstrip("/") for each in named]:
+        if os.path.lexists(path):
+            yield weak_spot(path)
     for folder in ("venv", inner):
         for weak in weak_entries(os.path.join(root, folder)):
             yield weak

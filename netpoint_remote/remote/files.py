@@ -4,15 +4,15 @@ Runs on the server, under its own Python (3.6 or newer), isolated, as `files.py 
 
     bring OLD NEW             let a folder have all that another has; it stays shut until all is there
     copy OLD NEW              the same, with owner and mode of the old one at the end
-    mirror OLD NEW            and nothing else, but what standard input names (names from NEW, each ended by a NUL)
+    mirror OLD NEW            and nothing else, but what standard input names (each ended by a NUL)
     is_mirrored OLD NEW       tell by the status, 0 or 3, whether that is so already
-    put_back TAR SAVED ABSENT put the members of an archive at their places; what is there goes into another one before
+    put_back TAR SAVED ABSENT put the members of an archive at their places; what is there is saved
     take_back SAVED ABSENT    undo that
     give_back ROOT            give files owner and mode: OWNER:GROUP, MODE, NAME on standard input, each ended by a NUL
-    remove ROOT               remove files, and folders that are empty then: names on standard input, each ended by a NUL
+    remove ROOT               remove files, and folders that are empty then: names, each ended by a NUL
 
-A name is looked up once and what was opened is used from then on. New files are made under a name that is not there yet,
-get owner and mode by their descriptor, and take their place by rename. Nobody but root gets into a folder while it is
+A name is looked up once, and what was opened is used from then on. New files are made under a name that is not there
+yet, get owner and mode by their descriptor, and take their place by rename. Nobody but root gets into a folder while it is
 filled.
 """
 
@@ -31,7 +31,7 @@ LEFT_OUT = "__pycache__"
 MOST_LINKS = 40  # on one way, as the kernel has it
 
 
-class StrangersLink(Exception):
+class StrangersLinkError(Exception):
     """A link on the way that somebody else may have made."""
 
 
@@ -57,7 +57,7 @@ class Folder:
         except FileNotFoundError:
             return None
 
-    def inner(self, name, make=False):
+    def inner(self, name, *, make=False):
         """Open a folder in it, which no link may stand for."""
         if make and self.look(name) is None:
             os.mkdir(name, 0o755, dir_fd=self.number)
@@ -135,7 +135,7 @@ def give(number, like):
     os.utime(number, ns=(like.st_mtime_ns,) * 2)
 
 
-def open_folder(path, make=False):
+def open_folder(path, *, make=False):
     """Open a folder by its path. Links on the way are followed where nobody else could have made them."""
     here, parts, links = Folder(os.open("/", FOLDER)), path.split("/"), 0
     while parts:
@@ -149,12 +149,12 @@ def open_folder(path, make=False):
                 if links > MOST_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
                 if not is_ours_to_follow(os.fstat(here.number), there):
-                    raise StrangersLink("%s: %s is a link that somebody else may have made" % (path, part))
+                    raise StrangersLinkError("%s: %s is a link that somebody else may have made" % (path, part))
                 target = here.link(part)
                 parts = target.split("/") + parts
                 here = Folder(os.open("/" if target.startswith("/") else ".", FOLDER, dir_fd=here.number))
             else:
-                here = here.inner(part, make)
+                here = here.inner(part, make=make)
     return here
 
 
@@ -266,7 +266,7 @@ def differs(old, new, brought, at=""):
     return None
 
 
-def copy(old_path, new_path, opened=True, brought=None):
+def copy(old_path, new_path, *, opened=True, brought=None):
     parent, name = os.path.split(new_path)
     with open_folder(old_path) as old, open_folder(parent, make=True) as place, place.make_folder(name) as new:
         new.shut()
@@ -337,7 +337,12 @@ def save(archive, saved, absent):
 
 def save_entry(target, folder, name, there, path):
     entry = tarfile.TarInfo(path)
-    entry.uid, entry.gid, entry.mode, entry.mtime = there.st_uid, there.st_gid, stat.S_IMODE(there.st_mode), int(there.st_mtime)
+    entry.uid, entry.gid, entry.mode, entry.mtime = (
+        there.st_uid,
+        there.st_gid,
+        stat.S_IMODE(there.st_mode),
+        int(there.st_mtime),
+    )
     if stat.S_ISDIR(there.st_mode):
         entry.type = tarfile.DIRTYPE
         target.addfile(entry)
@@ -347,7 +352,12 @@ def save_entry(target, folder, name, there, path):
     elif stat.S_ISREG(there.st_mode):
         with folder.read(name) as file:
             now = os.fstat(file.fileno())
-            entry.uid, entry.gid, entry.mode, entry.size = now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode), now.st_size
+            entry.uid, entry.gid, entry.mode, entry.size = (
+                now.st_uid,
+                now.st_gid,
+                stat.S_IMODE(now.st_mode),
+                now.st_size,
+            )
             target.addfile(entry, file)
 
 
@@ -382,7 +392,7 @@ def take_back(saved, absent):
                     os.rmdir(last, dir_fd=folder.number)
                 elif there is not None:
                     os.unlink(last, dir_fd=folder.number)
-        except (OSError, StrangersLink) as error:  # users' files in a new folder; or the way to it is another one
+        except (OSError, StrangersLinkError) as error:  # users' files in a new folder; or the way to it is another one
             print("left: %s: %s" % (ascii(name), error))
     extract(saved)
 
@@ -397,7 +407,8 @@ def words():
 def give_back(root, triples):
     """Give files that git wrote anew their owner and mode; what is no plain file of one name is not one of them."""
     with open_folder(root) as top:
-        for owner, mode, name in zip(triples[::3], triples[1::3], triples[2::3]):
+        for at in range(0, len(triples), 3):
+            owner, mode, name = triples[at : at + 3]
             try:
                 with open_parent(top, name) as folder, folder.read(name.rpartition("/")[2]) as file:
                     if os.fstat(file.fileno()).st_nlink == 1:
@@ -415,13 +426,18 @@ def remove(root, names):
                     os.unlink(name.rpartition("/")[2], dir_fd=folder.number)
             except (FileNotFoundError, NotADirectoryError):
                 pass
-            while "/" in name:
-                name = name.rpartition("/")[0]
-                try:
-                    with open_parent(top, name) as folder:
-                        os.rmdir(name.rpartition("/")[2], dir_fd=folder.number)
-                except OSError:
-                    break
+            remove_empty(top, name.rpartition("/")[0])
+
+
+def remove_empty(top, path):
+    """Remove a folder, and what it lies in, as long as nothing is in it."""
+    try:
+        while path not in ("", "."):
+            path, _, name = path.rpartition("/")
+            with open_parent(top, path + "/" + name) as folder:
+                os.rmdir(name, dir_fd=folder.number)
+    except OSError:
+        pass
 
 
 def main(verb, *paths):
@@ -441,5 +457,5 @@ def main(verb, *paths):
 if __name__ == "__main__":
     try:
         sys.exit(main(*sys.argv[1:]))
-    except (OSError, tarfile.TarError, StrangersLink) as error:
+    except (OSError, tarfile.TarError, StrangersLinkError) as error:
         sys.exit("error: %s" % error)

@@ -113,6 +113,7 @@ make_private() {
     for when in before after; do
         weak=$(weak_spot "$1")
         [ -z "$weak" ] || { say "error: $1 is not safe to write to: $weak"; return 1; }
+        # shellcheck disable=SC2174 # what leads there is for all to see; in it nobody inherits a right
         [ "$when" = after ] || (umask 077 && mkdir -p -m 700 -- "$1") || return 1
     done
 }
@@ -213,10 +214,18 @@ yaml_value() {
 }
 
 # Git refuses a checkout of another owner unless told that it is expected (lae/ansible-role-netbox#164). A look at the
-# checkout is a look: git would note down what it saw, as root.
-checkout() {
-    git --no-optional-locks -c "safe.directory=${ROOT:?}" -C "$ROOT" "$@"
-}
+# checkout is a look: git would note down what it saw, as root. What the checkout's own configuration names as programs is
+# not run: hooks, a watcher of files, the filters that are there, another ssh.
+checkout() (
+    filters=$(git -c "safe.directory=${ROOT:?}" -C "$ROOT" config --name-only --get-regexp '^filter\..*\.(clean|smudge|process)$' 2>/dev/null | sort -u || :)
+    if [ -n "$filters" ]; then
+        while IFS= read -r key; do set -- -c "$key=" "$@"; done <<END
+$filters
+END
+    fi
+    exec git --no-optional-locks -c "safe.directory=$ROOT" -c core.fsmonitor=false -c core.hooksPath=/dev/null -c "core.sshCommand=$(git config --global core.sshCommand || say ssh)" -c core.gitProxy= \
+        -c core.askPass= -c core.alternateRefsCommand= -c diff.external= -c core.pager=cat -c protocol.ext.allow=never -c gc.auto=0 -c maintenance.auto=false -C "$ROOT" "$@"
+)
 
 # Where git keeps what is in `.git` of most checkouts: of a worktree, or where that is a file, it is another folder.
 git_folder() {

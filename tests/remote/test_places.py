@@ -193,7 +193,8 @@ def test_nothing_is_read_or_stopped_where_somebody_else_has_been(base: Path) -> 
 def give_by_list(path: Path, user: int, rights: int) -> None:
     """Let a user have rights by an access list, as setfacl writes it; the bits of the group show the most it gives."""
     nobody_in_particular = 0xFFFFFFFF
-    entries = ((1, 7, nobody_in_particular), (2, rights, user), (4, 5, nobody_in_particular), (16, 7, nobody_in_particular), (32, 5, nobody_in_particular))  # fmt: skip
+    given = {1: 7, 2: rights, 4: 5, 16: 7, 32: 5}  # owner, named user, group, most of all, others
+    entries = [(kind, rwx, user if kind == 2 else nobody_in_particular) for kind, rwx in given.items()]
     value = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
     try:
         os.setxattr(path, "system.posix_acl_access", value)
@@ -264,7 +265,7 @@ def test_a_tree_with_something_mounted_in_it_is_not_removed(base: Path, place: s
     tree = base / "tree"
     (tree / place).mkdir(parents=True, exist_ok=True)
     (tree / place / "upload").touch()
-    said = run_in_namespace(f'mount --bind "$2" "$2" && {{ remove_tree "$1"; echo "status $?"; }}', tree, tree / place)
+    said = run_in_namespace('mount --bind "$2" "$2" && { remove_tree "$1"; echo "status $?"; }', tree, tree / place)
 
     assert "status 1" in said.stdout
     assert f"something is mounted at {tree / place}".rstrip("/") in said.stderr

@@ -1,4 +1,4 @@
-"""Whatever the service's user plants in its folders, or swaps there while root works in them, root touches nothing else."""
+"""Whatever the service's user plants in its folders, or swaps while root works there, root touches nothing else."""
 
 import os
 import subprocess
@@ -196,3 +196,45 @@ def test_a_second_name_of_somebody_elses_file_is_given_to_nobody(media: Path, ca
     files("give_back", media, said=b"%d:%d\0777\0second\0" % (os.getuid(), os.getgid()))
 
     assert kept(canaries) == before
+
+
+def test_git_runs_nothing_that_a_checkout_names(tmp_path: Path) -> None:
+    """Its configuration may be of whoever owns it."""
+    checkout, canary = tmp_path / "opt", tmp_path / "ran"
+    write_files(
+        checkout,
+        {"x.py": "", ".gitattributes": "* filter=evil\n", ".hooks/post-checkout": f"#!/bin/sh\ntouch {canary}\n"},
+    )
+    (checkout / ".hooks/post-checkout").chmod(0o755)
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x"]):
+        subprocess.run(["git", "-C", checkout, *words], check=True)
+    for key in (
+        "core.fsmonitor",
+        "core.sshCommand",
+        "filter.evil.clean",
+        "filter.evil.smudge",
+        "filter.evil.process",
+        "diff.external",
+    ):
+        subprocess.run(["git", "-C", checkout, "config", key, f"touch {canary}; false"], check=True)
+    for words in (
+        ["core.hooksPath", str(checkout / ".hooks")],
+        ["filter.evil.required", "false"],
+        ["remote.origin.url", "ssh://localhost/x"],
+    ):
+        subprocess.run(["git", "-C", checkout, "config", *words], check=True)
+    (checkout / "x.py").write_text("changed")
+
+    looks = (
+        "checkout status --porcelain; checkout diff; checkout checkout -q -f HEAD; checkout fetch -q origin </dev/null"
+    )
+    script = f"{(REMOTE / 'lib.sh').read_text()}\nset +e\n{looks}\n"
+    said = subprocess.run(
+        ["sh", "-c", script],
+        env={"PATH": "/usr/bin:/bin", "ROOT": str(checkout), "HOME": str(tmp_path), "GIT_SSH_VARIANT": "simple"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (" M x.py" in said.stdout, canary.exists()) == (True, False), said
