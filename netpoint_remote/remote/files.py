@@ -12,8 +12,8 @@ Runs on the server, under its own Python (3.6 or newer), isolated, as `files.py 
     remove ROOT               remove files, and folders that are empty then: names, each ended by a NUL
 
 A name is looked up once, and what was opened is used from then on. New files are made under a name that is not there
-yet, get owner and mode by their descriptor, and take their place by rename. Nobody but root gets into a folder while it is
-filled.
+yet, get owner and mode by their descriptor, and take their place by rename. Nobody but root gets into a folder while it
+is filled.
 """
 
 import errno
