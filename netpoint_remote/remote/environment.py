@@ -122,8 +122,8 @@ def exposed(root, product):
 def weak_spots(root, product):
     """Yield what is weak of all that root executes of an installation: its release, its settings, its environment."""
     inner = os.path.join(product, product)
-    named = "upgrade.sh gunicorn.py requirements.txt local_requirements.txt contrib venv/bin/python3 .git .git/config .git/hooks"
-    named = ["", product, inner, os.path.join(product, "manage.py")] + named.split()
+    named = ["", product, inner, os.path.join(product, "manage.py"), "upgrade.sh", "gunicorn.py", "requirements.txt"]
+    named += ["local_requirements.txt", "contrib", "venv/bin/python3", ".git", ".git/config", ".git/hooks"]
     for path in [os.path.join(root, each).rstrip("/") for each in named]:
         if os.path.lexists(path):
             yield weak_spot(path)
