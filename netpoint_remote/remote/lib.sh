@@ -288,8 +288,8 @@ by_descriptor() {
 
 # The same, as a person would type it.
 by_descriptor_by_hand() {
-    own_python -c '' # says which one it is
-    printf '%s -I -S %s %s' "$own" "$(quoted "${BUNDLE:?}/files.py")" "$1"
+    own_python -c '' # finds it
+    printf '%s -I -S %s %s' "$our_python" "$(quoted "${BUNDLE:?}/files.py")" "$1"
     shift
     for word; do printf ' %s' "$(quoted "$word")"; done
     echo
