@@ -27,7 +27,8 @@ class Process:
 class TreeUnit:
     """A unit that may have to do with a release: its files name one or it runs out of one (`in_tree`).
 
-    `kind` is its Type; `triggers` are the units that it starts, where it is a timer, a socket or a path.
+    `kind` is its Type; `triggers` are the units that it starts, where it is a timer, a socket or a path; `seldom` is a
+    timer that starts them at a few hours of a day.
     """
 
     name: str = ""
@@ -35,6 +36,7 @@ class TreeUnit:
     kind: str = ""
     user: str = ""
     in_tree: bool = False
+    seldom: bool = False
     triggers: tuple[str, ...] = ()
 
     @property

@@ -55,10 +55,26 @@ def unlisted_units(case: Case) -> Iterator[str]:
             and UNIT_NAME.fullmatch(unit.name)
         ):
             yield unit.name
+    yield from (unit.name for unit in _unlisted_starters(case, stopped) if not unit.seldom)
+
+
+def seldom_timers(case: Case) -> Iterator[str]:
+    """Yield the timers that nobody stops and that start something out of a release at a few hours of a day."""
+    unlisted = _unlisted_starters(case, set(map(with_ending, services_of(case))))
+    yield from (unit.name for unit in unlisted if unit.seldom)
+
+
+def running_jobs(case: Case) -> Iterator[Process]:
+    """Yield the processes whose end the window waits for: what a timer has started, and ends by itself."""
+    jobs = {unit.name for unit in case.facts.tree_units if _is_job(case, unit)}
+    yield from (process for process in case.facts.processes if process.unit in jobs)
+
+
+def _unlisted_starters(case: Case, stopped: set[str]) -> Iterator[TreeUnit]:
     in_tree = {unit.name for unit in case.facts.tree_units if unit.in_tree}
     for unit in case.facts.tree_units:
         if _is_starter(case, unit) and unit.name not in stopped and in_tree & set(unit.triggers):
-            yield unit.name
+            yield unit
 
 
 def loose_processes(case: Case) -> Iterator[Process]:

@@ -5,6 +5,7 @@ Runs on the server, isolated from every environment, under any Python from 3.6 o
 
     facts           print everything as facts of the probe, `name=value` a line
     processes       print the processes that run out of a release, a line each: unit, number, start, release, command
+    left WHOSE SECONDS  wait for the end of those, of `any` or of `other` units than ours, and name who is left
     compare BEFORE  print whether the same units run as in a file of `processes`, out of the current release and anew
     housekeeping    print what schedules housekeeping (`cron`, `timer`, `broken`, `dangling`) and its file or unit
 
@@ -28,8 +29,22 @@ MOST = 100  # lines of one kind
 # What gunicorn and rq are run by; with its working directory in a release, it has its code from there.
 PYTHONS = re.compile(r"(python|pypy|uwsgi|gunicorn)[0-9.]*\Z")
 SHELLS = re.compile(r"(ba|da|z|k|a)?sh\Z|(perl|ruby|node|php)[0-9.]*\Z")
+# What a line may name instead of a Python that runs it.
+BY_PYTHON = re.compile(r"(uvicorn|hypercorn|daphne|granian|waitress-serve|celery|rq|rqworker|django-admin|uv|poetry)\Z")
+PROGRAM = re.compile(r"(\A|/)venv/bin/[^/*]+\Z|/[^/*]+\.(sh|py|wsgi|ini)\Z")
+# What starts the program that comes after it, with options and their values in between.
+STARTERS = re.compile(
+    r"""(sudo|doas|su|runuser|setpriv|env|nice|ionice|chrt|taskset|numactl|timeout|flock|nohup|setsid|stdbuf|time|exec
+    |command|eval|chronic|cronic|run-one|systemd-(run|cat|inhibit)|unshare|nsenter|chroot|chpst|(s6-)?setuidgid|cgexec
+    |xargs|find|if|then|else|elif|while|until|do|!|{)\Z""",
+    re.VERBOSE,
+)
+READERS = re.compile(
+    r"(tar|rsync|cp|mv|scp|zip|restic|borg|rclone|duplicity|cat|ls|du|grep|ch(own|mod)|ln|rm|test|\[)\Z"
+)
 # Where a path begins: not within /mnt/opt/netpoint, but in ExecStart=-/opt/netpoint, -C/opt/netpoint and file:///opt.
 BEGINNING = rb"(?:(?<=\s-\w)|(?<![\w.~})])(?<![\w.~})][/-]))"
+END = rb"(?![\w-]|\.\w)"
 OURS = (b'"""List what uses the releases', b'"""Ask an installed NetPoint')
 UNIT_FOLDERS = ("etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system",
                 "lib/systemd/system")  # fmt: skip
@@ -39,7 +54,8 @@ CRON_DAEMONS = ("cron.service", "crond.service", "cronie.service")
 WEB_SERVERS = re.compile(r"etc/(nginx|openresty|angie|apache2|httpd|caddy|lighttpd|haproxy)/")
 NAMING_PLACES = ("etc", "var/spool/cron", "usr/local/bin", "usr/local/sbin", "usr/local/etc", *UNIT_FOLDERS[1:])
 PUT_ASIDE = re.compile(r"(~|\.(bak|old|orig|save|swp|dpkg-\w+|rpm\w+))\Z")
-SHOWN = ("Id", "LoadState", "ActiveState", "SubState", "Type", "User", "MainPID", "Triggers", "TriggeredBy")
+SHOWN = ("Id", "LoadState", "ActiveState", "SubState", "Type", "User", "MainPID", "Triggers", "TriggeredBy",
+         "TimersCalendar", "TimersMonotonic")  # fmt: skip
 
 
 class Installation:
@@ -84,7 +100,7 @@ class Installation:
             encoded = os.fsencode(way)
             if encoded in text:
                 # /opt/netpoint is not in /opt/netpoint-3.5.0, nor /opt/netpoint-3.4.9 in /opt/netpoint-3.4.9.old
-                for found in re.finditer(BEGINNING + re.escape(encoded) + rb"(?![\w-]|\.\w)", text):
+                for found in re.finditer(BEGINNING + re.escape(encoded) + END, text):
                     yield way, tree, found.end()
 
 
@@ -185,7 +201,7 @@ def tree_run(installation, number, exe, cwd, words):
 def paths_in(words):
     """Yield what may be a path: each word, and the value of an option."""
     for word in words:
-        yield word.partition("=")[2] if word.startswith("-") else word
+        yield word.partition("=")[2] if word.startswith("-") or ASSIGNMENT.match(word) else word
 
 
 def mapped_files(number):
@@ -264,10 +280,13 @@ class Units:
         self.told.update(shown([name for name in triggers if name not in self.told]))
 
     def runs_ours(self, unit):
-        """Whether a unit's commands, or the folder they start in, name a release."""
+        """Whether a unit's commands run something out of a release, by their path or by the folder they start in."""
         whole = self.texts[unit].replace(b"\\\n", b" ")
-        lines = re.findall(rb"(?m)^[ \t]*(?:Exec\w+|WorkingDirectory)[ \t]*=.*$", whole)
-        return any(self.installation.named_in(b"\n".join(lines)))
+        folders = re.findall(rb"(?m)^[ \t]*WorkingDirectory[ \t]*=[ \t]*[-!]*(.*?)[ \t]*$", whole)
+        inside = any(self.installation.tree_of(os.fsdecode(folder)) for folder in folders)
+        commands = b"\n".join(re.findall(rb"(?m)^[ \t]*Exec\w+[ \t]*=[ \t]*[-@:+!|]*(.*)$", whole))
+        values = b"\n".join(re.findall(rb"(?m)^[ \t]*Environment[ \t]*=(.*)$", whole))
+        return runs(self.installation, with_scripts(commands), values, inside=inside)
 
     @property
     def main_processes(self):
@@ -313,7 +332,11 @@ def shown(names, properties=SHOWN):
         return {}
     told = {}
     for block in done.stdout.decode("utf-8", "replace").split("\n\n"):
-        pairs = dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
+        pairs = {}
+        for name, _, value in (line.partition("=") for line in block.split("\n") if "=" in line):
+            pairs[name] = (
+                pairs[name] + " " + value if name in pairs else value
+            )  # a timer has a line for each of its times
         if pairs.get("Id"):
             told[pairs["Id"]] = pairs
     return told
@@ -340,9 +363,10 @@ Job = typing.NamedTuple("Job", [("file", str), ("line", int), ("often", bool), (
 
 
 def cron_jobs(installation):
-    """Yield the jobs of cron that run something out of a release."""
+    """Yield the jobs of cron that run something out of a release; one that only reads there, as a backup, is none."""
     for job in all_jobs(installation):
-        if job.script or any(installation.named_in(job.text)):
+        is_link = job.script and not job.line
+        if is_link or runs(installation, job.text):
             yield job
 
 
@@ -382,7 +406,22 @@ def parse_cron(line, has_user):
     command = found.group("rest").split(None, 1)[-1] if has_user else found.group("rest")
     if found.group("name"):
         return found.group("name") in {b"hourly", b"every_minute"}, command
-    return not re.match(rb"\d+(,\d+){0,3}\Z", found.group("hour")), command
+    return not FEW_HOURS.match(os.fsdecode(found.group("hour"))), command
+
+
+FEW_HOURS = re.compile(r"\d+(,\d+){0,3}\Z")
+HOURS_APART = 4  # at least, of what starts a few times a day
+
+
+def is_seldom(told):
+    """Whether a timer starts something at a few hours of a day only, as systemd shows its times."""
+    hours = re.findall(
+        r"OnCalendar=[^;]*?([^\s:;]+):[^\s:;]+(?::[^\s;]+)?(?: [^;]+)? ;", told.get("TimersCalendar", "")
+    )
+    again = re.findall(r"OnUnit(?:Ina|A)ctiveUSec=([^;]*) ;", told.get("TimersMonotonic", ""))
+    long = [re.match(r"(?:\d+(?:y|month|w|d)|(\d+)h)", span) for span in again]
+    apart = [bool(found) and int(found.group(1) or 24) >= HOURS_APART for found in long]
+    return bool(hours or again) and all(FEW_HOURS.match(hour) for hour in hours) and all(apart)
 
 
 def with_scripts(text):
@@ -390,7 +429,19 @@ def with_scripts(text):
     scripts = [
         read(os.fsdecode(path), 65536) for path in re.findall(rb"(?<![^\s'\"=;(])/[^\s'\";|&<>()$`]+", text[:4096])[:5]
     ]
-    return b"\n".join([text, *(without_comments(script) for script in scripts if script.startswith(b"#!"))])
+    return b"\n".join([text, *map(as_commands, scripts)])
+
+
+def as_commands(script):
+    """Return a script as a shell would read it; of another language, all of it as words of one command."""
+    found = re.match(rb"#![ \t]*(\S+)(?:[ \t]+(\S+))?", script)
+    if not found:
+        return b""
+    program = os.path.basename(found.group(2) or b"" if found.group(1).endswith(b"/env") else found.group(1))
+    text = without_comments(script)
+    if re.match(rb"(ba|da|z|k|a)?sh\Z", program):
+        return text.replace(b"\\\n", b" ")
+    return program + b" " + SEPARATOR.sub(b" ", text)
 
 
 def script_in(installation, command):
@@ -438,6 +489,91 @@ def starts(installation, job):
     usual = os.fsencode("/opt/" + installation.product)
     paths += [os.fsdecode(path) for path in re.findall(rb"(?<![^\s'\"=])" + usual + rb"/[^\s'\";|&<>()]*", text)]
     return all(os.path.exists(path) for path in paths if re.search(r"/venv/|\.py\Z|\.sh\Z", path))
+
+
+# ---- what commands run
+
+
+SEPARATOR = re.compile(rb"[\n;|&()`]+")
+WORD = re.compile(rb"[^\s'\"]+")
+SET_TO_OURS = re.compile(rb"(?<![\w$])([A-Za-z_]\w*)=[\"']?(/\x01[^\s\"';]*)")
+ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+
+
+def marked(installation, text):
+    """Return a text with a mark in place of each of our paths: they may hold blanks and quotes, which part words."""
+    for number, way in enumerate(installation.ways):
+        text = re.sub(BEGINNING + re.escape(os.fsencode(way)) + END, b"/\1%d\1" % number, text)
+    return text
+
+
+def unmarked(installation, path):
+    """Return a path of ours as it is, and nothing for another one."""
+    found = re.match("/\1(\\d+)\1", path)
+    return list(installation.ways)[int(found.group(1))] + path[found.end() :] if found else ""
+
+
+def with_values(text):
+    """Return a marked text with our paths in place of the variables that are set to them."""
+    for name, value in SET_TO_OURS.findall(text):
+        used = rb"\$(?:%s\b|\{%s(?:[:=-][^}]*)?\})" % (name, name)
+        text = re.sub(used, value.replace(b"\\", rb"\\"), text)
+    return text
+
+
+def runs(installation, text, values=b"", *, inside=False):
+    """Whether commands, as a shell reads them, run something out of a release.
+
+    `values` is what sets variables besides, and `inside` says that the commands begin in a release.
+    """
+    for command in SEPARATOR.split(with_values(marked(installation, values + b"\n" + text))):
+        words = given_to_shell([os.fsdecode(word) for word in WORD.findall(command)])
+        if words[:1] in (["cd"], ["pushd"]):
+            folder = next((word for word in words[1:] if not word.startswith("-")), "/")
+            inside = bool(unmarked(installation, folder)) if folder.startswith("/") else inside
+        elif runs_command(installation, words, inside=inside):
+            return True
+    return False
+
+
+def given_to_shell(words):
+    """Return what a shell among the words is given to run (`sh -c '...'`), or the words themselves."""
+    before = words[: words.index("-c")] if "-c" in words else []
+    is_shell = any(SHELLS.match(os.path.basename(word)) or word == "su" for word in before)
+    return words[len(before) + 1 :] if is_shell else words
+
+
+def runs_command(installation, words, *, inside):
+    started = False
+    for number, word in enumerate(words):
+        name = os.path.basename(word)
+        if ASSIGNMENT.match(word):
+            continue
+        if is_program(installation, word, inside=inside):
+            return True
+        if PYTHONS.match(name) or BY_PYTHON.match(name):
+            return inside or any(leads_python(installation, path) for path in paths_in(words))
+        if SHELLS.match(name) or name in {".", "source"}:
+            return any(is_program(installation, path, inside=inside) for path in words[number + 1 :])
+        if READERS.match(name) or not (started or STARTERS.match(name)):
+            return False
+        started = True
+    return False
+
+
+def is_program(installation, path, *, inside):
+    """Whether a word is the path of a program of a release."""
+    if path.startswith("/"):
+        ours = unmarked(installation, path)
+        return bool(ours) and (bool(PROGRAM.search(path)) or (os.path.isfile(ours) and os.access(ours, os.X_OK)))
+    return inside and "/" in path and bool(PROGRAM.search(path))
+
+
+def leads_python(installation, path):
+    """Whether an argument lets a Python run code of a release: a file of it, or its folders."""
+    folders = [way + rest for way in installation.ways for rest in ("", "/" + installation.product)]
+    ours = unmarked(installation, path)
+    return os.path.normpath(ours or path) in folders or is_program(installation, path, inside=False)
 
 
 # ---- links, mounts, and files that name a release
@@ -605,7 +741,8 @@ def unit_values(units, running):
         if told.get("LoadState", "loaded") != "not-found":
             known = {"active": "ActiveState", "kind": "Type", "user": "User"}
             found = {key: printable(told.get(name, "")) for key, name in known.items()}
-            yield dict(found, name=printable(unit), triggers=told.get("Triggers", "").split(), in_tree=unit in naming)
+            more = {"triggers": told.get("Triggers", "").split(), "in_tree": unit in naming, "seldom": is_seldom(told)}
+            yield dict(found, name=printable(unit), **more)
 
 
 def values(found, *names):
@@ -629,6 +766,21 @@ def processes(installation):
                 ]
             )
         )
+
+
+def left(installation, whose, seconds):
+    """Wait for the end of what runs out of the releases, and print who is left after so many seconds."""
+    units = Units(installation)
+    end = time.monotonic() + seconds
+    while True:
+        running = processes_of(installation, units.main_processes)
+        running = [process for process in running if whose == "any" or process.unit not in installation.services]
+        if not running or time.monotonic() > end:
+            break
+        time.sleep(1)
+        units.told.update(shown(list(units.told)))
+    named = "{0.command} (process {0.number} of {1})"
+    say("; ".join(plain(named.format(process, process.unit or "no unit")) for process in running[:3]))
 
 
 def compare(before, installation):
@@ -661,6 +813,8 @@ def compare(before, installation):
 def main(verb, *words):
     if verb == "compare":
         return compare(words[0], Installation(*words[1:]))
+    if verb == "left":
+        return left(Installation(*words[2:]), words[0], int(words[1]))
     installation = Installation(*words)
     if verb == "processes":
         return processes(installation)

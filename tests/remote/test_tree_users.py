@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -190,6 +191,15 @@ def before(system: System, *lines: str) -> str:
     return str(path)
 
 
+def test_who_is_left_is_named_once_the_time_is_over(system: System, start: Start) -> None:
+    assert system.ask("left", "any", "30") == [""]
+
+    number = start(PYTHON, f"{system.root}/netpoint/manage.py", "rqworker")
+
+    (line,) = system.ask("left", "other", "0")
+    assert line.startswith(f"{Path(PYTHON).name} manage.py rqworker (process {number}")
+
+
 def test_the_same_services_in_new_processes_are_told_as_that(system: System, start: Start) -> None:
     number = start(PYTHON, f"{system.root}/netpoint/manage.py", "rqworker")
     system.unit("netpoint-rq.service", MainPID=str(number))
@@ -229,7 +239,8 @@ def test_a_second_worker_is_found_by_its_unit_file(system: System) -> None:
     write_files(system.system / "etc/systemd/system", {
         "netpoint-rq2.service": f"[Service]\nExecStart={system.root}/venv/bin/python3 manage.py rqworker\n",
         "netpoint.service": f"[Service]\nExecStart=/usr/bin/env \\\n {system.root}/venv/bin/gunicorn\n",
-        "reports.service": f"[Service]\nWorkingDirectory={system.root}\nExecStart=/usr/local/bin/reports\n",
+        "reports.service": f"[Service]\nWorkingDirectory={system.root}\nExecStart=/usr/bin/python3 reports.py\n",
+        "backup.service": f"[Service]\nWorkingDirectory={system.root}\nExecStart=/usr/bin/tar czf /backup .\n",
         "nginx.service.d/x.conf": f"[Service]\nReadOnlyPaths={system.root}\n",
         "other.service": "[Service]\nExecStart=/opt/netpoint-tools/x\n",
         "old.service": f"[Service]\n# ExecStart={system.root}/x\nExecStart=/bin/true\n",
@@ -241,12 +252,74 @@ def test_a_second_worker_is_found_by_its_unit_file(system: System) -> None:
         "nginx.service",
         "other.service",
         "old.service",
+        "backup.service",
     ):
         system.unit(name, Type="exec")
 
     assert {str(unit["name"]): unit["in_tree"] for unit in system.told("tree_unit")} == {
         "netpoint.service": True, "netpoint-rq2.service": True, "reports.service": True,
     }  # fmt: skip
+
+
+RUN = [
+    "{root}/venv/bin/python3 {root}/netpoint/manage.py x",
+    "/usr/bin/python3 {root}/netpoint/manage.py x",
+    "cd {root}/netpoint && python3 manage.py x",
+    "cd {real} && ./sync.sh",
+    "cd {root} && . venv/bin/activate && true",
+    "PYTHONPATH={root}/netpoint gunicorn x.wsgi",
+    "/usr/bin/gunicorn --chdir={root}/netpoint x.wsgi",
+    "/usr/bin/uwsgi --ini {root}/uwsgi.ini",
+    "/usr/bin/env python3 {root}/sync.py",
+    "sudo -u netpoint -- {root}/venv/bin/rqworker",
+    "flock -n /run/lock/x nice -n 5 {root}/sync.sh",
+    "su netpoint -s /bin/sh -c '{root}/venv/bin/python x'",
+    "/bin/sh -c 'exec {root}/venv/bin/python x'",
+    "bash {root}/contrib/x.sh",
+    "[ -x {root}/venv/bin/python ] && {root}/venv/bin/python x",
+    "NP={root}; $NP/venv/bin/python ${{NP}}/netpoint/manage.py x",
+    "{base}/local/in-python",
+    "{base}/local/in-shell",
+]
+READ = [
+    "tar czf /backup/x.tgz {root}",
+    "cd {root} && tar czf /backup/x.tgz .",
+    "sudo rsync -a {root}/netpoint/media/ backup:/x",
+    "nice -n 19 cp {root}/netpoint/netpoint/configuration.py /root",
+    "cp -a {real}/upgrade.sh /root",
+    "find {root}/netpoint/media -name '*.py' -mtime +30 -delete",
+    "/usr/local/bin/backup {root}/netpoint/media",
+    "/usr/bin/python3 /usr/local/bin/backup.py {root}/netpoint/media",
+    "[ -d {root} ] && restic backup {root}",
+    "NP={root}; tar cz $NP | ssh backup 'cat >x.tgz'",
+    "chown -R netpoint {root}/netpoint/media; logger done {root}/upgrade.sh",
+    "{base}/local/backup",
+    "{base}/local/backup-in-python",
+]
+SCRIPTS = {
+    "in-python": "#!/usr/bin/env python3\nimport subprocess\nsubprocess.run(['{root}/venv/bin/python', 'x'])\n",
+    "in-shell": "#!/bin/bash -e\n# a comment\nROOT={root}\nexec \\\n  $ROOT/venv/bin/python x\n",
+    "backup": "#!/bin/sh\ncd {root} || exit 1\ntar czf /backup/x.tgz netpoint/media upgrade.sh\n",
+    "backup-in-python": "#!/usr/bin/python3\nimport shutil\nshutil.copytree('{root}/netpoint/media', '/backup')\n",
+}
+
+
+def test_what_runs_the_release_is_told_from_what_only_reads_it(system: System) -> None:
+    """A server whose backup copies the release is healthy: nothing of it goes on with old code in the window."""
+    paths = {"root": system.root, "real": system.real, "base": system.base}
+    write_files(system.base / "local", {name: text.format(**paths) for name, text in SCRIPTS.items()})
+    lines = [command.format(**paths) for command in (*RUN, *READ)]
+    write_files(system.system / "etc", {"cron.d/x": "".join(f"*/5 * * * * root {line}\n" for line in lines)})
+    for number, line in enumerate(lines):
+        # What only a shell understands is given to one.
+        text = f'/bin/sh -c "{line}"' if re.search(r"[;|&=]", line) else line
+        write_files(system.system / "etc/systemd/system", {f"x{number}.service": f"[Service]\nExecStart={text}\n"})
+        system.unit(f"x{number}.service")
+
+    jobs = {lines[int(str(job["line"])) - 1] for job in system.told("cron_job")}
+    units = {lines[int(str(unit["name"])[1:].partition(".")[0])] for unit in system.told("tree_unit")}
+
+    assert jobs == units == set(lines[: len(RUN)])
 
 
 def test_what_starts_a_unit_by_itself_is_found(system: System) -> None:
@@ -257,6 +330,28 @@ def test_what_starts_a_unit_by_itself_is_found(system: System) -> None:
     assert [(unit["name"], unit["triggers"]) for unit in system.told("tree_unit")] == [
         ("sync.service", []), ("sync-often.timer", ["sync.service"]),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("times", "seldom"),
+    [
+        ({"TimersCalendar": "{ OnCalendar=*-*-* 03:15:00 ; next_elapse=Sat 2026-11-28 03:15:00 UTC }"}, True),
+        ({"TimersCalendar": "{ OnCalendar=Mon..Fri *-*-* 06,18:00:00 ; next_elapse=n/a }"}, True),
+        ({"TimersCalendar": "{ OnCalendar=*-*-* *:00/5:00 ; next_elapse=n/a }"}, False),
+        ({"TimersCalendar": "{ OnCalendar=*-*-* 00/6:00:00 Europe/Berlin ; next_elapse=n/a }"}, False),
+        ({"TimersMonotonic": "{ OnUnitActiveUSec=5min ; next_elapse=1h 2s }"}, False),
+        ({"TimersMonotonic": "{ OnUnitInactiveUSec=1d 2h ; next_elapse=1h 2s }"}, True),
+        ({"TimersMonotonic": "{ OnUnitActiveUSec=1w ; x=0 }\nTimersMonotonic={ OnBootUSec=5min ; x=0 }"}, True),
+        ({"TimersCalendar": "{ OnCalendar=*-*-* 03:15:00 ; }\nTimersCalendar={ OnCalendar=*-*-* *:15:00 ; }"}, False),
+        ({}, False),
+    ],
+)  # fmt: skip
+def test_a_timer_is_told_with_how_often_it_starts(system: System, times: dict[str, str], seldom: bool) -> None:  # noqa: FBT001
+    write_files(system.system / "etc/systemd/system", {"sync.service": f"[Service]\nExecStart={system.root}/sync.sh\n"})
+    system.unit("sync.service", ActiveState="inactive", Type="oneshot", TriggeredBy="sync.timer")
+    system.unit("sync.timer", Triggers="sync.service", **times)
+
+    assert {unit["name"]: unit["seldom"] for unit in system.told("tree_unit")}["sync.timer"] is seldom
 
 
 # ---- cron

@@ -15,6 +15,8 @@ from netpoint_remote.planning.tree_users import (
     loose_processes,
     manager_of,
     mentions_of,
+    running_jobs,
+    seldom_timers,
     services_of,
     shortened,
     unlisted_units,
@@ -55,11 +57,20 @@ def nothing_goes_on(case: Case) -> Problems:
             "the entry out until the upgrade is done",
         )
     seldom = tuple(job.place for job in case.facts.cron_jobs if not job.often and not job.housekeeping)
+    seldom += tuple(seldom_timers(case))
     if seldom:
         yield warning(
             "cron",
-            f"cron starts something out of the release at some hours: {_listed(seldom)}",
+            f"something out of the release is started at some hours: {_listed(seldom)}",
             "choose another hour for the upgrade, for the job would start in the window too",
+        )
+    running = tuple(running_jobs(case))
+    if running:
+        yield warning(
+            "process",
+            f"{_commands(running)} runs out of {case.facts.real} and was started by a timer: an upgrade waits 30 s for "
+            "its end, and stops nothing before",
+            f"begin when it has ended, or end it: {'; '.join(_way_to_end(process) for process in running[:MOST])}",
         )
 
 

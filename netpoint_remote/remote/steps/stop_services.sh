@@ -9,14 +9,16 @@ check() {
 
 apply() {
     said=$(applied_migrations 2>&1) || fail "the database does not answer, so nothing was stopped: $said"
-    wait_for_end_of other || fail "nothing was stopped, for something else runs out of the release: $left"
+    left=$(who_is_left other) || fail "$unseen: $(last_line)"
+    [ -z "$left" ] || fail "nothing was stopped, for something else runs out of the release: $left"
     : >"$RUN/window"
     sync -- "$RUN/window" "$RUN"
     journal window-open ''
     if active "$PRODUCT-housekeeping.timer"; then systemctl stop "$PRODUCT-housekeeping.timer"; fi
     # shellcheck disable=SC2046 # a list of unit names, validated by the planning
     systemctl stop $(units_in_order)
-    wait_for_end_of any || fail "the services were stopped, and something still runs out of the release: $left"
+    left=$(who_is_left any) || fail "$unseen: $(last_line)"
+    [ -z "$left" ] || fail "the services were stopped, and something still runs out of the release: $left"
     waited=0
     left=$(sessions)
     while [ "$left" -gt 0 ]; do
@@ -29,27 +31,10 @@ apply() {
 
 # Wait for the end of the processes that run out of a release, of those of other units or of any, and tell who is left.
 # What a timer or cron has begun ends by itself, mostly; what a unit leaves behind when it is stopped (KillMode=) may not.
-wait_for_end_of() {
-    waited=0
-    while :; do
-        running=$(tree_users processes) || fail "what runs out of the release could not be listed: $(last_line)"
-        left=$(say "$running" | named_processes "$1" | head -n 3 | tr '\n' ' ')
-        [ -n "$left" ] || return 0
-        [ "$waited" -lt 30 ] || return 1
-        waited=$((waited + 1))
-        sleep 1
-    done
+who_is_left() {
+    tree_users left "$1" 30
 }
-
-# Name processes as a person would.
-named_processes() {
-    WHICH=$1 SERVICES=$SERVICES awk '
-        BEGIN { count = split(ENVIRON["SERVICES"], name, " "); for (i = 1; i <= count; i++) ours[name[i]] = ours[name[i] ".service"] = 1 }
-        NF > 3 && (ENVIRON["WHICH"] == "any" || !($1 in ours)) {
-            number = $2; unit = $1; sub("^[^ ]* [^ ]* [^ ]* [^ ]* ", "")
-            print $0 " (process " number (unit == "-" ? "" : " of " unit) ")"
-        }'
-}
+unseen="what runs out of the release could not be listed"
 
 # Not our own: this one, and the one that holds the lock.
 others="datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() AND application_name NOT LIKE 'netpoint-remote %'"
