@@ -5,9 +5,10 @@
 # shellcheck source=as_unit.sh
 . "$BUNDLE/as_unit.sh"
 
-# Prove the release of a tree, which is to answer with a version; else `trouble` says what is wrong with it.
+# Prove the release of a tree, which is to answer with a version; else `trouble` says what is wrong with it. A release
+# that is `before` its upgrade may have migrations to apply: a plugin's, as a rule.
 prove_tree() {
-    tree=$1 version=$2 trouble=''
+    tree=$1 version=$2 trouble='' when=${3-}
     python=$(tree_python "$tree")
     begin_pages
     no_unapplied_migrations &
@@ -23,7 +24,11 @@ prove_tree() {
 
 no_unapplied_migrations() {
     as_unit ask "$tree" "$python" "$tree/$PRODUCT/manage.py" showmigrations --plan </dev/null >"$RUN/migrations.shown" || return 1
-    ! grep -E '^[[:space:]]*\[ \]' "$RUN/migrations.shown"
+    unapplied=$(sed -n 's/^[[:space:]]*\[ \][[:space:]]*//p' "$RUN/migrations.shown")
+    [ -n "$unapplied" ] || return 0
+    say "not applied: $unapplied"
+    [ "$when" = before ] || return 1
+    journal warning "the running release has migrations that are not applied, and the upgrade applies them: $(say "$unapplied" | head -n 3 | tr '\n' ' ')"
 }
 
 worker_can_start() {

@@ -374,6 +374,17 @@ def test_a_running_release_that_cannot_be_proved_stops_nothing_and_names_the_set
     assert (server.active, (server.run / "window").exists()) == (["netpoint", "netpoint-rq"], False)
 
 
+def test_migrations_of_a_plugin_that_were_never_applied_are_told(server: Server) -> None:
+    """The running release serves all the same, and upgrade.sh will apply them."""
+    server.record()
+    server.tell(showmigrations="[X]  dcim.0001_initial\n[ ]  plugin.0002_more\n")
+
+    server.apply("prove_running")
+
+    (told,) = [line for line in server.journal if line.startswith("warning")]
+    assert "plugin.0002_more" in told
+
+
 def test_pages_that_are_right_beside_and_not_where_users_reach_them_name_the_address(server: Server) -> None:
     """The proof beside is right: what is wrong is where we look for users' pages."""
     server.record()

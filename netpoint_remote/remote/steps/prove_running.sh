@@ -9,7 +9,7 @@ check() {
 }
 
 apply() {
-    prove_tree "$OLD" "$OLD_VERSION" || not_proved "started beside itself, as $(service_for beside) runs, the running release does not work: $trouble" "see that services in the hosts file names the units of NetPoint, its pages first"
+    prove_tree "$OLD" "$OLD_VERSION" before || not_proved "started beside itself, as $(service_for beside) runs, the running release does not work: $trouble" "see that services in the hosts file names the units of NetPoint, its pages first"
     page_facts "$OLD" "$HEALTH_URL" >"$RUN/page.running" || :
     why=$(page_is_well "$RUN/page.running" "$OLD_VERSION") || not_proved "where users reach it ($(fact_of page.address "$RUN/page.running")), $why" "set health.url in the hosts file to where it answers"
     root_is_let_in || not_proved "upgrade.sh runs as root, and for root the configuration or the database does not work: $(say "$said" | tail -n 1 | without_rows)" "let root in as well (a password in DATABASE, or a map in pg_ident.conf), or give environment in the hosts file what it needs"
