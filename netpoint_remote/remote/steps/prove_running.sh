@@ -18,7 +18,7 @@ apply() {
 
 # The configuration is executed as upgrade.sh will; the environment, which it will replace, only where it is nobody else's.
 root_is_let_in() {
-    if [ -z "$(exposed_spots)" ]; then set -- "$OLD/venv/bin/python3"; else set -- "$(find_python)" -I -S; fi
+    if exposed=$(exposed_spots) && [ -z "$exposed" ]; then set -- "$OLD/venv/bin/python3"; else set -- "$(find_python)" -I -S; fi
     said=$(as_upgrade "$OLD" "$@" "$BUNDLE/ask.py" reach "$OLD" "$PRODUCT" 2>&1) && [ -z "$said" ] && return 0
     case $2,$said in
         -I,*ModuleNotFoundError*) journal warning "whether root is let into the database is not known: others may write to the environment that configuration.py needs" ;;
