@@ -10,10 +10,10 @@ import shutil
 import subprocess
 import tarfile
 import time
-import tracemalloc
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -104,20 +104,28 @@ def try_all(read: Callable[[bytes], object], original: Callable[[int], bytes], *
     chance = random.Random(20_261_127)
     slowest = 0.0
     largest = 0
-    tracemalloc.start()
-    try:
-        for number in range(COUNT):
-            data = change(original(number), chance)  # type: ignore[operator]  # as `mutated`
-            held, begun = tracemalloc.get_traced_memory()[0], time.process_time()
-            tracemalloc.reset_peak()
-            read(data)
-            slowest = max(slowest, time.process_time() - begun)
-            largest = max(largest, tracemalloc.get_traced_memory()[1] - held)
-    finally:
-        tracemalloc.stop()
+    for number in range(COUNT):
+        data = change(original(number), chance)  # type: ignore[operator]  # as `mutated`
+        held, begun = memory_from_here(), time.process_time()
+        read(data)
+        slowest = max(slowest, time.process_time() - begun)
+        largest = max(largest, most_memory() - held)
     print(f"{slowest:.2f} s at most, {largest / MB:.1f} MB at most")
     assert largest < MOST_MEMORY
     assert slowest < MOST_SECONDS
+
+
+# By the kernel: `tracemalloc` counts each object, which takes several times as long as what it measures.
+def memory_from_here() -> int:
+    """Forget the most memory that this process has had until now, and return what it has."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return most_memory()
+
+
+def most_memory() -> int:
+    """Return the most memory (bytes) that this process has had since then."""
+    (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(kilobytes) * 1024
 
 
 def shown(report: object) -> None:
@@ -128,7 +136,8 @@ def shown(report: object) -> None:
     )  # fmt: skip
     cleaned = clean_report(fleet)
     assert all(line.isprintable() for line in render_report(cleaned).split("\n"))
-    assert to_json(fleet).isprintable() or "\n" in to_json(fleet)
+    text = to_json(fleet)
+    assert text.isprintable() or "\n" in text
 
 
 def test_mutations_of_the_wire() -> None:
@@ -256,7 +265,8 @@ def test_mutations_of_a_tar_mean_to_gnu_tar_what_they_mean_to_us(
     if not shutil.which("tar"):
         pytest.skip("NOT TESTED: there is no tar here")
     forms = some_tars(tmp_path)
-    path, packed = tmp_path / "a.tar.gz", tmp_path / "packed.tar.gz"
+    path = tmp_path / "a.tar.gz"
+    unpacked_ours = cache(lambda data: unpacked(data, tmp_path / "ours"))  # most are packed anew into the same bytes
     seen = {"plain": 0, "odd": 0, "refused": 0}
 
     def judge(data: bytes) -> None:
@@ -265,10 +275,10 @@ def test_mutations_of_a_tar_mean_to_gnu_tar_what_they_mean_to_us(
         seen["refused" if found is None else "plain" if found.plain else "odd"] += 1
         if found is None or not found.plain:
             return
-        with packed.open("wb") as file:
-            repack(path, file)
-        theirs = unpacked(path, tmp_path / "theirs")
-        assert theirs == unpacked(packed, tmp_path / "ours")
+        packed = io.BytesIO()
+        repack(path, packed)
+        theirs = unpacked(data, tmp_path / "theirs")
+        assert theirs == unpacked_ours(gzip.decompress(packed.getvalue()))
         assert set(theirs) == {found.top, *(f"{found.top}/{name}" for name in found.members)}
 
     try_all(judge, lambda number: forms[number % 2], change=change)
@@ -276,12 +286,12 @@ def test_mutations_of_a_tar_mean_to_gnu_tar_what_they_mean_to_us(
     assert seen["refused"] > 100
 
 
-def unpacked(path: Path, folder: Path) -> dict[str, bytes | str]:
-    """Let tar unpack an archive as the servers do; return what is there: contents, links, folders."""
+def unpacked(data: bytes, folder: Path) -> dict[str, bytes | str]:
+    """Let tar unpack what is in an archive as the servers do; return what is there: contents, links, folders."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     done = subprocess.run(
-        ["tar", "-xzf", str(path), "-C", str(folder), "--no-same-owner"], capture_output=True, check=False,
+        ["tar", "-xf", "-", "-C", str(folder), "--no-same-owner"], input=data, capture_output=True, check=False,
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
     )  # fmt: skip
     complaints = [line for line in done.stderr.decode().split("\n") if line and "time stamp" not in line]
