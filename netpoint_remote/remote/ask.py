@@ -21,22 +21,16 @@ Nothing secret is printed but by `database`: keys are allow-listed, secrets appe
 """
 
 import contextlib
-import hashlib
-import http.client
 import importlib
 import io
 import json
 import os
 import re
 import shlex
-import socket
-import ssl
 import stat
 import subprocess
 import sys
 import time
-import traceback
-import urllib.parse
 
 TIMEOUT = 10  # seconds for every single question
 LONGEST = 65536  # characters of one fact
@@ -184,6 +178,8 @@ def measure(folder, deadline):
 
 def fingerprint(secret):
     """Tell two secrets apart without telling them: a slow hash, shortened."""
+    import hashlib
+
     return hashlib.pbkdf2_hmac("sha256", as_bytes(secret), b"netpoint-remote", 20000).hex()[:16] if secret else ""
 
 
@@ -285,6 +281,9 @@ def redis_facts(configuration):
 
 def redis_version(settings):
     """Return the version a Redis reports, over its own protocol: the old venv may have no usable client."""
+    import socket
+    import ssl
+
     if settings.get("UNIX_SOCKET_PATH"):
         plain = socket.socket(socket.AF_UNIX)
         plain.settimeout(TIMEOUT)
@@ -380,31 +379,34 @@ def spelled(bind, secure):
     return ("https://" if secure else "http://") + (bind if ":" in bind[-6:] else bind + ":8000")
 
 
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=TIMEOUT)
-        self.path = path
+def connect_unix(connection, path):
+    import socket
 
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        folder = os.open(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY)
-        try:  # its whole path may be longer than the address of a socket
-            self.sock.connect("/proc/self/fd/{}/{}".format(folder, os.path.basename(self.path)))
-        finally:
-            os.close(folder)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(TIMEOUT)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:  # its whole path may be longer than the address of a socket
+        connection.sock.connect("/proc/self/fd/{}/{}".format(folder, os.path.basename(path)))
+    finally:
+        os.close(folder)
 
 
 def get(address, path, headers):
     """GET one page; returns (status, headers, the first 512 KiB of text)."""
+    import http.client
+    import ssl
+    import urllib.parse
+
     if address.startswith("unix:"):
-        connection = UnixConnection("/" + address[5:].lstrip("/"))
+        connection = http.client.HTTPConnection("localhost", timeout=TIMEOUT)
     else:
         parts = urllib.parse.urlsplit(address)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         extra = {"context": ssl._create_unverified_context()} if parts.scheme == "https" else {}
         connection = kind(parts.hostname, parts.port, timeout=TIMEOUT, **extra)
     with contextlib.closing(connection):
+        if address.startswith("unix:"):
+            connect_unix(connection, "/" + address[5:].lstrip("/"))
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read(512 * 1024).decode("utf-8", "replace")
@@ -424,6 +426,9 @@ def request_headers(configuration):
 
 def page_facts(root, product, configuration, told, url):
     """Tell what users get: the login page, one static file of it, and the version that answers."""
+    import http.client
+    import urllib.parse
+
     headers = request_headers(configuration)
     address = url or told.get("address", "")
     if not address or address.startswith("fd:"):
@@ -456,6 +461,8 @@ def page_facts(root, product, configuration, told, url):
 
 def patient_get(address, path, headers):
     """GET a page; one that is late once is asked for again, for a busy server is not an ill one."""
+    import socket
+
     try:
         return get(address, path, headers)
     except socket.timeout:
@@ -471,6 +478,8 @@ def known_trouble(status, text):
 
 def static_answer(root, product, address, link, headers):
     """Ask for a static file: the proxy in front serves it; gunicorn alone answers 404, and its place on disk counts."""
+    import urllib.parse
+
     path = urllib.parse.urlsplit(link).path
     status, _, text = get(address, path, headers)
     parts = urllib.parse.unquote(path.split("/static/", 1)[1]).split("/")
@@ -551,6 +560,8 @@ def print_facts(name, facts):
 
 def trouble(error):
     """Tell an error and its place, but nothing that it may quote: a password without its quotes is a NameError."""
+    import traceback
+
     said = str(error) if isinstance(error, (ImportError, KeyError, OSError)) else getattr(error, "msg", "")
     places = [
         frame for frame in traceback.extract_tb(error.__traceback__) if not re.search("^<|importlib|ask.py$", frame[0])

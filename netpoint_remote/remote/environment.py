@@ -18,14 +18,11 @@ facts the first word is known, of variables the name. What root gets of a unit's
 configuration file asks for, which root reads and does not execute, and a value from systemd or from a file of root's.
 """
 
-import ast
 import contextlib
 import grp
 import os
 import pwd
 import re
-import shlex
-import shutil
 import signal
 import stat
 import subprocess
@@ -180,6 +177,8 @@ def wanted_variables(found, tree, product):
 
 def names_asked(text):
     """Return the texts that Python code hands to a call, looks up, or goes through in a loop."""
+    import ast
+
     try:
         nodes = list(ast.walk(ast.parse(text.encode("utf-8", "surrogateescape"))))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -199,7 +198,7 @@ def names_asked(text):
 
 def literal(node):
     """Return the value of a node that is one; Python has had three ways to spell it."""
-    while isinstance(node, ast.AST):
+    while hasattr(node, "_fields"):
         node = next((getattr(node, field) for field in ("value", "s") if field in node._fields), None)
     return node
 
@@ -251,6 +250,8 @@ def file_pairs(text):
 
 def command_words(found, environment):
     """Return the words of ExecStart, as far as they can be told apart: systemd shows them without quotes."""
+    import shlex
+
     shown = re.search(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=", found.get("ExecStart", [""])[-1])
     text = re.sub(
         r"\$\{(\w+)\}|\$(\w+)",
@@ -337,6 +338,8 @@ def root(unit, tree, python, *words):
 
 def limited(command):
     """Return a command with its time limit, by the path of our own: a unit's may not have it."""
+    import shutil
+
     timeout = shutil.which("timeout")
     return [timeout, "-k", "5", str(PATIENCE), *command] if timeout else list(command)
 
@@ -395,6 +398,8 @@ def pairs(data):
 
 
 def exports():
+    import shlex
+
     for name, value in pairs(sys.stdin.buffer.read(LONGEST)):
         if re.match(r"PG[A-Z]+\Z", name):
             say("export {}={}".format(name, shlex.quote(value)))
