@@ -3,6 +3,7 @@
 # service's [Service] settings (user, groups, environment, folders, sandbox, limits) but its command. Nothing of a unit's
 # environment ever comes into our own shell.
 : "${RUN:?}" "${SERVICES:?}" "${ROOT:?}" "${OLD:?}"
+our_runtime=''
 
 # Run a program as a service runs: `as_unit NAME TREE COMMAND ...`, with what we have on standard input, and print what it
 # prints. NAME is what it is run for: `ask` and `beside` are as the first service is, `worker` as the one that works. In
@@ -59,7 +60,7 @@ remove_units() {
 
 # A name that no drop-in for netpoint-*.service belongs to.
 prefix_of_units() {
-    printf 'netpoint_remote.%s' "$(basename -- "$RUN")"
+    printf 'netpoint_remote.%s' "${RUN##*/}"
 }
 
 unit_of() {
@@ -76,11 +77,13 @@ socket_folder() {
 }
 
 unit_property() {
-    systemctl show -p "$2" "$1" | sed -n "s/^$2=//p"
+    shown=$(systemctl show -p "$2" "$1") || :
+    say "${shown#"$2="}"
 }
 
 # Where systemd has what a reboot clears. Practice servers, whose units lie elsewhere, have a folder of their own for it.
 runtime_folder() {
+    if [ -n "$our_runtime" ]; then printf '%s' "$our_runtime"; return; fi
     units=$(unit_property "${SERVICES%% *}" FragmentPath)
     case $units in
         */etc/systemd/system/*) prefix=${units%/etc/systemd/system/*} ;;
@@ -91,11 +94,12 @@ runtime_folder() {
 
 # Write down what a unit is to run; the unit itself is made once, for all that this run will ask.
 begin_unit() {
+    our_runtime=$(runtime_folder)
     unit=$(unit_of "$1") folder=$(folder_of "$1")
     own=$(unit_property "$(service_for "$1")" WorkingDirectory)
     place=$(in_tree "$2" "${own#!}")
     shift 2
-    [ -f "$(runtime_folder)/systemd/system/$unit" ] || make_units
+    [ -f "$our_runtime/systemd/system/$unit" ] || make_units
     cat >"$folder/in"
     : >"$folder/out"
     : >"$folder/err"
@@ -123,13 +127,15 @@ command_line() {
 }
 
 make_units() (
-    runtime=$(runtime_folder)
+    runtime=$(runtime_folder) known=''
     mkdir -p -- "$runtime/systemd/system"
     (umask 077 && mkdir -p -- "$runtime/$(prefix_of_units)") || return 1
     for made in ask:300 beside:900 worker:300; do
+        service=$(service_for "${made%:*}")
+        [ "$service" = "$known" ] || settings=$(settings_of "$service") known=$service
         made_folder=$(folder_of "${made%:*}")
         (umask 077 && mkdir -p -- "$made_folder" && for file in in out err env systemctl; do : >"$made_folder/$file" || exit 1; done) || return 1
-        (umask 077 && unit_text "${made%:*}" "${made#*:}" | write_file "$runtime/systemd/system/$(unit_of "${made%:*}")") || return 1
+        (umask 077 && unit_text "${made%:*}" "${made#*:}" "$service" "$settings" | write_file "$runtime/systemd/system/$(unit_of "${made%:*}")") || return 1
     done
     systemctl daemon-reload
 )
@@ -145,35 +151,40 @@ service_for() {
 }
 
 unit_text() (
-    service=$(service_for "$1") own_folder=$(folder_of "$1")
-    user=$(unit_property "$service" User) group=$(unit_property "$service" Group)
+    own_folder=$(folder_of "$1")
     say '[Unit]'
-    say "Description=What an upgrade asks of $service"
+    say "Description=What an upgrade asks of $3"
     say 'StartLimitIntervalSec=0'
     say '[Service]'
-    systemctl cat "$service" 2>/dev/null | service_settings "$service"
+    say "$4"
     say 'Type=oneshot'
     say "TimeoutStartSec=$2"
     say 'TimeoutStopSec=20'
     say 'KillSignal=SIGKILL'
-    # A user that systemd makes for a unit is shared by units that name it.
-    if [ -n "$user" ]; then say "User=$user"; fi
-    if [ -n "$group" ]; then say "Group=$group"; fi
-    # Ours must not decide what a program of root's loads.
-    case $user in
-        '' | root | 0) own_python "${BUNDLE:?}/environment.py" unset "$service" | sed -n 's/^./UnsetEnvironment=&/p' ;;
-        *) ;;
-    esac
     # Else the end of ours would take the folder of the service away.
     say 'RuntimeDirectoryPreserve=yes'
     if [ "$1" = beside ]; then
         say "RuntimeDirectory=$(prefix_of_units).sockets"
-        if [ -n "$(unit_property "$service" RestrictAddressFamilies)" ]; then say 'RestrictAddressFamilies=AF_UNIX'; fi
+        if [ -n "$(unit_property "$3" RestrictAddressFamilies)" ]; then say 'RestrictAddressFamilies=AF_UNIX'; fi
     fi
     say "EnvironmentFile=$(unit_escaped "$own_folder")/env"
     say "StandardInput=file:$(unit_escaped "$own_folder")/in"
     say "StandardOutput=file:$(unit_escaped "$own_folder")/out"
     say "StandardError=file:$(unit_escaped "$own_folder")/err"
+)
+
+# Print how a service runs.
+settings_of() (
+    user=$(unit_property "$1" User) group=$(unit_property "$1" Group)
+    systemctl cat "$1" 2>/dev/null | service_settings "$1"
+    # A user that systemd makes for a unit is shared by units that name it.
+    if [ -n "$user" ]; then say "User=$user"; fi
+    if [ -n "$group" ]; then say "Group=$group"; fi
+    # Ours must not decide what a program of root's loads.
+    case $user in
+        '' | root | 0) own_python "${BUNDLE:?}/environment.py" unset "$1" | sed -n 's/^./UnsetEnvironment=&/p' ;;
+        *) ;;
+    esac
 )
 
 # Copy the settings of a service from its files, as `systemctl cat` prints them, without what says when it is started,

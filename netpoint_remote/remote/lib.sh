@@ -120,7 +120,7 @@ make_private() {
 
 # A percent sign means something in a unit file.
 unit_escaped() {
-    printf '%s' "$1" | sed 's/%/%%/g'
+    case $1 in *%*) printf '%s' "$1" | sed 's/%/%%/g' ;; *) printf '%s' "$1" ;; esac
 }
 
 # Print where something is mounted, at a path or below it.
@@ -246,10 +246,14 @@ tree_python() {
     find_python
 }
 
-# Print the Python for programs of ours: of the hosts file, of the server, or what a run had found when it began: where
-# the installation's own is all there is, that leads to one which stays when the environment is moved.
+# Print the Python for programs of ours: what a run had found when it began (prepare.sh), which was nobody else's to
+# change, so it is not tried again. Else of the hosts file, of the server, or where the installation's own is all there
+# is, what that leads to: it stays when the environment is moved.
 find_python() {
-    for python in "${PYTHON-}" python3 "$(cat "${RUN-}/python" 2>/dev/null)" "$(readlink -f -- "${ROOT-}/venv/bin/python3")"; do
+    python=''
+    if [ -f "${RUN-}/python" ]; then IFS= read -r python <"$RUN/python" || :; fi
+    if [ -x "$python" ]; then printf '%s' "$python"; return; fi
+    for python in "${PYTHON-}" python3 "$(readlink -f -- "${ROOT-}/venv/bin/python3")"; do
         case $python in
             '') continue ;;
             /*) [ -x "$python" ] && [ -z "$(weak_spot "$python")" ] || continue ;;

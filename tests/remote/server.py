@@ -439,8 +439,9 @@ class Server:
         return copy.deepcopy(self)
 
     def record(self) -> None:
-        """Write down what the step record_before would, at once."""
+        """Write down what prepare.sh and the step record_before would, at once."""
         write_files(self.run, {
+            "python": str(BIN / "python3"),
             "settings": "",
             "upgrade.env": "",
             "database.env": assignments((("PGDATABASE", "netpoint"), ("PGPASSWORD", PASSWORD)), export=True),

@@ -25,6 +25,7 @@ def without_python(server: Server) -> str:
 def test_the_python_of_the_hosts_file_is_enough(server: Server, without_python: str) -> None:
     (Path(without_python) / "python3.11").symlink_to(sys.executable)
     server.record()
+    (server.run / "python").unlink()
     server.bundle(PYTHON="python3.11")
 
     done = server.sh(["-c", f"{AS_A_STEP}{SET_ASIDE}as_upgrade / echo done"], PATH=without_python)

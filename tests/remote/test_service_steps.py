@@ -390,6 +390,7 @@ def test_pages_that_are_right_beside_and_not_where_users_reach_them_name_the_add
     server.record()
     nobody = "echo page.address=http://127.0.0.1:8001; echo page.error=connection refused; exit"
     asked = f'*unix:*) ;; *"/ask.py page "*) {nobody} ;;'
+    (server.run / "python").unlink()
     server.replace("python3", f'case " $* " in {asked} esac; exec "$STAND_INS/python3" "$@"')
 
     assert server.step("prove_running", "apply").returncode == 4
