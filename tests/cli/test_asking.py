@@ -62,8 +62,9 @@ def typed(task: str, practice: Practice) -> list[str]:
 
 @pytest.mark.promise(11)
 @pytest.mark.usefixtures("runs")
-@pytest.mark.parametrize("task", CHANGING)
-@pytest.mark.parametrize("program", [OWN, STOCK], ids=["own", "fab"])
+@pytest.mark.parametrize(
+    ("program", "task"), [*((OWN, task) for task in CHANGING), (STOCK, "upgrade")], ids=[*CHANGING, "upgrade by fab"]
+)
 def test_without_a_terminal_nothing_changes_and_the_option_is_named(
     operator: Workstation, practice: Practice, task: str, program: tuple[str, ...]
 ) -> None:

@@ -50,8 +50,9 @@ def test_a_reader_that_has_ended_changes_nothing(bob: Workstation, program: tupl
     assert (out.returncode, quiet(out), both.returncode) == (0, True, 0)
 
 
-@PROGRAMS
-@pytest.mark.parametrize("descriptors", [(1,), (2,), (1, 2), (0, 1, 2)])
+@pytest.mark.parametrize(
+    ("program", "descriptors"), [(OWN, (1,)), (OWN, (2,)), (OWN, (1, 2)), (OWN, (0, 1, 2)), (STOCK, (0, 1, 2))]
+)
 def test_closed_streams_change_nothing(
     bob: Workstation,  # noqa: F811
     program: tuple[str, ...],
@@ -64,8 +65,7 @@ def test_closed_streams_change_nothing(
     assert ("np1" in done.stdout) is (1 not in descriptors)
 
 
-@PROGRAMS
-@pytest.mark.parametrize("task", ["status", "attach", "backups"])
+@pytest.mark.parametrize(("program", "task"), [(OWN, "status"), (OWN, "attach"), (OWN, "backups"), (STOCK, "status")])
 def test_a_result_that_cannot_be_written_is_no_success(
     bob: Workstation,  # noqa: F811
     make_run: Callable[..., Run],  # noqa: F811
