@@ -251,7 +251,7 @@ tree_python() {
 # is, what that leads to: it stays when the environment is moved.
 find_python() {
     python=''
-    if [ -f "${RUN-}/python" ]; then IFS= read -r python <"$RUN/python" || :; fi
+    if [ -n "${RUN-}" ] && [ -f "$RUN/python" ]; then IFS= read -r python <"$RUN/python" || :; fi
     if [ -x "$python" ]; then printf '%s' "$python"; return; fi
     for python in "${PYTHON-}" python3 "$(readlink -f -- "${ROOT-}/venv/bin/python3")"; do
         case $python in
