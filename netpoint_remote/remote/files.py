@@ -405,15 +405,19 @@ def words():
 
 
 def give_back(root, triples):
-    """Give files that git wrote anew their owner and mode; what is no plain file of one name is not one of them."""
+    """Give files that git wrote anew their owner and mode: they are ours now, and plain files of one name.
+
+    The list was made by names that others can swap: nothing becomes root's by it, nor runs as its owner.
+    """
     with open_folder(root) as top:
         for at in range(0, len(triples), 3):
             owner, mode, name = triples[at : at + 3]
             try:
                 with open_parent(top, name) as folder, folder.read(name.rpartition("/")[2]) as file:
-                    if os.fstat(file.fileno()).st_nlink == 1:
+                    now = os.fstat(file.fileno())
+                    if now.st_nlink == 1 and now.st_uid == os.geteuid():
                         os.fchown(file.fileno(), *map(int, owner.split(":")))
-                        os.fchmod(file.fileno(), int(mode, 8))
+                        os.fchmod(file.fileno(), int(mode, 8) & 0o777)
             except OSError as error:
                 print("left as it is: %s: %s" % (ascii(name), error))
 

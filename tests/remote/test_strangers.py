@@ -198,6 +198,18 @@ def test_a_second_name_of_somebody_elses_file_is_given_to_nobody(media: Path, ca
     assert kept(canaries) == before
 
 
+@needs_root
+@pytest.mark.parametrize("owner", [STRANGER, 0])
+def test_what_git_did_not_write_never_becomes_roots(media: Path, owner: int) -> None:
+    """Whoever swaps names while owners are written down has another program's owner and mode in the list."""
+    file = media / "sub/0"
+    os.chown(file, owner, owner)
+
+    files("give_back", media, said=b"0:0\x004755\0sub/0\0")
+
+    assert (file.stat().st_uid, oct(file.stat().st_mode)) == (owner, "0o100666" if owner else "0o100755")
+
+
 def test_git_runs_nothing_that_a_checkout_names(tmp_path: Path) -> None:
     """Its configuration may be of whoever owns it."""
     checkout, canary = tmp_path / "opt", tmp_path / "ran"
