@@ -1,19 +1,20 @@
 # shellcheck shell=sh
-# What upgrade.sh makes in a checkout and another release needs anew: move it aside, and back.
+# What upgrade.sh makes in a checkout and another release needs anew: move it aside, and back; by descriptor, for the
+# checkout may be somebody else's.
 : "${NEW:?}" "${PRODUCT:?}"
 docs=$PRODUCT/project-static/docs
 
 # Keep it in a folder. What is there already was moved by an earlier attempt of this run.
 move_aside() {
-    mkdir -p -- "$1/$PRODUCT/project-static"
+    by_descriptor make "$1/$PRODUCT/project-static"
     # The folder of the documentation holds a file that git tracks, so it is copied and not moved.
     if [ -d "$NEW/$docs" ] && ! [ -e "$1/$docs" ]; then
-        remove_tree "$1/$docs.partial"
-        cp -a -- "$NEW/$docs" "$1/$docs.partial"
-        mv -T -- "$1/$docs.partial" "$1/$docs"
+        discard "$1/$docs.partial"
+        by_descriptor copy "$NEW/$docs" "$1/$docs.partial"
+        by_descriptor move "$1/$docs.partial" "$1/$docs"
     fi
     for part in venv "$PRODUCT/static"; do
-        if [ -e "$NEW/$part" ] && ! [ -e "$1/$part" ]; then mv -T -- "$NEW/$part" "$1/$part"; fi
+        if [ -e "$NEW/$part" ] && ! [ -e "$1/$part" ]; then by_descriptor move "$NEW/$part" "$1/$part"; fi
     done
 }
 
@@ -21,8 +22,8 @@ move_aside() {
 take_from() {
     for part in venv "$PRODUCT/static" "$docs"; do
         if [ -e "$1/$part" ]; then
-            remove_tree "${NEW:?}/$part"
-            mv -T -- "$1/$part" "$NEW/$part"
+            discard "${NEW:?}/$part"
+            by_descriptor move "$1/$part" "$NEW/$part"
         fi
     done
     remove_aside "$1"
@@ -31,9 +32,9 @@ take_from() {
 # Remove it under another name: what is half removed is not to be taken for whole.
 remove_aside() {
     going=$(beside "$1" going)
-    remove_tree "$going"
-    if [ -e "$1" ]; then mv -T -- "$1" "$going"; fi
-    remove_tree "$going"
+    discard "$going"
+    if [ -e "$1" ]; then by_descriptor move "$1" "$going"; fi
+    discard "$going"
     rmdir -- "$(dirname -- "$1")" 2>/dev/null || :
 }
 

@@ -4,22 +4,30 @@ Runs on the server, under its own Python (3.6 or newer), isolated, as `files.py 
 
     bring OLD NEW             let a folder have all that another has; it stays shut until all is there
     copy OLD NEW              the same, with owner and mode of the old one at the end
+    carry OLD NEW             the same for what may also be a file or a link, under one name
     mirror OLD NEW            and nothing else, but what standard input names (each ended by a NUL)
     is_mirrored OLD NEW       tell by the status, 0 or 3, whether that is so already
     put_back TAR SAVED ABSENT put the members of an archive at their places; what is there is saved
     take_back SAVED ABSENT    undo that
     give_back ROOT            give files owner and mode: OWNER:GROUP, MODE, NAME on standard input, each ended by a NUL
     remove ROOT               remove files, and folders that are empty then: names, each ended by a NUL
+    move OLD NEW              rename
+    discard PATH              remove with all that is in it, on its own file system
+    make PATH                 have a folder
+    read PATH                 print a plain file
+    write PATH                write standard input to a file of ours
 
 A name is looked up once, and what was opened is used from then on. New files are made under a name that is not there
 yet, get owner and mode by their descriptor, and take their place by rename. Nobody but root gets into a folder while it
 is filled.
 """
 
+import contextlib
 import errno
 import os
 import shutil
 import stat
+import subprocess
 import sys
 import tarfile
 
@@ -27,6 +35,7 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 PARTIAL = ".netpoint-remote.%d.partial" % os.getpid()
+ACCESS_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
 LEFT_OUT = "__pycache__"
 MOST_LINKS = 40  # on one way, as the kernel has it
 
@@ -83,13 +92,20 @@ class Folder:
         """Take over owner, mode and time."""
         give(self.number, like)
 
-    def put_file(self, name, content, like):
-        """Write a file in place of what is there."""
+    def become_as(self, other):
+        """Take over owner, rights and time of an open folder."""
+        self.become(os.fstat(other.number))
+        give_access_lists(self.number, other.number)
+
+    def put_file(self, name, content, like, *, lists_of=None):
+        """Write a file in place of what is there, with the access lists of one that is open."""
         self.remove(PARTIAL)
         with os.fdopen(os.open(PARTIAL, NEW_FILE, 0o600, dir_fd=self.number), "wb") as file:
             shutil.copyfileobj(content, file, 1 << 20)
             file.flush()
             give(file.fileno(), like)
+            if lists_of is not None:
+                give_access_lists(file.fileno(), lists_of)
         self.rename(name)
 
     def put_link(self, name, target, like):
@@ -135,6 +151,15 @@ def give(number, like):
     os.utime(number, ns=(like.st_mtime_ns,) * 2)
 
 
+def give_access_lists(number, old):
+    """Give what is open the access lists of something else that is open, and no others."""
+    for name in ACCESS_LISTS:
+        with contextlib.suppress(OSError):  # it has none, or the file system knows none
+            os.removexattr(number, name)
+        with contextlib.suppress(OSError):
+            os.setxattr(number, name, os.getxattr(old, name))
+
+
 def open_folder(path, *, make=False):
     """Open a folder by its path. Links on the way are followed where nobody else could have made them."""
     here, parts, links = Folder(os.open("/", FOLDER)), path.split("/"), 0
@@ -148,7 +173,7 @@ def open_folder(path, *, make=False):
                 links += 1
                 if links > MOST_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-                if not is_ours_to_follow(os.fstat(here.number), there):
+                if not is_ours_to_follow(here.number, there):
                     raise StrangersLinkError("%s: %s is a link that somebody else may have made" % (path, part))
                 target = here.link(part)
                 parts = target.split("/") + parts
@@ -158,13 +183,29 @@ def open_folder(path, *, make=False):
     return here
 
 
-def is_ours_to_follow(folder, link):
-    """Say whether a link is ours and nobody else can put another one in its place."""
-    ours = (0, os.geteuid())
+def is_ours_to_follow(number, link):
+    """Say whether a link in an open folder is ours and nobody else can put another one in its place."""
+    folder, ours = os.fstat(number), (0, os.geteuid())
     if folder.st_uid not in ours or link.st_uid not in ours:
         return False
-    by_group = folder.st_mode & stat.S_IWGRP and folder.st_gid not in (0, os.getegid())
+    by_group = folder.st_mode & stat.S_IWGRP and (folder.st_gid not in (0, os.getegid()) or has_access_list(number))
     return not (by_group or folder.st_mode & stat.S_IWOTH) or bool(folder.st_mode & stat.S_ISVTX)
+
+
+def has_access_list(number):
+    """Say whether the rights of the group are the most that anybody in a list has."""
+    try:
+        return bool(os.getxattr(number, ACCESS_LISTS[0]))
+    except OSError:
+        return False
+
+
+def open_place(path, *, make=False):
+    """Open the folder that a path lies in, and return it with the name in it."""
+    parent, name = os.path.split(path.rstrip("/"))
+    if name in ("", ".", ".."):
+        raise OSError(errno.EINVAL, "no name of its own", path)
+    return open_folder(parent, make=make), name
 
 
 def open_parent(folder, name):
@@ -203,11 +244,11 @@ def fill_entry(old, new, name):
     if stat.S_ISDIR(wanted.st_mode):
         with old.inner(name) as old_inner, new.make_folder(name) as new_inner:
             fill(old_inner, new_inner)
-            new_inner.become(os.fstat(old_inner.number))
+            new_inner.become_as(old_inner)
     elif stat.S_ISREG(wanted.st_mode):
         if not is_alike(wanted, there):
             with old.read(name) as file:
-                new.put_file(name, file, os.fstat(file.fileno()))
+                new.put_file(name, file, os.fstat(file.fileno()), lists_of=file.fileno())
     elif stat.S_ISLNK(wanted.st_mode):
         if not is_alike(wanted, there) or old.link(name) != new.link(name):
             new.put_link(name, old.link(name), wanted)
@@ -274,7 +315,17 @@ def copy(old_path, new_path, *, opened=True, brought=None):
             remove_surplus(old, new, brought)
         fill(old, new)
         if opened:
-            new.become(os.fstat(old.number))
+            new.become_as(old)
+
+
+def carry(old_path, new_path):
+    (old, name), (new, new_name) = open_place(old_path), open_place(new_path)
+    with old, new:
+        if name != new_name:
+            raise OSError(errno.EINVAL, "another name", new_path)
+        if not stat.S_ISDIR(os.stat(name, dir_fd=old.number, follow_symlinks=False).st_mode):
+            new.remove(name)
+        fill_entry(old, new, name)
 
 
 def is_mirrored(old_path, new_path, brought):
@@ -444,6 +495,46 @@ def remove_empty(top, path):
         pass
 
 
+# ---- single entries
+
+
+def move(old_path, new_path):
+    (old, name), (new, new_name) = open_place(old_path), open_place(new_path)
+    with old, new:
+        os.rename(name, new_name, src_dir_fd=old.number, dst_dir_fd=new.number)
+
+
+def discard(path):
+    """Remove by rm, which below the folder that it works in follows no link, however deep."""
+    try:
+        folder, name = open_place(path)
+    except FileNotFoundError:
+        return 0
+    with folder:
+        os.fchdir(folder.number)
+        return subprocess.call(["rm", "-rf", "--one-file-system", "--", "./" + name])
+
+
+def read(path):
+    folder, name = open_place(path)
+    with folder, folder.read(name) as file:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+
+
+def write(path):
+    folder, name = open_place(path)
+    with folder:
+        folder.remove(PARTIAL)
+        with os.fdopen(os.open(PARTIAL, NEW_FILE, 0o644, dir_fd=folder.number), "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+            file.flush()
+            os.fsync(file.fileno())
+        folder.rename(name)
+
+
+SINGLE = {"carry": carry, "move": move, "read": read, "write": write}
+
+
 def main(verb, *paths):
     if verb in ("bring", "copy"):
         copy(*paths, opened=verb == "copy")
@@ -453,6 +544,12 @@ def main(verb, *paths):
         return 0 if is_mirrored(*paths, brought=set(words())) else 3
     elif verb in ("give_back", "remove"):
         {"give_back": give_back, "remove": remove}[verb](*paths, words())
+    elif verb == "make":
+        open_folder(*paths, make=True).__exit__()
+    elif verb == "discard":
+        return discard(*paths)
+    elif verb in SINGLE:
+        SINGLE[verb](*paths)
     else:
         {"put_back": put_back, "take_back": take_back}[verb](*paths)
     return 0

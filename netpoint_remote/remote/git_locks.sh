@@ -9,7 +9,7 @@ remove_locks_left() {
         lock=$(git_folder)/$name
         if [ -e "$lock" ] && ! is_open "$lock"; then
             say "removing $lock, which no process has open"
-            rm -f -- "$lock"
+            discard "$lock"
         fi
     done
 }

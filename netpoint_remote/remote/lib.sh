@@ -141,6 +141,15 @@ remove_tree() (
     done
 )
 
+# The same where others can write on the way there (files.py).
+discard() (
+    for tree; do
+        mounted=$(mounts_below "$tree" | head -n 1)
+        [ -z "$mounted" ] || { say "error: $tree is not removed, for something is mounted at $mounted: umount it first" >&2; exit 1; }
+        by_descriptor discard "$tree" || exit 1
+    done
+)
+
 # Quote a word for a shell.
 quoted() {
     printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"

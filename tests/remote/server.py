@@ -39,6 +39,7 @@ MUTATING = (
     "mv",
     "pg_dump",
     "psql",
+    "python3",
     "rm",
     "sed",
     "systemctl",

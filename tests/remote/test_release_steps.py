@@ -425,14 +425,19 @@ def test_the_old_environment_comes_back_though_a_new_one_was_begun(checkout: Ser
     assert differences(before, checkout.look()) == []
 
 
+CUT_OFF = """#!/bin/sh
+case " $* " in *"/files.py copy "*) for to in "$@"; do :; done; mkdir -p "$to"; kill -KILL 0 ;; *) ;; esac
+PATH=${PATH#*:}; exec python3 "$@"
+"""
+
+
 def test_the_built_documentation_is_not_taken_from_half_a_copy(checkout: Server) -> None:
     """The copy was cut off in its middle."""
     (checkout.old / "netpoint/project-static/docs/index.html").write_text("whole")
     before = checkout.look()
     checkout.arm_trip()
-    (checkout.world / "trips/cp").unlink()
-    (checkout.world / "trips/cp").write_text('#!/bin/sh\nfor to in "$@"; do :; done\nmkdir -p "$to"\nkill -KILL 0\n')
-    (checkout.world / "trips/cp").chmod(0o755)
+    (checkout.world / "trips/python3").unlink()
+    write_files(checkout.world, {"trips/python3": CUT_OFF})
     assert checkout.trip("set_aside", 99)
 
     checkout.step("set_aside", "undo")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.server import REMOTE, Seen, look, write_files
+from tests.remote.server import REMOTE, Seen, Server, look, write_files
 
 pytestmark = pytest.mark.promise(8)
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others, which only root may")
@@ -117,6 +117,48 @@ def test_what_git_wrote_is_given_back_while_names_are_swapped(media: Path, canar
             files("remove", media, said=b"./sub/0\0./sub/1\0")
 
     assert kept(canaries) == before
+
+
+def test_single_entries_are_handled_while_names_are_swapped(media: Path, canaries: Path, tmp_path: Path) -> None:
+    before, copied = kept(canaries), tmp_path / "copied"
+    copied.mkdir()
+    read = b""
+
+    with attacked(media, canaries) as attacker:
+        for _ in tries(attacker):
+            files("write", media / "sub/0", said=b"ours")
+            files("move", media / "sub/1", media / "sub/moved")
+            files("carry", media / "sub/2", copied / "2")
+            read += files("read", media / "sub/2").stdout
+            files("make", media / "sub/made")
+            files("discard", media / "sub/3")
+
+    assert (kept(canaries), b"secret" in read) == (before, False)
+    assert not any(path.read_text() == "secret" for path in copied.iterdir() if not path.is_symlink())
+
+
+@needs_root
+def test_nothing_is_set_aside_through_a_link_of_a_stranger(checkout: Server, canaries: Path) -> None:
+    before, aside = kept(canaries), Path(checkout.variables["ASIDE"]).parent
+    aside.symlink_to(canaries)
+    os.chown(aside, STRANGER, STRANGER, follow_symlinks=False)
+
+    done = checkout.step("set_aside", "apply")
+
+    assert (done.returncode != 0, kept(canaries), (checkout.old / "venv").is_dir()) == (True, before, True)
+    assert "somebody else may have made" in done.stdout
+
+
+def test_what_is_noted_of_a_set_aside_environment_goes_through_no_link(checkout: Server, canaries: Path) -> None:
+    before, aside = kept(canaries), Path(checkout.variables["ASIDE"])
+    partial = aside.with_name(f".{aside.name}.{checkout.run_id}")
+    partial.mkdir(parents=True)
+    for number, name in enumerate(("complete", "commit")):
+        (partial / name).symlink_to(canaries / str(number))
+
+    checkout.apply("set_aside")
+
+    assert (kept(canaries), (aside / "complete").read_text()) == (before, f"{checkout.run_id}\n")
 
 
 @needs_root

@@ -19,23 +19,26 @@ is_ours() {
 apply() {
     if is_ours; then return 0; fi
     move_aside "$partial"
-    if [ "$METHOD" = git ]; then checkout rev-parse HEAD >"$partial/commit"; fi
-    say "$RUN_ID" >"$partial/complete"
+    if [ "$METHOD" = git ]; then
+        commit=$(checkout rev-parse HEAD)
+        say "$commit" | by_descriptor write "$partial/commit"
+    fi
+    say "$RUN_ID" | by_descriptor write "$partial/complete"
     # What an earlier upgrade left here belongs to a release that is no longer the one before.
-    remove_tree "$earlier"
-    if [ -e "$ASIDE" ]; then mv -T -- "$ASIDE" "$earlier"; fi
-    mv -T -- "$partial" "$ASIDE"
-    remove_tree "$earlier"
+    discard "$earlier"
+    if [ -e "$ASIDE" ]; then by_descriptor move "$ASIDE" "$earlier"; fi
+    by_descriptor move "$partial" "$ASIDE"
+    discard "$earlier"
 }
 
 undo() {
     if [ -e "$partial" ]; then
-        if [ -e "$earlier" ] && ! [ -e "$ASIDE" ]; then mv -T -- "$earlier" "$ASIDE"; fi
+        if [ -e "$earlier" ] && ! [ -e "$ASIDE" ]; then by_descriptor move "$earlier" "$ASIDE"; fi
         take_from "$partial"
     elif is_ours; then
         take_from "$ASIDE"
     fi
-    remove_tree "$earlier" "$(beside "$partial" going)" "$(beside "$ASIDE" going)"
+    discard "$earlier" "$(beside "$partial" going)" "$(beside "$ASIDE" going)"
     rmdir -- "$(dirname -- "$ASIDE")" 2>/dev/null || :
 }
 

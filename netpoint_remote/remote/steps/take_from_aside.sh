@@ -19,9 +19,9 @@ apply() {
 undo() {
     if [ -f "$RUN/taking" ]; then
         move_aside "$ASIDE_BACK"
-        say "$COMMIT" >"$ASIDE_BACK/commit"
-        say "$RUN_ID" >"$ASIDE_BACK/complete"
-        remove_tree "$(beside "$ASIDE_BACK" going)"
+        say "$COMMIT" | by_descriptor write "$ASIDE_BACK/commit"
+        say "$RUN_ID" | by_descriptor write "$ASIDE_BACK/complete"
+        discard "$(beside "$ASIDE_BACK" going)"
         rm -f -- "$RUN/taking" "$RUN/taken"
     fi
 }
