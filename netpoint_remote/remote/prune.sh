@@ -13,14 +13,18 @@ real=$(readlink -f -- "$ROOT" || :)
 
 asides=$(git_folder)/netpoint-remote/
 
+by_descriptor() {
+    own_python -c "$(bundled files.py)" "$@"
+}
+
 # It loses its name first, so that half of it is never taken for the whole. Where something is mounted in it, it keeps it.
 remove() {
     mounted=$(mounts_below "$1" | head -n 1)
     [ -z "$mounted" ] || { say "error: $1 is not removed, for something is mounted at $mounted: umount it first"; exit 1; }
     gone=$(dirname -- "$1")/.$(basename -- "$1").removed
-    remove_tree "$gone"
-    mv -T -- "$1" "$gone"
-    remove_tree "$gone"
+    discard "$gone"
+    by_descriptor move "$1" "$gone"
+    discard "$gone"
     say "removed $1"
 }
 
@@ -47,7 +51,7 @@ is_release() {
 
 leftovers | while IFS= read -r left; do
     if say "$LEFTOVERS" | grep -q -x -F -e "$left"; then
-        remove_tree "$left"
+        discard "$left"
         say "removed $left"
     fi
 done

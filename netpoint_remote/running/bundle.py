@@ -52,6 +52,8 @@ BUNDLED = (
 )
 LIBRARIES = {"probe.sh": ("ownership.sh",), "prune.sh": ("ownership.sh",)}
 """What a visit needs besides lib.sh."""
+CARRIED = {"prune.sh": ("files.py",)}
+"""The programs that a visit carries."""
 END = "END_OF_A_BUNDLED_FILE"
 Variables = Iterable[tuple[str, str]]
 
@@ -78,7 +80,7 @@ def assignments(variables: Variables, *, export: bool = False) -> str:
 
 def visit_script(name: str, variables: Variables, *, bundled: tuple[str, ...] = ()) -> str:
     """Return the script of one visit: its variables, the libraries, the files it carries, and `remote/<name>`."""
-    return assignments(variables) + _visit_text(name, bundled)
+    return assignments(variables) + _visit_text(name, bundled or CARRIED.get(name, ()))
 
 
 @lru_cache(maxsize=16)

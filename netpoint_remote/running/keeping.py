@@ -151,7 +151,8 @@ class Keeping(FleetRun):
             gone = pruning.removal
             answer = visit(line, "prune.sh", (
                 ("STATE_DIR", str(host.state_dir)), ("BACKUP_DIR", str(host.backup_dir)), ("ROOT", str(host.root)),
-                ("PRODUCT", host.product.name), ("BACKUPS", "\n".join(backup.id for backup in gone.backups)),
+                ("PRODUCT", host.product.name), ("PYTHON", host.python or ""),
+                ("BACKUPS", "\n".join(backup.id for backup in gone.backups)),
                 ("TREES", "\n".join(tree.path for tree in gone.trees)), ("RUNS", "\n".join(gone.runs)),
                 ("ARCHIVES", "yes" if gone.archives_mb else ""),
                 ("LEFTOVERS", "\n".join(path for path, _ in gone.leftovers)),
