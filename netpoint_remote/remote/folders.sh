@@ -35,7 +35,7 @@ is_mirrored() {
 }
 
 link_bring() {
-    remove_tree "$2" && cp -a -- "$1" "$2"
+    by_descriptor carry "$1" "$2"
 }
 
 link_mirror() {

@@ -222,19 +222,68 @@ yaml_value() {
     sed -n "s/^$1: *[\"']\{0,1\}\([^\"' ]*\).*/\1/p" "$2" | head -n 1
 }
 
-# Git refuses a checkout of another owner unless told that it is expected (lae/ansible-role-netbox#164). A look at the
-# checkout is a look: git would note down what it saw, as root. What the checkout's own configuration names as programs is
-# not run: hooks, a watcher of files, the filters that are there, another ssh.
+# Look at the checkout: as root only where nobody else may write what git obeys, else as they could themselves.
 checkout() (
-    filters=$(git -c "safe.directory=${ROOT:?}" -C "$ROOT" config --name-only --get-regexp '^filter\..*\.(clean|smudge|process)$' 2>/dev/null | sort -u || :)
+    quiet_git "$(looker_at_checkout)" "$@"
+)
+
+# The same as root, for what the upgrade document does as root.
+change_checkout() (
+    quiet_git '' "$@"
+)
+
+# A look at the checkout is a look: git would note down what it saw, as root. What the checkout's own configuration names as
+# programs is not run: hooks, a watcher of files, the filters that are there, another ssh.
+quiet_git() {
+    looker=$1
+    shift
+    filters=$(git_there config --name-only --get-regexp '^filter\..*\.(clean|smudge|process)$' 2>/dev/null | sort -u || :)
     if [ -n "$filters" ]; then
         while IFS= read -r key; do set -- -c "$key=" "$@"; done <<END
 $filters
 END
     fi
-    exec git --no-optional-locks -c "safe.directory=$ROOT" -c core.fsmonitor=false -c core.hooksPath=/dev/null -c "core.sshCommand=$(git config --global core.sshCommand || say ssh)" -c core.gitProxy= \
-        -c core.askPass= -c core.alternateRefsCommand= -c diff.external= -c core.pager=cat -c protocol.ext.allow=never -c gc.auto=0 -c maintenance.auto=false -C "$ROOT" "$@"
+    git_there --no-optional-locks -c core.fsmonitor=false -c core.hooksPath=/dev/null -c "core.sshCommand=$(git config --global core.sshCommand || say ssh)" \
+        -c core.gitProxy= -c core.askPass= -c core.alternateRefsCommand= -c diff.external= -c core.pager=cat -c protocol.ext.allow=never \
+        -c submodule.recurse=false -c fetch.recurseSubmodules=false -c http.saveCookies=false -c gc.auto=0 -c maintenance.auto=false "$@"
+}
+
+# Git refuses a checkout of another owner unless told that it is expected (lae/ansible-role-netbox#164). Which folder it
+# works in is not for the checkout to say, and of ours its user gets no environment, input or lock.
+git_there() {
+    set -- -c "safe.directory=${ROOT:?}" -C "$ROOT" --work-tree="$ROOT" "$@"
+    if [ -z "$looker" ]; then git "$@"; return; fi
+    # shellcheck disable=SC2086 # options of numbers
+    setpriv $looker --clear-groups --no-new-privs env -i PATH="$PATH" LC_ALL=C HOME=/ git "$@" </dev/null 5>&- 7>&- 8>&- 9>&-
+}
+
+# Print the options of setpriv that make root the one who may write what git obeys; nothing where that is root alone, or
+# where we are not root.
+looker_at_checkout() (
+    [ "$(id -u)" = 0 ] || exit 0
+    place=$ROOT/.git
+    set --
+    if [ -f "$place" ]; then # of a worktree, or with its folder elsewhere
+        set -- "$place"
+        place=$(absolute "$ROOT" "$(sed -n 's/^gitdir: //p' "$place" | head -n 1)")
+    fi
+    common=$place
+    if [ -f "$place/commondir" ]; then common=$(absolute "$place" "$(head -n 1 -- "$place/commondir")"); fi
+    if [ -e "$place/config.worktree" ]; then set -- "$@" "$place/config.worktree"; fi
+    for path in "$@" "$common/config"; do
+        if [ -n "$(weak_spot "$path")" ]; then
+            uid=$(stat -L -c %u -- "$common" "$place" "$ROOT" 2>/dev/null | grep -v -x 0 | head -n 1)
+            uid=${uid:-65534}
+            gid=$(id -g -- "$uid" 2>/dev/null || :)
+            say "--reuid=$uid --regid=${gid:-65534}"
+            exit 0
+        fi
+    done
 )
+
+absolute() {
+    case $2 in /*) say "$2" ;; *) say "$1/$2" ;; esac
+}
 
 # Where git keeps what is in `.git` of most checkouts: of a worktree, or where that is a file, it is another folder.
 git_folder() {

@@ -5,6 +5,8 @@
 # them: what the old tree has at its top, in the product's folder or beside configuration.py, the new one lacks, and
 # did not come with the old archive (its files share one time), or is not as git has it, is theirs and comes along.
 : "${OLD:?}" "${NEW:?}" "${PRODUCT:?}"
+line_feed='
+'
 
 documented() {
     say local_requirements.txt
@@ -18,6 +20,8 @@ others() (
     cd -- "$OLD" || exit 1
     for name in * .[!.]* "$PRODUCT"/* "$PRODUCT/$PRODUCT"/*; do
         case $name in
+            # It would be two lines of a list.
+            *"$line_feed"*) continue ;;
             venv | .git | .netpoint-remote | *__pycache__ | *.pyc | "$PRODUCT" | "$PRODUCT/$PRODUCT" | "$PRODUCT/project-static" | "$PRODUCT/static" | "$PRODUCT/media" | "$PRODUCT/scripts" | "$PRODUCT/reports") continue ;;
             *) ;;
         esac
@@ -43,7 +47,7 @@ is_local() {
     if [ "${METHOD-}" = git ]; then
         # Where git cannot tell, nobody can: that ends `others`.
         listed=$(checkout ls-files --others --modified --exclude=__pycache__ -- ":(literal)$1") || exit 1
-        [ -n "$listed" ]
+        [ -n "$listed" ] || is_unknown_to_git "$1"
     elif [ -L "$1" ]; then
         return 0
     elif [ -d "$1" ]; then
@@ -52,6 +56,12 @@ is_local() {
     else
         [ "$(stat -L -c %Y -- "$1")" != "$(stat -L -c %Y -- "$OLD/upgrade.sh")" ]
     fi
+}
+
+# A folder that only root may look into is not listed where git looks as somebody else.
+is_unknown_to_git() {
+    [ -d "$1" ] && ! [ -L "$1" ] && [ -z "$(checkout ls-files -- ":(literal)$1" | head -n 1)" ] &&
+        [ -n "$(find "$1" -name __pycache__ -prune -o -type f -print -quit)" ]
 }
 
 local_files() {

@@ -33,7 +33,7 @@ step_verb() {
     verb=$1 limit=$2 ended=0
     log_output # of a step that was cut off
     catch_output
-    timeout -k 20 "$limit" sh "$BUNDLE/step.sh" "$STEP" "$verb" </dev/null >"$output" 2>&1 5>&- 8>&- 9>&- || ended=$?
+    timeout -k 20 "$limit" sh "$BUNDLE/step.sh" "$STEP" "$verb" </dev/null >"$output" 2>&1 5>&- 7>&- 8>&- 9>&- || ended=$?
     log_output
     return "$ended"
 }

@@ -1,21 +1,28 @@
 """Whatever the service's user plants in its folders, or swaps while root works there, root touches nothing else."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
 
 import pytest
 
 from tests.remote.server import REMOTE, Seen, Server, look, write_files
+from tests.remote.test_places import give_by_list
+from tests.remote.test_prune import pruning
 
 pytestmark = pytest.mark.promise(8)
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others, which only root may")
 STRANGER = 65534
 SWAPS = 200_000
+LIST, DEFAULT_LIST = "system.posix_acl_access", "system.posix_acl_default"
 ATTACKER = """
 import os, sys
 print("begun", flush=True)
@@ -162,6 +169,92 @@ def test_what_is_noted_of_a_set_aside_environment_goes_through_no_link(checkout:
 
 
 @needs_root
+@pytest.mark.parametrize("name", ["3.4.8", ".3.4.8.removed"])
+def test_a_prune_removes_nothing_through_a_link_of_a_stranger(checkout: Server, canaries: Path, name: str) -> None:
+    """Whoever owns a checkout names folders in it as environments that were set aside."""
+    asides = checkout.old / ".git/netpoint-remote"
+    write_files(canaries, {f"{name}/passwd": ""})
+    before = kept(canaries)
+    asides.symlink_to(canaries)
+    os.chown(asides, STRANGER, STRANGER, follow_symlinks=False)
+
+    left = name.startswith(".")
+    done = pruning(checkout, **{"LEFTOVERS" if left else "TREES": f"{asides}/{name}"})
+
+    assert (done.returncode, kept(canaries)) == (1, before), done.stdout
+    assert "somebody else may have made" in done.stdout
+
+
+@needs_root
+@pytest.mark.parametrize("place", ["netpoint", "netpoint/netpoint"])
+def test_what_is_carried_over_comes_through_no_link_of_a_stranger(server: Server, canaries: Path, place: str) -> None:
+    server.apply("fetch_release", "unpack_release")
+    folder = server.old / place
+    folder.rename(f"{folder}.mine")
+    write_files(canaries, {"configuration.py": "secret", "netpoint/configuration.py": "secret"})
+    folder.symlink_to(canaries)
+    os.chown(folder, STRANGER, STRANGER, follow_symlinks=False)
+
+    done = server.step("carry_over", "apply")
+
+    assert (done.returncode != 0, "somebody else may have made" in done.stdout) == (True, True), done.stdout
+    assert not any(path.is_file() and path.read_text() == "secret" for path in server.new.rglob("*"))
+
+
+def test_a_name_of_two_lines_is_not_carried_over_as_two(server: Server) -> None:
+    server.apply("fetch_release", "unpack_release")
+    (server.old / "mine\n..").write_text("")
+    others = sorted(path.name for path in server.old.parent.iterdir())
+
+    server.apply("carry_over")
+
+    assert ".." not in (server.run / "carried").read_text().splitlines()
+    assert sorted(path.name for path in server.old.parent.iterdir()) == others
+
+
+@needs_root
+@pytest.mark.parametrize("place", ["contrib", "contrib/netpoint-housekeeping.sh"])
+def test_no_job_for_all_to_read_is_made_of_what_a_link_of_a_stranger_leads_to(
+    server: Server, canaries: Path, place: str
+) -> None:
+    server.record()
+    write_files(canaries, {"netpoint-housekeeping.sh": "secret"})
+    shutil.rmtree(server.old / "contrib")
+    (server.old / place).parent.mkdir(exist_ok=True)
+    target = canaries if place == "contrib" else canaries / "netpoint-housekeeping.sh"
+    (server.old / place).symlink_to(target)
+    os.chown(server.old / place, STRANGER, STRANGER, follow_symlinks=False)
+
+    done = server.step("schedule_housekeeping", "apply")
+
+    assert (done.returncode, "read" in done.stdout or "link" in done.stdout) == (1, True), done.stdout
+    assert not any("secret" in path.read_text() for path in (server.folder / "etc").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("verb", ["copy", "carry", "mirror"])
+def test_access_lists_go_with_what_is_copied(media: Path, tmp_path: Path, verb: str) -> None:
+    for path in (media / "sub/0", media / "sub"):
+        give_by_list(path, STRANGER, 6)
+    os.setxattr(media / "sub", DEFAULT_LIST, os.getxattr(media / "sub", LIST))
+    new = tmp_path / "new/media"
+    new.parent.mkdir()
+
+    assert files(verb, media, new).returncode == 0
+
+    for name, kind in (("sub/0", LIST), ("sub", LIST), ("sub", DEFAULT_LIST)):
+        assert os.getxattr(new / name, kind) == os.getxattr(media / name, kind)
+    assert LIST not in os.listxattr(new / "sub/1")
+
+
+@needs_root
+def test_a_link_where_an_access_list_lets_others_write_is_not_followed(media: Path, canaries: Path) -> None:
+    (media / "link").symlink_to(canaries)
+    give_by_list(media, STRANGER, 7)
+
+    assert files("read", media / "link/0").returncode == 1
+
+
+@needs_root
 @pytest.mark.parametrize("verb", ["put_back", "take_back"])
 def test_a_backup_is_put_back_while_names_are_swapped(media: Path, canaries: Path, tmp_path: Path, verb: str) -> None:
     """A link in a folder of ours is ours, so the folder is the stranger's."""
@@ -279,16 +372,148 @@ def test_git_runs_nothing_that_a_checkout_names(tmp_path: Path) -> None:
         subprocess.run(["git", "-C", checkout, "config", *words], check=True)
     (checkout / "x.py").write_text("changed")
 
-    looks = (
-        "checkout status --porcelain; checkout diff; checkout checkout -q -f HEAD; checkout fetch -q origin </dev/null"
+    said = at_checkout(
+        checkout,
+        "checkout status --porcelain; checkout diff",
+        "change_checkout checkout -q -f HEAD; change_checkout fetch -q origin </dev/null",
     )
-    script = f"{(REMOTE / 'lib.sh').read_text()}\nset +e\n{looks}\n"
-    said = subprocess.run(
-        ["sh", "-c", script],
-        env={"PATH": "/usr/bin:/bin", "ROOT": str(checkout), "HOME": str(tmp_path), "GIT_SSH_VARIANT": "simple"},
+
+    assert (" M x.py" in said.stdout, canary.exists()) == (True, False), said
+
+
+def at_checkout(checkout: Path, *lines: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["sh", "-c", "\n".join([(REMOTE / "lib.sh").read_text(), "set +e", *lines])],
+        env={"PATH": "/usr/bin:/bin", "ROOT": str(checkout), "HOME": str(checkout.parent), "GIT_SSH_VARIANT": "simple"},
         capture_output=True,
         text=True,
         check=False,
     )
 
-    assert (" M x.py" in said.stdout, canary.exists()) == (True, False), said
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """Return a checkout in a folder that every user can get to."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        checkout = Path(folder) / "opt"
+        write_files(checkout, {"x.py": "", ".gitattributes": "* filter=evil\n"})
+        for words in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x"]):
+            subprocess.run(["git", "-C", checkout, *words], check=True)
+        write_files(checkout, {"x.py": "changed"})
+        yield checkout
+
+
+WHO = "checkout -c alias.who='!id -u; id -G; env; cat' who"
+
+
+@needs_root
+@pytest.mark.parametrize("gives", [".", ".git", ".git/config"])
+def test_a_look_at_a_checkout_of_somebody_else_runs_nothing_as_root(reachable: Path, gives: str) -> None:
+    """Whatever its owner lets git run, a filter that was not there a moment before too, runs as the owner."""
+    paths = [reachable / gives, *(reachable / gives).rglob("*")]
+    for path in paths:
+        os.chown(path, STRANGER, STRANGER)
+
+    told = at_checkout(reachable, "SECRET=1; export SECRET", WHO).stdout
+    status = at_checkout(reachable, "checkout status --porcelain").stdout
+
+    assert (told.splitlines()[:2], "SECRET" in told, status) == ([str(STRANGER)] * 2, False, " M x.py\n")
+
+
+@needs_root
+def test_a_look_at_a_checkout_that_a_group_may_write_is_nobodys(reachable: Path) -> None:
+    os.chown(reachable / ".git/config", 0, STRANGER)
+    (reachable / ".git/config").chmod(0o664)
+
+    assert at_checkout(reachable, WHO).stdout.splitlines()[0] == str(STRANGER)
+
+
+@needs_root
+def test_what_the_owner_of_a_checkout_may_not_see_is_local_too(reachable: Path) -> None:
+    for path in (reachable, *reachable.rglob("*")):
+        os.chown(path, STRANGER, STRANGER)
+    write_files(reachable, {"notes/x": ""})
+    (reachable / "notes").chmod(0o700)
+    variables = 'OLD=$ROOT NEW=$ROOT/new PRODUCT=netpoint FOLDERS="" METHOD=git'
+
+    told = at_checkout(reachable, variables, (REMOTE / "local_files.sh").read_text(), "others").stdout
+
+    assert told.split() == ["notes", "x.py"]
+
+
+@needs_root
+def test_a_look_at_a_checkout_of_root_is_roots(reachable: Path) -> None:
+    assert at_checkout(reachable, WHO).stdout.splitlines()[0] == "0"
+
+
+@needs_root
+def test_a_folder_of_git_elsewhere_is_looked_at_as_whoever_owns_it(reachable: Path) -> None:
+    elsewhere = reachable.parent / "git"
+    subprocess.run(["git", "-C", reachable, "init", "-q", f"--separate-git-dir={elsewhere}"], check=True)
+    for path in (elsewhere, *elsewhere.rglob("*")):
+        os.chown(path, STRANGER, STRANGER)
+
+    assert at_checkout(reachable, WHO).stdout.splitlines()[0] == str(STRANGER)
+
+
+def test_a_checkout_does_not_choose_the_folder_that_root_works_in(reachable: Path, tmp_path: Path) -> None:
+    write_files(tmp_path / "etc", {"x.py": "ours"})
+    subprocess.run(["git", "-C", reachable, "config", "core.worktree", tmp_path / "etc"], check=True)
+
+    at_checkout(reachable, "change_checkout checkout -q -f HEAD")
+
+    assert ((tmp_path / "etc/x.py").read_text(), (reachable / "x.py").read_text()) == ("ours", "")
+
+
+def test_a_fetch_runs_no_program_that_a_checkout_names(checkout: Server, tmp_path: Path) -> None:
+    canary = tmp_path / "ran"
+    checkout.run_git("config", "remote.origin.uploadpack", f"touch {canary}; git-upload-pack")
+
+    checkout.apply("fetch_tag")
+
+    assert not canary.exists()
+
+
+def test_a_fetch_asks_no_helper_that_a_checkout_names(checkout: Server, tmp_path: Path) -> None:
+    canary, own = tmp_path / "ran", tmp_path / "own"
+    write_files(checkout.base, {".gitconfig": f'[credential]\n\thelper = "!touch {own}; :"\n'})
+    with HTTPServer(("127.0.0.1", 0), AsksForPassword) as http:
+        Thread(target=http.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{http.server_port}/x.git"
+        for words in (["remote.origin.url", address], ["credential.helper", f"!touch {canary}; :"]):
+            checkout.run_git("config", *words)
+
+        done = checkout.step("fetch_tag", "apply")
+        http.shutdown()
+
+    assert (done.returncode, canary.exists(), own.exists()) == (1, False, True), done.stdout
+
+
+class AsksForPassword(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", "Basic realm=x")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@needs_root
+@pytest.mark.parametrize(("owner", "ran"), [(0, True), (STRANGER, False)])
+def test_the_python_of_somebody_elses_environment_is_not_tried_as_root(
+    reachable: Path, tmp_path: Path, owner: int, *, ran: bool
+) -> None:
+    canary, python = tmp_path / "ran", reachable / "venv/bin/python3"
+    write_files(reachable, {"venv/bin/python3": f"#!/bin/sh\ntouch {canary}\n"})
+    os.chown(python, owner, owner)
+    names = "FROM NEW METHOD TREE_VERSION COMMIT ASIDE_BACK BACKUP_DIR RUN_ID STATE_DIR OLD PRODUCT SERVICES"
+    variables = " ".join(f"{name}=x" for name in names.split())
+
+    done = at_checkout(
+        reachable, f"{variables} RUN={tmp_path} BUNDLE={REMOTE}", f". {REMOTE}/steps/check_backup.sh", 'runs "$ROOT"'
+    )
+
+    assert (done.returncode, canary.exists()) == (0, ran), done

@@ -24,11 +24,7 @@ apply() {
     sort -u -- "$RUN/carried.found" >"$RUN/carried.partial"
     while IFS= read -r name; do
         say "carried over: $name"
-        if [ -d "$OLD/$name" ] && ! [ -L "$OLD/$name" ]; then
-            by_descriptor copy "$OLD/$name" "$NEW/$name"
-        else
-            cp -a -- "$OLD/$name" "$NEW/$name"
-        fi
+        by_descriptor carry "$OLD/$name" "$NEW/$name"
     done <"$RUN/carried.partial"
     mv -f -- "$RUN/carried.partial" "$RUN/carried"
     journal note "carried over: $(tr '\n' ' ' <"$RUN/carried")"

@@ -29,9 +29,13 @@ is_of_the_commit() {
         give_up "the virtual environment in $ASIDE_BACK is of another commit than $COMMIT"
 }
 
-# A virtual environment that was moved cannot run, but its Python can.
+# A virtual environment that was moved cannot run, but its Python can: the one that it leads to, without what others may
+# have put into the environment. One that is somebody else's is not for root to start.
 runs() {
-    "$1/venv/bin/python3" -c '' || give_up "the virtual environment in $1 does not run any more"
+    real=$(readlink -f -- "$1/venv/bin/python3") || real=''
+    if ! [ -x "$real" ] || { [ -z "$(weak_spot "$real")" ] && ! "$real" -I -S -c ''; }; then
+        give_up "the virtual environment in $1 does not run any more"
+    fi
 }
 
 undo() {

@@ -30,7 +30,9 @@ make_tree() {
     remove_tree "$tree"
     mkdir -p -- "$tree"
     checkout archive --format=tar "${COMMIT:?}" | tar -x -C "$tree"
-    checkout ls-files -z --others --exclude=__pycache__ --exclude=/venv "--exclude=/$PRODUCT/static" "--exclude=/$PRODUCT/media" >"$RUN/others"
+    checkout ls-files -z --others --exclude=__pycache__ --exclude=/venv "--exclude=/$PRODUCT/static" "--exclude=/$PRODUCT/media" >"$RUN/others.found"
+    # What git says may be its owner's word.
+    grep -z -v -E '^/|(^|/)\.\.(/|$)' "$RUN/others.found" >"$RUN/others" || :
     tar -c -C "$ROOT" --null --verbatim-files-from -T "$RUN/others" | tar -x -C "$tree"
     # A relative link may lead out of the checkout.
     find "$tree" -type l | while IFS= read -r link; do

@@ -42,7 +42,7 @@ wanted() {
 }
 
 check_out() {
-    checkout -c advice.detachedHead=false checkout -q "$@" --
+    change_checkout -c advice.detachedHead=false checkout -q "$@" --
 }
 
 # Git writes files anew as its caller's: what belongs to somebody else or is hidden from somebody is written down, as

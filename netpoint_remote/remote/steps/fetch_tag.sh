@@ -39,11 +39,21 @@ fetch_from() {
             export GIT_ACCOUNT GIT_PASSWORD
             # shellcheck disable=SC2016 # it expands in the shell that git starts
             answer='!f() { test "$1" != get || printf "username=%s\npassword=%s\n" "$GIT_ACCOUNT" "$GIT_PASSWORD"; }; f'
-            checkout -c "credential.$place.helper=" -c "credential.$place.helper=$answer" \
-                fetch "$@" -- "$place/${address#*://*/}" "+refs/tags/$TAG:refs/tags/$TAG"
+            change_checkout -c credential.helper= -c "credential.$place.helper=$answer" \
+                fetch --upload-pack=git-upload-pack "$@" -- "$place/${address#*://*/}" "+refs/tags/$TAG:refs/tags/$TAG"
             ;;
-        *) checkout fetch "$@" -- "$source" "+refs/tags/$TAG:refs/tags/$TAG" ;;
+        *) with_own_helpers fetch --upload-pack=git-upload-pack "$@" -- "$source" "+refs/tags/$TAG:refs/tags/$TAG" ;;
     esac
+}
+
+# Who answers for credentials is root's to say, not the checkout's.
+with_own_helpers() {
+    while IFS=' ' read -r key helper; do
+        if [ -n "$key" ]; then set -- -c "$key=$helper" "$@"; fi
+    done <<END
+$(for scope in --global --system; do git config "$scope" --get-regexp '^credential\.(.*\.)?helper$' 2>/dev/null || :; done)
+END
+    change_checkout -c credential.helper= "$@"
 }
 
 # Take the %40 and the like out of a part of an address.

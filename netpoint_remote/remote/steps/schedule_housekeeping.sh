@@ -49,12 +49,19 @@ warn_of() {
 
 # "If NetPoint has been installed in a nonstandard path, be sure to update the system paths within this script first."
 fixed_script() {
-    sed "s|/opt/$PRODUCT|$ROOT|g" "$script"
+    with_root "$script"
+}
+
+# Everybody may read what comes of it: it is read through no link of somebody else.
+with_root() {
+    by_descriptor read "$1" >"$RUN/contributed" || return 1
+    sed "s|/opt/$PRODUCT|$ROOT|g" "$RUN/contributed"
 }
 
 make_job() {
     keep "$1"
-    fixed_script | write_file "$1"
+    fixed_script >"$RUN/job"
+    write_file "$1" <"$RUN/job"
     chmod 755 -- "$1"
 }
 
@@ -79,7 +86,8 @@ use_timer() {
             return 0
         }
         keep "/etc/systemd/system/$unit"
-        sed "s|/opt/$PRODUCT|$ROOT|g" "$ROOT/contrib/$unit" | write_file "/etc/systemd/system/$unit"
+        with_root "$ROOT/contrib/$unit" >"$RUN/job"
+        write_file "/etc/systemd/system/$unit" <"$RUN/job"
     done
     systemctl daemon-reload
     systemctl enable --now "$PRODUCT-housekeeping.timer"

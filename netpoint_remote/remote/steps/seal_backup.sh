@@ -41,8 +41,8 @@ manifest() {
     say "verified=$(cat "$RUN/verified" 2>/dev/null || say read)"
     if [ "$METHOD" = git ]; then
         commit=$(checkout rev-parse HEAD)
-        say "commit=$commit"
-        say "ref=$(cat "$RUN/before/ref")"
+        say "commit=$(one_line "$commit" 100)"
+        say "ref=$(one_line "$(cat "$RUN/before/ref")" 300)"
     fi
     grep -E '^(database_time|postgresql|database_mb|migrations|changes\.[a-z_]+|rows\.[A-Za-z0-9_.]+)=' "$RUN/counted"
     for file in database.dump files.tar; do

@@ -27,7 +27,8 @@ apply() {
         path=$(unit_file "$unit")
         keep_unit "$unit" "$path"
         # The example with this server's folder and user in it.
-        sed -e "s|/opt/$PRODUCT|$ROOT|g" -e "s|^User=.*|User=$(cat "$RUN/before/user")|" "$(example "$unit")" >"$path.partial"
+        by_descriptor read "$(example "$unit")" >"$RUN/unit.example"
+        sed -e "s|/opt/$PRODUCT|$ROOT|g" -e "s|^User=.*|User=$(cat "$RUN/before/user")|" "$RUN/unit.example" >"$path.partial"
         sed -i "s|^Group=.*|Group=$(id -gn "$(cat "$RUN/before/user")")|" "$path.partial"
         chmod 644 -- "$path.partial"
         mv -f -- "$path.partial" "$path"
