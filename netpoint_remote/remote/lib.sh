@@ -243,9 +243,12 @@ quiet_git() {
 $filters
 END
     fi
-    git_there --no-optional-locks -c core.fsmonitor=false -c core.hooksPath=/dev/null -c "core.sshCommand=$(git config --global core.sshCommand || say ssh)" \
-        -c core.gitProxy= -c core.askPass= -c core.alternateRefsCommand= -c diff.external= -c core.pager=cat -c protocol.ext.allow=never \
-        -c submodule.recurse=false -c fetch.recurseSubmodules=false -c http.saveCookies=false -c gc.auto=0 -c maintenance.auto=false "$@"
+    git_there --no-optional-locks -c core.fsmonitor=false -c core.hooksPath=/dev/null \
+        -c "core.sshCommand=$(git config --global core.sshCommand || say ssh)" \
+        -c core.gitProxy= -c core.askPass= -c core.alternateRefsCommand= -c diff.external= -c core.pager=cat \
+        -c protocol.ext.allow=never \
+        -c submodule.recurse=false -c fetch.recurseSubmodules=false -c http.saveCookies=false \
+        -c gc.auto=0 -c maintenance.auto=false "$@"
 }
 
 # Git refuses a checkout of another owner unless told that it is expected (lae/ansible-role-netbox#164). Which folder it
@@ -254,7 +257,8 @@ git_there() {
     set -- -c "safe.directory=${ROOT:?}" -C "$ROOT" --work-tree="$ROOT" "$@"
     if [ -z "$looker" ]; then git "$@"; return; fi
     # shellcheck disable=SC2086 # options of numbers
-    setpriv $looker --clear-groups --no-new-privs env -i PATH="$PATH" LC_ALL=C HOME=/ git "$@" </dev/null 5>&- 7>&- 8>&- 9>&-
+    setpriv $looker --clear-groups --no-new-privs env -i PATH="$PATH" LC_ALL=C HOME=/ git "$@" \
+        </dev/null 5>&- 7>&- 8>&- 9>&-
 }
 
 # Print the options of setpriv that make root the one who may write what git obeys; nothing where that is root alone, or
