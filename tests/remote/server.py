@@ -465,6 +465,10 @@ class Server:
         (self.run / "reason").unlink(missing_ok=True)
         return self.sh([str(self.run / "bundle/step.sh"), name, verb], **environment)
 
+    def visit(self, script: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run the script of a visit as our reader does: it may be too long for an argument."""
+        return self.sh(["-c", 'eval "$(cat)"'], text=script, **environment)
+
     def sh(
         self, words: list[str], *, text: str | bytes = "", detaches: bool = False, **environment: str
     ) -> "subprocess.CompletedProcess[str]":

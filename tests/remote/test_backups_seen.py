@@ -23,7 +23,7 @@ def server(make_server: Make) -> Server:
 
 
 def damage(server: Server) -> str:
-    done = server.sh(["-c", probe_script(host_of(server), None, backups=True)])
+    done = server.visit(probe_script(host_of(server), None, backups=True))
     (backup,) = parse_facts(done.stdout).backups
     return backup.damage
 

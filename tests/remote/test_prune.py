@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -39,9 +40,9 @@ def pruning(
     variables = {
         "STATE_DIR": str(server.state), "BACKUP_DIR": str(server.folder / "var/backups"), "ROOT": str(server.root),
         "PRODUCT": "netpoint", "BACKUPS": "", "TREES": "", "RUNS": "", "ARCHIVES": "",
-        "LEFTOVERS": "", **named,
+        "LEFTOVERS": "", "PYTHON": os.path.realpath(sys.executable), **named,
     }  # fmt: skip
-    return server.sh(["-c", visit_script("prune.sh", variables.items())], **(environment or {}))
+    return server.visit(visit_script("prune.sh", variables.items()), **(environment or {}))
 
 
 def prune(server: Server, **named: str) -> list[str]:
@@ -151,7 +152,7 @@ def told_leftovers(server: Server) -> list[str]:
 def seen_of(server: Server) -> Facts:
     """Look at a server quickly, without its Pythons."""
     hush(server)
-    told = server.sh(["-c", probe_script(host_of(server), None, backups=True)]).stdout
+    told = server.visit(probe_script(host_of(server), None, backups=True)).stdout
     for path in (server.world / "bin").glob("python3*"):
         path.unlink()
     return parse_facts(told)

@@ -32,7 +32,7 @@ def server(make_server: Make) -> Server:
 
 
 def seen(server: Server, version: str | None = None) -> Facts:
-    done = server.sh(["-c", probe_script(host_of(server), version, backups=True)])
+    done = server.visit(probe_script(host_of(server), version, backups=True))
     assert done.returncode == 0, done.stdout
     return parse_facts(done.stdout)
 
