@@ -111,7 +111,8 @@ class Database:
 
     `unapplied` and `ahead` compare its record with the tree. `foreign_owned` are the first few tables of other roles.
     `identity` names the database, `instance` the running server too: clones of one image share the former.
-    `scratch` is who may make another database (role, superuser, nobody), where that was asked for.
+    `scratch` is who may make another database (role, superuser, nobody), where that was asked for, and
+    `scratch_refused` why the role may not log in to it.
     `unreadable` is what the role may not read and pg_dump would stop at; `built_on` what other roles have built on
     its tables (the first few of each).
     """
@@ -127,6 +128,7 @@ class Database:
     size_mb: int = 0
     can_create: bool = True
     scratch: str = ""
+    scratch_refused: str = ""
     foreign_owned: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     built_on: tuple[str, ...] = ()
@@ -489,6 +491,7 @@ def _database(lines: _Lines) -> Database:
         size_mb=lines.number("db.size_mb"),
         can_create=lines.yes("db.can_create") or not lines.has("db.can_create"),
         scratch=lines.text("db.scratch"),
+        scratch_refused=lines.text("db.scratch_refused"),
         foreign_owned=lines.texts("db.foreign"),
         unreadable=lines.texts("db.unreadable"),
         built_on=lines.texts("db.built_on"),

@@ -183,19 +183,24 @@ def fingerprint(secret):
     return hashlib.pbkdf2_hmac("sha256", as_bytes(secret), b"netpoint-remote", 20000).hex()[:16] if secret else ""
 
 
-def database_facts(root, product, configuration, sql):
+def run_psql(configuration, sql, *words):
     environment = dict(os.environ, **libpq_environment(database_of(configuration)))
     # A unit may have a PATH without psql.
     environment["PATH"] = os.environ.get("NETPOINT_REMOTE_PATH") or os.environ.get("PATH", os.defpath)
+    return subprocess.run(
+        # The name of a table may have lines.
+        ["psql", "-X", "-q", "-A", "-t", "-0", "-w"] + list(words) + ["-f", "-"],
+        input=sql.encode(),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=3 * TIMEOUT,
+    )
+
+
+def database_facts(root, product, configuration, sql):
     try:
-        done = subprocess.run(
-            ["psql", "-X", "-q", "-A", "-t", "-0", "-w", "-f", "-"],  # the name of a table may have lines
-            input=sql.encode(),
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            timeout=3 * TIMEOUT,
-        )
+        done = run_psql(configuration, sql)
     except (OSError, subprocess.TimeoutExpired) as error:
         yield "db.error", error
         return
@@ -211,8 +216,24 @@ def database_facts(root, product, configuration, sql):
     for name, value in answered:
         if name != "db.applied":
             yield name, value
+    if any(name == "db.creates" for name, _ in answered):
+        yield "db.scratch_refused", scratch_refused(configuration)
     for fact in migration_facts(os.path.join(root, product), applied):
         yield fact
+
+
+def scratch_refused(configuration):
+    """Return why NetPoint's role may not log in to a database of another name, or nothing.
+
+    PostgreSQL decides that before it looks whether there is one of that name; no language translates these words.
+    """
+    try:
+        done = run_psql(configuration, "SELECT 1;", "-d", "dbname=netpoint_remote_login")
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    lines = done.stderr.decode("utf-8", "replace").strip().split("\n")
+    refused = [line for line in lines if "pg_hba.conf" in line or "no password supplied" in line]
+    return refused[-1].strip() if refused else ""
 
 
 def who_makes_scratch(answered):

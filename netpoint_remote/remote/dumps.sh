@@ -16,7 +16,7 @@ restore_database() {
         say 'BEGIN;'
         say "SET LOCAL lock_timeout = '5min';"
         cat "${BUNDLE:?}/clean.sql"
-        { say "$list" | read_dump -L /dev/stdin -f - "$1" || not_whole 'the dump'; } | without_new_settings
+        { say "$list" | read_dump "$1" -f - || not_whole 'the dump'; } | without_new_settings
         say 'RESET search_path;' # a dump empties it
         whole_as_in "$(dirname -- "$1")/manifest" || not_whole 'the manifest'
         say 'COMMIT;'
@@ -37,7 +37,7 @@ end_other_sessions() {
 # make them, and a migration does not remove them. No file holds the list: a way back must need no room on a disk.
 what_comes_back() {
     roles=$(sql "SELECT rolname FROM pg_roles WHERE pg_has_role(current_user, rolname, 'USAGE')") || return 1
-    { read_dump -l "$1" && say '; whole'; } | kinds='TABLE|SEQUENCE|VIEW|MATERIALIZED VIEW|FOREIGN TABLE|FUNCTION|PROCEDURE|AGGREGATE|TYPE|SHELL TYPE|DOMAIN|COLLATION|INDEX|CONSTRAINT|FK CONSTRAINT|CHECK CONSTRAINT|DEFAULT|TRIGGER|RULE|POLICY|ROW SECURITY|STATISTICS|(ACL|COMMENT) [^-]' roles=$roles awk '
+    { read_dump "$1" -l && say '; whole'; } | kinds='TABLE|SEQUENCE|VIEW|MATERIALIZED VIEW|FOREIGN TABLE|FUNCTION|PROCEDURE|AGGREGATE|TYPE|SHELL TYPE|DOMAIN|COLLATION|INDEX|CONSTRAINT|FK CONSTRAINT|CHECK CONSTRAINT|DEFAULT|TRIGGER|RULE|POLICY|ROW SECURITY|STATISTICS|(ACL|COMMENT) [^-]' roles=$roles awk '
         BEGIN { count = split(ENVIRON["roles"], role, "\n"); entry = "^[0-9]+; [0-9]+ [0-9]+ " }
         $0 ~ entry "(" ENVIRON["kinds"] ")" && $0 !~ entry "DEFAULT ACL " {
             for (i = 1; i <= count; i++) if (substr($0, length($0) - length(role[i])) == " " role[i]) { print; next }
@@ -46,11 +46,22 @@ what_comes_back() {
         END { if (last == "; whole") print last }'
 }
 
-# Run pg_restore where it asks no database. Debian's wrapper chooses the version by where the environment leads, for
-# pg_dump and for pg_restore alike: an older one cannot read what a newer one wrote.
+# Run pg_restore where it asks no database, as NetPoint itself: `read_dump FILE OPTION ...`. The dump was written by what
+# a hostile role may have made, so root does not read it; it comes opened. A list of entries for `-f -` comes on standard
+# input, by a pipe that its reader has made and so may open. Debian's wrapper chooses the version by where the environment
+# leads, for pg_dump and for pg_restore alike: an older one cannot read what a newer one wrote.
 read_dump() (
     load "${RUN:?}/database.env"
-    exec pg_restore "$@"
+    dump=$1
+    shift
+    case "$*" in
+        '-f -')
+            # shellcheck disable=SC2016 # it expands in the shell of that user
+            exec 3<&0 0<"$dump"
+            as_user sh -c 'exec 4<&0; cat <&3 | { exec 3<&0 0<&4 4<&-; exec pg_restore -L /dev/fd/3 "$@"; }' sh "$@"
+            ;;
+        *) as_user pg_restore "$@" <"$dump" ;;
+    esac
 )
 
 # A statement that fails, on a line of its own, wherever what went before was cut off.

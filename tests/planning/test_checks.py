@@ -484,7 +484,7 @@ FACT_NAMES = (
     "db.server_version_num",
     "db.applied_count", "db.ahead", "redis.tasks", "page.login", "page.version.page", "housekeeping", "unwritable",
     "weak", "exposed", "lock.held", "lock.owner", "run.result", "run.unsettled", "run.about", "rolled_back",
-    "git.origin", "db.unreadable", "db.built_on",
+    "git.origin", "db.unreadable", "db.built_on", "db.scratch_refused",
     "backup.b1.made", "backup.b1.version", "backup.b1.size.database.dump", "backup..made", "local_requirement",
     "process", "tree_unit", "cron_job", "mention", "db.session", "mount", "middle_link", "stray_package", "git.mode",
     "db.changes.b1", "db.error", "page.error", "page.static", "host.time", "host.memory_mb",

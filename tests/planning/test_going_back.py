@@ -191,6 +191,16 @@ def test_a_dump_is_tried_only_where_somebody_may_make_a_database(scratch: str, r
     assert (decision.plan is None) == refused
 
 
+def test_a_dump_is_tried_only_where_the_role_may_log_in_to_the_database_for_that() -> None:
+    said = 'FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "netpoint", database "netpoint_remote_login"'
+    seen = replace(upgraded(), database=replace(upgraded().database, scratch="superuser", scratch_refused=said))
+
+    decision = decide(BackUp(verify=True), host(), seen, {})
+
+    (problem,) = [problem for problem in decision.problems if problem.code == "scratch-database"]
+    assert (problem.message.endswith(said), "pg_hba.conf" in problem.remedy, decision.plan) == (True, True, None)
+
+
 def test_a_backup_opens_no_window() -> None:
     for verify in (False, True):
         plan = decide(BackUp(verify=verify), host(), upgraded(), {}).plan

@@ -356,6 +356,25 @@ def test_the_database_is_asked_with_its_password_in_the_environment(tree: Path, 
     assert "hunter2" not in psql.with_suffix(".said").read_text()
 
 
+LOGIN_REFUSED = {
+    'FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "np"': True,
+    "FATAL:  kein pg_hba.conf-Eintrag für Host »10.0.0.9«, Benutzer »np«": True,
+    "fe_sendauth: no password supplied": True,
+    'FATAL:  database "netpoint_remote_login" does not exist': False,
+}
+
+
+@pytest.mark.parametrize("answer", LOGIN_REFUSED)
+def test_a_role_that_may_log_in_to_its_own_database_only_is_seen(tree: Path, psql: Path, answer: str) -> None:
+    """There is no database of that name; whether the role may come in is decided before that is found out."""
+    other = f"""case $* in *dbname=*) printf '%s\\n' '{answer}' >&2; exit 2 ;; esac\nprintf 'db.creates=false\\0'"""
+    psql.write_text(PSQL.replace("#!/bin/sh\n", f"#!/bin/sh\n{other}\n"))
+
+    told = facts_of(tree, PATH=f"{psql.parent}:{REAL_PATH}")
+
+    assert told["db.scratch_refused"] == (answer if LOGIN_REFUSED[answer] else "")
+
+
 def test_a_table_cannot_be_named_like_another_answer(tree: Path, psql: Path) -> None:
     told = facts_of(tree, PATH=f"{psql.parent}:{REAL_PATH}")
 

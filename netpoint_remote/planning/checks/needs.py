@@ -151,6 +151,15 @@ def scratch_can_be_made(case: Case) -> Problems:
             "(nor is the database on this server, where its superuser could)",
             "ALTER ROLE ... CREATEDB on the database server, or leave --verify full out",
         )
+    if case.facts.database.scratch_refused:
+        yield error(
+            "scratch-database",
+            "--verify full restores the dump as NetPoint's role, which may log in to its own database only: "
+            f"{case.facts.database.scratch_refused}",
+            "allow the role every database in pg_hba.conf (all in place of the name) and in the password file, "
+            "or leave --verify full out",
+            "what lies in a dump never runs as a superuser",
+        )
 
 
 def rows_fit_the_migrations(case: Case) -> Problems:

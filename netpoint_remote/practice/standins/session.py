@@ -116,7 +116,8 @@ class Session:
             self.show((columns, rows))
 
     def insert_variables(self, text: str) -> str:
-        return re.sub(r"(?<!:):(\w+)", lambda found: self.variables.get(found[1], found[0]), text)
+        quoted = re.sub(r"(?<!:):'(\w+)'", lambda found: quote(self.variables.get(found[1])) or found[0], text)
+        return re.sub(r"(?<!:):(\w+)", lambda found: self.variables.get(found[1], found[0]), quoted)
 
     def rows_of(self, statement: str) -> "tuple[list[str], list[tuple[object, ...]]]":
         """Run one statement; returns its columns and rows."""
@@ -194,6 +195,10 @@ class Session:
             print(self.separator.join(columns), end=self.row_end)
         for row in rows:
             print(self.separator.join(map(spelled, row)), end=self.row_end)
+
+
+def quote(text: "str | None") -> str:
+    return "" if text is None else "'" + text.replace("'", "''") + "'"
 
 
 def spelled(value: object) -> str:

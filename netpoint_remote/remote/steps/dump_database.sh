@@ -22,9 +22,9 @@ apply() {
     [ "$(fact_of pg_dump.status "$RUN/counted")" = 0 ] || fail "pg_dump failed: $(last_line)"
     # psql says nothing of what it had no room to write.
     grep -q '^migrations=.' "$RUN/counted" && [ -z "$(tail -c 1 -- "$RUN/counted")" ] || fail "what the dump holds could not be written down"
-    read_dump -l "$making/database.dump" >"$RUN/dump.list" || fail "the dump cannot be read back"
+    read_dump "$making/database.dump" -l >"$RUN/dump.list" || fail "the dump cannot be read back"
     grep -q 'TABLE DATA.*django_migrations' "$RUN/dump.list" || fail "the dump holds no django_migrations: it is not NetPoint's database"
-    read_dump -f /dev/null "$making/database.dump" || fail "the dump cannot be read back to its end"
+    read_dump "$making/database.dump" -f /dev/null || fail "the dump cannot be read back to its end"
     journal note "dumped: $(($(stat -c %s -- "$making/database.dump") / 1024)) KiB"
     : >"$RUN/dumped"
 }
