@@ -3,6 +3,7 @@
 #
 #   database.dump    the database, in PostgreSQL's custom format
 #   files.tar        configuration, local files, media, scripts and reports with their full paths (a `backup` only)
+#   objects          what is in the database, and who else has rights on it, to compare with when the dump is put back
 #   manifest         name=value: versions, what was current, rows of the large tables, and size and sha256 of each file
 : "${BACKUP_DIR:?}" "${RUN_ID:?}"
 # shellcheck disable=SC2034 # for the steps that read this file

@@ -1,9 +1,27 @@
--- Remove what belongs to NetPoint's role, before a dump is put back: relations, routines, types and collations, but for those
--- of extensions. What other roles keep in the database is theirs. prokind came with PostgreSQL 11.
+-- Remove what belongs to NetPoint's role, before a dump is put back: relations, routines, types, collations and what is built
+-- on them, but for those of extensions. What other roles keep in the database is theirs. prokind came with PostgreSQL 11.
 DO $clean$
 DECLARE
     item record;
+    names text[];
+    name text;
 BEGIN
+    FOR item IN
+        SELECT catalogue, owner FROM (VALUES ('pg_operator', 'oprowner', true), ('pg_ts_config', 'cfgowner', true),
+            ('pg_ts_dict', 'dictowner', true), ('pg_conversion', 'conowner', true), ('pg_opclass', 'opcowner', false),
+            ('pg_opfamily', 'opfowner', false), ('pg_event_trigger', 'evtowner', false)) AS kinds (catalogue, owner, anyone)
+        WHERE anyone OR current_setting('is_superuser') = 'on' -- the others only a superuser can make again
+    LOOP
+        EXECUTE format('SELECT array_agg(i.type || '' IF EXISTS '' || i.identity) FROM %I AS o
+            CROSS JOIN LATERAL pg_identify_object(o.tableoid, o.oid, 0) AS i
+            WHERE o.oid >= 16384 AND pg_has_role(current_user, o.%I, ''USAGE'')
+                AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.tableoid AND d.objid = o.oid AND d.deptype = ''e'')',
+            item.catalogue, item.owner) INTO names;
+        FOREACH name IN ARRAY coalesce(names, '{}')
+        LOOP
+            EXECUTE 'DROP ' || name || ' CASCADE';
+        END LOOP;
+    END LOOP;
     FOR item IN
         SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE'
                    WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,

@@ -3,26 +3,51 @@
 : "${RUN:?}" "${BUNDLE:?}"
 
 # Put the database back as it was dumped, with the rights of NetPoint's own role, in one transaction: all of it or nothing.
-# Before it is committed the rows are counted. Whoever holds a table is waited for, but not for ever.
+# Before it is committed the rows are counted, and objects and rights compared with what was listed at the dump. Whoever
+# holds a table is waited for, but not for ever.
 restore_database() {
     list=$(what_comes_back "$1") || return 1
     case $list in
         *' TABLE DATA '*"; whole") ;;
         *) return 1 ;; # one that was cut off would bring back a part
     esac
-    told=$({
+    folder=$(dirname -- "$1")
+    answers=$({
         end_other_sessions
         say "$without_limits"
         say 'BEGIN;'
         say "SET LOCAL lock_timeout = '5min';"
-        cat "${BUNDLE:?}/clean.sql"
+        say 'SET LOCAL standard_conforming_strings = on;'
+        note_objects saved "'$(sed "s/'/''/g" "$folder/objects" 2>/dev/null || :)'"
+        note_objects before "$(list_of_objects)"
+        cat "${BUNDLE:?}/defaults.sql" "$BUNDLE/clean.sql"
         { say "$list" | read_dump "$1" -f - || not_whole 'the dump'; } | without_new_settings
         say 'RESET search_path;' # a dump empties it
-        whole_as_in "$(dirname -- "$1")/manifest" || not_whole 'the manifest'
+        # shellcheck disable=SC2016 # quotes of PostgreSQL
+        say 'DO $defaults$ BEGIN EXECUTE current_setting($$netpoint_remote.defaults$$); END $defaults$;'
+        note_objects after "$(list_of_objects)"
+        cat "$BUNDLE/compare.sql"
+        whole_as_in "$folder/manifest" || not_whole 'the manifest'
+        say "SELECT pg_catalog.concat('lost: ', current_setting('netpoint_remote.lost'));"
         say 'COMMIT;'
         say '\echo restored'
-    } | with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - | tail -n 1) || return 1
-    [ "$told" = restored ]
+    } | with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f -) || return 1
+    [ "$(say "$answers" | tail -n 1)" = restored ] || return 1
+    lost=$(say "$answers" | sed -n 's/^lost: //p' | tail -n 1)
+    if [ -n "$lost" ]; then
+        journal warning "what others had built on NetPoint's objects is lost; its definition is in $1: $lost"
+    fi
+}
+
+# Keep what a piece of SQL gives, for compare.sql, until the transaction ends.
+note_objects() {
+    say "SELECT pg_catalog.set_config('netpoint_remote.$1', $2, true) \\g /dev/null"
+}
+
+list_of_objects() {
+    say "(SELECT string_agg(line, chr(10)) FROM ("
+    cat "${BUNDLE:?}/objects.sql"
+    say ') AS listed)'
 }
 
 # What is still connected as NetPoint's role is what a server left that lost its power, or its way to the database: it
@@ -37,14 +62,38 @@ end_other_sessions() {
 # make them, and a migration does not remove them. No file holds the list: a way back must need no room on a disk.
 what_comes_back() {
     roles=$(sql "SELECT rolname FROM pg_roles WHERE pg_has_role(current_user, rolname, 'USAGE')") || return 1
-    { read_dump "$1" -l && say '; whole'; } | kinds='TABLE|SEQUENCE|VIEW|MATERIALIZED VIEW|FOREIGN TABLE|FUNCTION|PROCEDURE|AGGREGATE|TYPE|SHELL TYPE|DOMAIN|COLLATION|INDEX|CONSTRAINT|FK CONSTRAINT|CHECK CONSTRAINT|DEFAULT|TRIGGER|RULE|POLICY|ROW SECURITY|STATISTICS|(ACL|COMMENT) [^-]' roles=$roles awk '
+    left_out=$(sql "$not_made_again") || return 1
+    { read_dump "$1" -l && say '; whole'; } | kinds=$kinds_made_again left_out=$left_out roles=$roles awk '
         BEGIN { count = split(ENVIRON["roles"], role, "\n"); entry = "^[0-9]+; [0-9]+ [0-9]+ " }
+        function is_left_out(text) { return index("\n" ENVIRON["left_out"] "\n", "\n" text "\n") > 0 }
+        $0 ~ entry "(OPERATOR (CLASS|FAMILY)|EVENT TRIGGER) " && is_left_out("OPERATOR CLASS") { next }
         $0 ~ entry "(" ENVIRON["kinds"] ")" && $0 !~ entry "DEFAULT ACL " {
             for (i = 1; i <= count; i++) if (substr($0, length($0) - length(role[i])) == " " role[i]) { print; next }
+        }
+        # A cast has no owner.
+        $0 ~ entry "CAST - CAST " {
+            cast = $0; sub(/^.* - CAST/, "CAST", cast); sub(/ $/, "", cast)
+            if (!is_left_out(cast)) { print; next }
         }
         { last = $0 }
         END { if (last == "; whole") print last }'
 }
+
+kinds_made_again='TABLE|SEQUENCE|VIEW|MATERIALIZED VIEW|FOREIGN TABLE|FUNCTION|PROCEDURE|AGGREGATE|TYPE|SHELL TYPE|DOMAIN'
+kinds_made_again="$kinds_made_again|COLLATION|INDEX|CONSTRAINT|FK CONSTRAINT|CHECK CONSTRAINT|DEFAULT|TRIGGER|RULE|POLICY|ROW SECURITY"
+kinds_made_again="$kinds_made_again|STATISTICS|OPERATOR|TEXT SEARCH (CONFIGURATION|DICTIONARY)|CONVERSION|EVENT TRIGGER"
+kinds_made_again="$kinds_made_again|PUBLICATION TABLE|(ACL|COMMENT) [^-]"
+
+# What of these clean.sql leaves alone or only a superuser can make, by its name in a dump: casts, and operator classes.
+not_made_again="SELECT pg_catalog.replace('CAST ' || (pg_identify_object('pg_cast'::regclass, c.oid, 0)).identity, 'pg_catalog.', '')
+    FROM pg_cast c WHERE c.oid >= 16384 AND (castmethod = 'b' AND current_setting('is_superuser') = 'off' OR NOT EXISTS (
+        SELECT FROM pg_depend d LEFT JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND t.oid = d.refobjid
+            LEFT JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+        WHERE d.classid = 'pg_cast'::regclass AND d.objid = c.oid AND d.refobjid >= 16384
+            AND pg_has_role(current_user, coalesce(t.typowner, p.proowner), 'USAGE')
+            AND NOT EXISTS (SELECT FROM pg_depend e
+                WHERE e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e')))
+    UNION ALL SELECT 'OPERATOR CLASS' WHERE current_setting('is_superuser') = 'off'"
 
 # Run pg_restore where it asks no database, as NetPoint itself: `read_dump FILE OPTION ...`. The dump was written by what
 # a hostile role may have made, so root does not read it; it comes opened. A list of entries for `-f -` comes on standard

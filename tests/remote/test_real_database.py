@@ -10,7 +10,7 @@ import pytest
 
 from tests.remote.conftest import Make
 from tests.remote.postgres import Cluster, find_programs, running_cluster
-from tests.remote.server import Server
+from tests.remote.server import REMOTE, Server
 
 PROGRAMS = find_programs()
 pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="no PostgreSQL server is installed here")
@@ -114,3 +114,143 @@ def test_an_administrator_makes_only_the_database_and_its_extensions(cluster: Cl
 
     assert (done.returncode, served.reason) == (0, ""), done.stdout
     assert cluster.sql("SELECT rolsuper FROM pg_roles WHERE rolname = 'netpoint'") == "f"
+
+
+OBJECTS = (
+    "CREATE TYPE mood AS ENUM ('fine', 'bad')",
+    "CREATE FUNCTION rank(mood) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT 1'",
+    "CREATE CAST (mood AS integer) WITH FUNCTION rank(mood) AS ASSIGNMENT",
+    "CREATE FUNCTION equals(integer, mood) RETURNS boolean LANGUAGE sql AS 'SELECT $1 = rank($2)'",
+    "CREATE OPERATOR === (LEFTARG = integer, RIGHTARG = mood, FUNCTION = equals)",
+    "CREATE TEXT SEARCH CONFIGURATION words (COPY = english)",
+    "CREATE TABLE tokens (id integer GENERATED ALWAYS AS IDENTITY, secret text, feeling mood)",
+    "CREATE VIEW names AS SELECT name FROM dcim_site",
+    "CREATE PUBLICATION shown FOR TABLE dcim_site",
+)
+"""What a plugin may make; none of it is in NetPoint's own tables."""
+RIGHTS = (
+    "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON SEQUENCES TO reader WITH GRANT OPTION",
+    "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
+    "GRANT SELECT (name) ON dcim_site TO reader",
+    "REVOKE EXECUTE ON FUNCTION rank(mood) FROM PUBLIC",
+    "GRANT USAGE ON TYPE mood TO reader WITH GRANT OPTION",
+)
+"""Rights of others that were given after the tables were made, which none of them reached."""
+LISTED = f"SELECT line FROM ({(REMOTE / 'objects.sql').read_text()}) AS listed ORDER BY 1"
+DEFAULTS = "SELECT defaclnamespace, defaclobjtype, defaclacl FROM pg_default_acl ORDER BY 1, 2"
+OF_OTHERS = (
+    "CREATE VIEW sites AS SELECT name FROM dcim_site",
+    "CREATE OPERATOR ==== (LEFTARG = integer, RIGHTARG = mood, FUNCTION = equals)",
+    "CREATE TYPE span AS RANGE (subtype = integer)",
+    "ALTER TYPE span OWNER TO netpoint",
+    "CREATE CAST (span AS int4range) WITHOUT FUNCTION",
+)
+BUILT = ("view public.sites", "operator public.====(integer,public.mood)", "cast (public.span AS pg_catalog.int4range)")
+MIGRATED = (
+    "INSERT INTO django_migrations (app, name) VALUES ('dcim', '0172_new')",
+    "DROP FUNCTION equals(integer, mood) CASCADE",
+    "CREATE TABLE dcim_new (id integer)",
+    "ALTER TABLE dcim_site ADD COLUMN slug text",
+    "UPDATE dcim_site SET name = 'other'",
+)
+
+
+@pytest.fixture
+def saved(cluster: Cluster, served: Server) -> Server:
+    """Return a server whose database has objects and rights that a plain dump loses, dumped and then migrated."""
+    cluster.sql(*OBJECTS, *RIGHTS, role="netpoint")
+    dump(served)
+    return served
+
+
+def dump(server: Server) -> None:
+    server.apply("dump_database", "seal_backup")
+    (server.run / "before/migrations").write_text("dcim|0001_initial\n")
+
+
+def listed(cluster: Cluster) -> list[str]:
+    return cluster.sql(LISTED, DEFAULTS, role="netpoint").splitlines()
+
+
+@pytest.mark.promise(2, 8)
+def test_objects_and_rights_come_back_as_they_were(cluster: Cluster, saved: Server, shell: tuple[str, ...]) -> None:
+    """The default rights of the role would give the reader what it never had: the secrets of all tables."""
+    before = listed(cluster)
+    cluster.sql(*MIGRATED, role="netpoint")
+    saved.shell = shell
+
+    done = saved.step("run_upgrade", "undo")
+
+    assert (done.returncode, saved.reason) == (0, ""), done.stdout
+    assert listed(cluster) == before
+    assert cluster.sql("SELECT name FROM dcim_site ORDER BY 1", role="netpoint") == "ams\nfra"
+    assert cluster.sql("SELECT has_table_privilege('reader', 'tokens', 'SELECT')") == "f"
+    assert cluster.sql("SELECT 1 === 'fine'::mood", role="netpoint") == "t"
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize(
+    ("odd", "difference"),
+    [
+        ("GRANT SELECT ON tokens TO reader", "table public.tokens has gained SELECT to reader"),
+        ("DROP OPERATOR === (integer, mood)", "operator public.===(integer,public.mood) is missing"),
+        ("REVOKE USAGE ON TYPE mood FROM reader", "type public.mood lacks USAGE to reader with grant option"),
+    ],
+)
+def test_what_comes_back_otherwise_is_not_committed(cluster: Cluster, saved: Server, odd: str, difference: str) -> None:
+    """As an event trigger, or another version of PostgreSQL, could have it."""
+    cluster.sql(*MIGRATED, role="netpoint")
+    before = listed(cluster)
+    programs = cluster.programs
+    saved.replace(
+        "pg_restore", f"""{programs}/pg_restore "$@" && case $* in *"-f -"*) echo "RESET search_path; {odd};" ;; esac"""
+    )
+
+    done = saved.step("run_upgrade", "undo")
+
+    assert done.returncode == 1
+    assert f"the restored database is not as it was: {difference}" in done.stdout
+    assert listed(cluster) == before
+    assert cluster.sql("SELECT count(*) FROM django_migrations", role="netpoint") == "2"
+
+
+def test_what_others_have_built_on_it_is_told_where_it_is_lost(cluster: Cluster, served: Server) -> None:
+    """NetPoint's role cannot give things to others; `check` has warned."""
+    cluster.sql(*OBJECTS, role="netpoint")
+    cluster.sql(*OF_OTHERS)
+    dump(served)
+    cluster.sql(MIGRATED[0], role="netpoint")
+    asked = [line for line in (REMOTE / "facts.sql").read_text().splitlines() if "db.built_on" in line]
+    warned = cluster.sql(*asked, role="netpoint").splitlines()
+
+    done = served.step("run_upgrade", "undo")
+
+    assert done.returncode == 0, done.stdout
+    (told,) = [line for line in served.journal if line.startswith("warning")]
+    assert [part for part in BUILT if f"{part} is missing" not in told] == []
+    assert [part for part in BUILT if f"db.built_on=the {part}" not in warned] == []
+
+
+def test_casts_of_others_stay(cluster: Cluster, served: Server) -> None:
+    """A cast has no owner in a dump; one that is not removed must not come twice."""
+    cluster.sql("CREATE CAST (inet AS bytea) WITHOUT FUNCTION", "CREATE TYPE other AS ENUM ('x')")
+    cluster.sql("CREATE CAST (other AS integer) WITH INOUT")
+    dump(served)
+    before = listed(cluster)
+    cluster.sql(MIGRATED[0], role="netpoint")
+
+    done = served.step("run_upgrade", "undo")
+
+    assert (done.returncode, listed(cluster)) == (0, before), done.stdout
+
+
+def test_a_backup_without_a_list_of_objects_is_put_back(cluster: Cluster, saved: Server) -> None:
+    """It is of an earlier release of ours."""
+    (saved.dump.parent / "objects").unlink()
+    cluster.sql(*MIGRATED, role="netpoint")
+
+    done = saved.step("run_upgrade", "undo")
+
+    assert done.returncode == 0, done.stdout
+    assert cluster.sql("SELECT has_table_privilege('reader', 'tokens', 'SELECT')") == "f"

@@ -232,7 +232,7 @@ def test_a_backup_holds_database_and_files_while_netpoint_serves(make_server: Ma
     assert result == "saved", (server.run / "log").read_text()[-2000:]
     folder = server.folder / "var/backups/r2"
     assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == dict.fromkeys(
-        ("database.dump", "files.tar", "manifest"), 0o600
+        ("database.dump", "files.tar", "manifest", "objects"), 0o600
     )
     with tarfile.open(folder / "files.tar") as tar:
         names = {f"/{name}" for name in tar.getnames()}

@@ -5,7 +5,8 @@ import re
 # what no SQLite statement can do: left out, or done by emptying the database
 IGNORED = re.compile(
     r"(SET|RESET|GRANT|REVOKE|COMMENT|ANALYZE|VACUUM|LISTEN|DISCARD|CREATE SCHEMA|CREATE EXTENSION"
-    r"|ALTER (TABLE|DATABASE|SCHEMA|SEQUENCE)\b.*\b(OWNER|CONNECTION LIMIT))\b|SELECT pg_catalog\.|DO \$(limits|defaults|compare)\$",
+    r"|ALTER (TABLE|DATABASE|SCHEMA|SEQUENCE)\b.*\b(OWNER|CONNECTION LIMIT))\b"
+    r"|SELECT pg_catalog\.|DO \$(limits|defaults|compare)\$",
     re.IGNORECASE | re.DOTALL,
 )
 EMPTIED = re.compile(r"DO \$\w*\$.*\bDROP\b|DROP SCHEMA\b.*\bCASCADE", re.IGNORECASE | re.DOTALL)

@@ -16,7 +16,7 @@ apply() {
     remove_tree "$making" "$RUN/dumped"
     make_private "$BACKUP_DIR" || give_up "$BACKUP_DIR is not safe to write to: $weak"
     mkdir -- "$making"
-    { say '-- Dump the database' && say "$without_limits" && cat "$BUNDLE/dump.sql"; } |
+    { say '-- Dump the database' && say "$without_limits" && dump_and_count; } |
         with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - 3>"$making/database.dump" >"$RUN/counted" ||
         fail "the database could not be read: $(last_line)"
     [ "$(fact_of pg_dump.status "$RUN/counted")" = 0 ] || fail "pg_dump failed: $(last_line)"
@@ -25,8 +25,18 @@ apply() {
     read_dump "$making/database.dump" -l >"$RUN/dump.list" || fail "the dump cannot be read back"
     grep -q 'TABLE DATA.*django_migrations' "$RUN/dump.list" || fail "the dump holds no django_migrations: it is not NetPoint's database"
     read_dump "$making/database.dump" -f /dev/null || fail "the dump cannot be read back to its end"
+    sed -n 's/^object=//p' "$RUN/counted" >"$making/objects" || fail "what the dump holds could not be written down"
     journal note "dumped: $(($(stat -c %s -- "$making/database.dump") / 1024)) KiB"
     : >"$RUN/dumped"
+}
+
+# Objects and rights are listed first: where psql had no room to write them, what comes after them is missing too.
+dump_and_count() {
+    sed -n '1,/^BEGIN/p' "$BUNDLE/dump.sql"
+    say "SELECT pg_catalog.concat('object=', line) FROM ("
+    cat "$BUNDLE/objects.sql"
+    say ') AS listed;'
+    sed '1,/^BEGIN/d' "$BUNDLE/dump.sql"
 }
 
 # A backup that was sealed is for that step to undo.

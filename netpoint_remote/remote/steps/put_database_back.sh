@@ -23,7 +23,7 @@ undo() {
         # After a reboot in the window systemd may have started them.
         # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
         systemctl stop $SERVICES
-        restore_database "$made/database.dump" || fail "the dump $made/database.dump could not be put back, so NetPoint is left stopped"
+        restore_database "$made/database.dump" || fail "the dump $made/database.dump could not be put back, so NetPoint is left stopped: $(last_line)"
         holds_migrations_of "$made" || fail "$made/database.dump was put back and the database is not as it was"
         rm -f -- "$RUN/putting" "$RUN/put_back"
     fi

@@ -74,7 +74,7 @@ undo() {
         systemctl stop $(units_in_order)
         say "putting $dump back"
         restore_database "$dump" ||
-            fail "the dump could not be put back, so NetPoint is left stopped; the database is as the migration left it, the dump is $dump"
+            fail "the dump could not be put back, so NetPoint is left stopped; the database is as the migration left it, the dump is $dump: $(last_line)"
         [ "$(applied_migrations)" = "$(cat "$RUN/before/migrations")" ] || fail "the dump was put back and the database is not as it was"
         rm -f -- "$RUN/migrating"
     fi
