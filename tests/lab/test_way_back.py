@@ -137,6 +137,57 @@ def test_a_database_with_more_than_netpoints_own_is_verified_in_full(lab: Lab, m
     assert "netpoint_remote" not in memory.server.run(["psql", "-l"], user="postgres").stdout
 
 
+HOSTILE = """
+    SET ROLE netpoint;
+    CREATE FUNCTION climb(text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN
+        RESET ROLE;
+        IF current_user <> 'netpoint' THEN ALTER ROLE netpoint SUPERUSER; END IF;
+        RETURN true;
+    END$$;
+    ALTER TABLE dcim_site ADD CONSTRAINT climbs CHECK (public.climb(name)) NOT VALID
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.promise(8, method="archive")
+def test_what_lies_in_a_dump_makes_nobody_a_superuser(lab: Lab) -> None:
+    """An administrator creates the database for --verify full; whatever the dump runs there is the role's."""
+    (memory,) = _boot(lab, np1=ARCHIVE)
+    memory.server.run(["psql", "-q", "-d", "netpoint", "-c", HOSTILE], user="postgres")
+
+    run = fab(lab, "backup", "--verify", "full")
+
+    assert (run.exit_code, run.statuses) == (0, {"np1": "saved"}), run.reasons
+    asked = "SELECT rolsuper FROM pg_roles WHERE rolname = 'netpoint'"
+    assert memory.server.run(["psql", "-XAtc", asked], user="postgres").stdout == "f\n"
+
+
+DEFAULT_RIGHTS = """
+    CREATE ROLE nosy; SET ROLE netpoint; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO nosy;
+    CREATE TYPE mood AS ENUM ('fine'); CREATE FUNCTION rank(mood) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
+    CREATE CAST (mood AS int) WITH FUNCTION rank(mood);
+    CREATE FUNCTION equals(int, mood) RETURNS boolean LANGUAGE sql AS 'SELECT $1 = rank($2)';
+    CREATE OPERATOR === (LEFTARG = int, RIGHTARG = mood, FUNCTION = equals)
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.promise(6, 8, method="archive")
+def test_a_way_back_gives_nobody_rights_and_loses_no_operator(lab: Lab) -> None:
+    """Default rights reach what is made after them, and no table of the backup was."""
+    (memory,) = _boot(lab, np1=ARCHIVE)
+    add_rights_of_others(memory.server)
+    memory.server.run(["psql", "-q", "-d", "netpoint", "-c", DEFAULT_RIGHTS], user="postgres")
+    before = rights(memory.server)
+    assert upgrade(lab, "3.5.0").statuses == {"np1": "upgraded"}
+
+    back = fab(lab, "rollback", "--yes")
+
+    assert back.statuses == {"np1": "restored"}, back.reasons
+    assert rights(memory.server) == before
+    memory.check_all_is_as_it_was()
+
+
 @pytest.mark.thorough
 @pytest.mark.promise(6, method="both")
 def test_pruning_leaves_the_way_back_open(lab: Lab) -> None:
