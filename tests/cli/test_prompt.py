@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -82,6 +83,15 @@ def test_while_the_operator_is_asked_the_first_ctrl_c_leaves() -> None:
         assert not interrupts.stop.is_set()
 
 
+@pytest.fixture
+def _hangup_counts() -> Iterator[None]:
+    """Let SIGHUP have its usual effect, also in a run of tests that `nohup` has started."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("_hangup_counts")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_whatever_ends_the_program_ends_the_question(number: signal.Signals) -> None:
     with Interrupts(pytest.fail) as interrupts, pytest.raises(KeyboardInterrupt), interrupts.at_once():
@@ -142,6 +152,7 @@ def test_standard_streams_that_are_closed_are_no_terminal() -> None:
 IS_TERMINAL = "from netpoint_remote.cli.prompt import operator_terminal as t; os._exit(t().__enter__() is not None)"
 
 
+@pytest.mark.usefixtures("_hangup_counts")
 def test_a_closed_terminal_stops_a_run_and_nohup_keeps_it() -> None:
     with Interrupts(lambda _text: None) as interrupts:
         signal.raise_signal(signal.SIGHUP)
