@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.lab.asking import served_version
 from tests.lab.netpoint.install import Installation
 from tests.lab.operator import fab, upgrade
@@ -95,6 +97,7 @@ echo mine >/opt/netpoint/note.txt
 """
 
 
+@pytest.mark.thorough
 def test_a_checkout_with_media_on_a_mount_and_its_git_elsewhere_goes_there_and_back(lab: Lab) -> None:
     server = lab.server("np1", Installation("3.4.9", method="git"))
     lab.boot()
