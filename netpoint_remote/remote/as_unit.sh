@@ -3,7 +3,6 @@
 # service's [Service] settings (user, groups, environment, folders, sandbox, limits) but its command. Nothing of a unit's
 # environment ever comes into our own shell.
 : "${RUN:?}" "${SERVICES:?}" "${ROOT:?}" "${OLD:?}"
-our_runtime=''
 
 # Run a program as a service runs: `as_unit NAME TREE COMMAND ...`, with what we have on standard input, and print what it
 # prints. NAME is what it is run for: `ask` and `beside` are as the first service is, `worker` as the one that works. In
@@ -83,7 +82,10 @@ unit_property() {
 
 # Where systemd has what a reboot clears. Practice servers, whose units lie elsewhere, have a folder of their own for it.
 runtime_folder() {
-    if [ -n "$our_runtime" ]; then printf '%s' "$our_runtime"; return; fi
+    if { IFS= read -r runtime <"$RUN/runtime"; } 2>/dev/null; then printf '%s' "$runtime"; else find_runtime; fi
+}
+
+find_runtime() {
     units=$(unit_property "${SERVICES%% *}" FragmentPath)
     case $units in
         */etc/systemd/system/*) prefix=${units%/etc/systemd/system/*} ;;
@@ -94,12 +96,11 @@ runtime_folder() {
 
 # Write down what a unit is to run; the unit itself is made once, for all that this run will ask.
 begin_unit() {
-    our_runtime=$(runtime_folder)
     unit=$(unit_of "$1") folder=$(folder_of "$1")
-    own=$(unit_property "$(service_for "$1")" WorkingDirectory)
+    [ -f "$(runtime_folder)/systemd/system/$unit" ] || make_units
+    own=$(cat "$folder/directory")
     place=$(in_tree "$2" "${own#!}")
     shift 2
-    [ -f "$our_runtime/systemd/system/$unit" ] || make_units
     cat >"$folder/in"
     : >"$folder/out"
     : >"$folder/err"
@@ -132,9 +133,9 @@ make_units() (
     (umask 077 && mkdir -p -- "$runtime/$(prefix_of_units)") || return 1
     for made in ask:300 beside:900 worker:300; do
         service=$(service_for "${made%:*}")
-        [ "$service" = "$known" ] || settings=$(settings_of "$service") known=$service
+        [ "$service" = "$known" ] || settings=$(settings_of "$service") directory=$(unit_property "$service" WorkingDirectory) known=$service
         made_folder=$(folder_of "${made%:*}")
-        (umask 077 && mkdir -p -- "$made_folder" && for file in in out err env systemctl; do : >"$made_folder/$file" || exit 1; done) || return 1
+        (umask 077 && mkdir -p -- "$made_folder" && for file in in out err env systemctl; do : >"$made_folder/$file" || exit 1; done && say "$directory" >"$made_folder/directory") || return 1
         (umask 077 && unit_text "${made%:*}" "${made#*:}" "$service" "$settings" | write_file "$runtime/systemd/system/$(unit_of "${made%:*}")") || return 1
     done
     systemctl daemon-reload

@@ -14,6 +14,7 @@ BUNDLE=$RUN/bundle
 umask 077
 mkdir -p -- "$RUN/before"
 find_python | write_file "$RUN/python"
+find_runtime | write_file "$RUN/runtime"
 [ -s "$RUN/python" ] || fail "there is no python3 to work with: name a Python as python in the hosts file"
 user=$(unit_property "${SERVICES%% *}" User)
 # A user that systemd makes is there only while its service runs.

@@ -55,7 +55,7 @@ WEB_SERVERS = re.compile(r"etc/(nginx|openresty|angie|apache2|httpd|caddy|lightt
 NAMING_PLACES = ("etc", "var/spool/cron", "usr/local/bin", "usr/local/sbin", "usr/local/etc", *UNIT_FOLDERS[1:])
 PUT_ASIDE = re.compile(r"(~|\.(bak|old|orig|save|swp|dpkg-\w+|rpm\w+))\Z")
 SHOWN = ("Id", "LoadState", "ActiveState", "SubState", "Type", "User", "MainPID", "Triggers", "TriggeredBy",
-         "TimersCalendar", "TimersMonotonic")  # fmt: skip
+         "TimersCalendar", "TimersMonotonic", "FragmentPath")  # fmt: skip
 
 
 class Installation:
@@ -267,11 +267,16 @@ class Units:
 
     def __init__(self, installation):
         self.installation = installation
-        self.texts = dict(unit_texts(installation))
+        self.texts, self.naming = {}, []
+        self.told = shown(installation.services)
+
+    def find(self):
+        """Look for every unit whose files name a release."""
+        self.texts = dict(unit_texts(self.installation, self.told))
         self.naming = [unit for unit in self.texts if "@." not in unit and self.runs_ours(unit)]
-        self.told = shown(
-            [*installation.services, *self.naming, *CRON_DAEMONS, installation.product + "-housekeeping.timer"]
-        )
+        more = [*self.naming, *CRON_DAEMONS, self.installation.product + "-housekeeping.timer"]
+        self.told.update(shown([name for name in more if name not in self.told]))
+        return self
 
     def more(self, names):
         """Ask of the units that processes belong to, and of what starts any."""
@@ -297,10 +302,11 @@ class Units:
         return self.told.get(unit, {}).get("ActiveState") in {"active", "activating", "reloading"}
 
 
-def unit_texts(installation):
+def unit_texts(installation, told):
     """Yield each unit of an admin's or a package's with the text of its files."""
     texts = {}
-    folders = [installation.at(folder) for folder in UNIT_FOLDERS] + fragment_folders(installation)
+    paths = [each.get("FragmentPath", "") for each in told.values()]
+    folders = [installation.at(folder) for folder in UNIT_FOLDERS] + [os.path.dirname(path) for path in paths if path]
     for folder in dict.fromkeys(map(os.path.realpath, folders)):
         for path in files_below(folder, time.monotonic() + SECONDS):
             found = UNIT_FILE.search(os.path.relpath(path, folder))
@@ -309,21 +315,15 @@ def unit_texts(installation):
     return texts.items()
 
 
-def fragment_folders(installation):
-    told = shown(installation.services, ("Id", "FragmentPath"))
-    paths = [each.get("FragmentPath", "") for each in told.values()]
-    return [os.path.dirname(path) for path in paths if path]
-
-
 def without_comments(text):
     return re.sub(rb"(?m)^[ \t]*[#;].*$", b"", text)
 
 
-def shown(names, properties=SHOWN):
+def shown(names):
     """Return what `systemctl show` says of each unit."""
     if not names:
         return {}
-    command = ["systemctl", "show", "-p", ",".join(properties), *dict.fromkeys(names)]
+    command = ["systemctl", "show", "-p", ",".join(SHOWN), *dict.fromkeys(names)]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=SECONDS
@@ -718,7 +718,7 @@ def facts(installation):
 
 
 def everything(installation):
-    units = Units(installation)
+    units = Units(installation).find()
     running = processes_of(installation, units.main_processes)
     units.more([process.unit for process in running if process.unit.endswith(".service")])
     for process in running:
@@ -819,7 +819,7 @@ def main(verb, *words):
     if verb == "processes":
         return processes(installation)
     if verb == "housekeeping":
-        units = Units(installation)
+        units = Units(installation).find()
         units.more([])
         found = housekeeping(installation, units)
         return say(" ".join(found)) if found[0] else None
