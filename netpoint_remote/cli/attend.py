@@ -4,17 +4,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from invoke.exceptions import Exit
-
 from netpoint_remote.cli.confirm import Confirmation, passphrase_prompt
 from netpoint_remote.cli.executor import CoreOptions
-from netpoint_remote.cli.exits import STOPPED
 from netpoint_remote.cli.fleet import folder_of
 from netpoint_remote.cli.interrupts import Interrupts
 from netpoint_remote.cli.options import AttachOptions, StatusOptions, StopOptions, parse_run_id
 from netpoint_remote.cli.request import attach_request, status_request, stop_request
 from netpoint_remote.cli.streams import finish
-from netpoint_remote.errors import RequestError
 from netpoint_remote.reporting.clean import clean
 from netpoint_remote.reporting.json import to_json
 from netpoint_remote.reporting.layout import indent, wrap
@@ -46,14 +42,10 @@ def run_stop(core: CoreOptions, options: StopOptions) -> None:
             action = f"ask {'it' if len(going) == 1 else 'them'} to stop"
             return confirmation(lambda width: render_stopping(going, width=width), len(going), action)
 
-        try:
+        with confirmation.interruptible("stopped; no run was asked to stop"):
             report = stop_runs(
                 request, display, confirm, passphrase=passphrase_prompt(display, interrupts), stop=interrupts.stop
             )
-        except RequestError:
-            if confirmation.interrupted:
-                raise Exit("stopped; no run was asked to stop", code=STOPPED) from None
-            raise
     finish(to_json(report) if options.json else _looked(report), report.exit_code)
 
 

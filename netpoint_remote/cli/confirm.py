@@ -1,11 +1,15 @@
 """The question before a server is changed: what would happen, and the number of hosts as the answer."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from invoke.exceptions import Exit
+
+from netpoint_remote.cli.exits import STOPPED
 from netpoint_remote.cli.interrupts import Interrupts
 from netpoint_remote.cli.prompt import confirm_host_count, operator_terminal, passphrase
-from netpoint_remote.errors import UsageError
+from netpoint_remote.errors import RequestError, UsageError
 from netpoint_remote.reporting.stream import say
 from netpoint_remote.reporting.terminal import Display, width_of
 
@@ -23,7 +27,7 @@ class Confirmation:
         self._display = display
         self._interrupts = interrupts
         self._yes = yes
-        self.interrupted = False
+        self._interrupted = False
 
     def __call__(self, summary: Callable[[int], str], hosts: int, action: str) -> bool:
         """Show the summary, drawn for so many columns, and return whether the operator goes on.
@@ -42,8 +46,22 @@ class Confirmation:
                     say(terminal.screen, summary(width_of(terminal.screen)))
                     return confirm_host_count(hosts, action, source=terminal.source, screen=terminal.screen)
         except KeyboardInterrupt:
-            self.interrupted = True
+            self._interrupted = True
             return False
+
+    @contextmanager
+    def interruptible(self, message: str) -> Iterator[None]:
+        """Leave with a message where a signal has answered the question instead of the operator.
+
+        Raises:
+            Exit: with the code for a stopped run.
+        """
+        try:
+            yield
+        except RequestError:
+            if self._interrupted:
+                raise Exit(message, code=STOPPED) from None
+            raise
 
 
 def passphrase_prompt(display: Display, interrupts: Interrupts) -> Callable[[str], str | None]:

@@ -3,16 +3,13 @@
 import difflib
 import sys
 
-from invoke.exceptions import Exit
-
 from netpoint_remote.cli.confirm import Confirmation, passphrase_prompt
 from netpoint_remote.cli.executor import CoreOptions
-from netpoint_remote.cli.exits import STOPPED
 from netpoint_remote.cli.interrupts import DETACHED, Interrupts
 from netpoint_remote.cli.options import BackupOptions, CheckOptions, PlanOptions, RollbackOptions, UpgradeOptions
 from netpoint_remote.cli.request import backup_request, check_request, plan_request, rollback_request, upgrade_request
 from netpoint_remote.cli.streams import finish
-from netpoint_remote.errors import RequestError, UsageError
+from netpoint_remote.errors import UsageError
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.reporting.advice import command
 from netpoint_remote.reporting.json import to_json
@@ -109,7 +106,7 @@ def _carry_out(request: Request, *, yes: bool = False) -> Outcome:
         Interrupts(display.say, begun=lambda: gate.passed) as interrupts,
     ):
         confirmation = Confirmation(request.command, display, interrupts, yes=yes)
-        try:
+        with confirmation.interruptible("stopped; nothing was changed"):
             outcome = run(
                 request,
                 display,
@@ -118,10 +115,6 @@ def _carry_out(request: Request, *, yes: bool = False) -> Outcome:
                 passphrase=passphrase_prompt(display, interrupts),
                 stop=interrupts.stop,
             )
-        except RequestError:
-            if confirmation.interrupted:
-                raise Exit("stopped; nothing was changed", code=STOPPED) from None
-            raise
     if interrupts.left and gate.passed:
         say(sys.stderr, DETACHED)
     return outcome

@@ -4,17 +4,14 @@ import re
 import sys
 from pathlib import Path
 
-from invoke.exceptions import Exit
-
 from netpoint_remote.cli.attend import watching
 from netpoint_remote.cli.confirm import Confirmation, passphrase_prompt
 from netpoint_remote.cli.executor import CoreOptions
-from netpoint_remote.cli.exits import STOPPED
 from netpoint_remote.cli.hosts import expand_home
 from netpoint_remote.cli.options import BackupsOptions, FetchBackupOptions, PruneOptions, parse_keep
 from netpoint_remote.cli.request import backups_request, fetch_backup_request, prune_request
 from netpoint_remote.cli.streams import finish
-from netpoint_remote.errors import RequestError, UsageError
+from netpoint_remote.errors import UsageError
 from netpoint_remote.reporting.clean import clean
 from netpoint_remote.reporting.json import to_json
 from netpoint_remote.reporting.layout import indent, wrap
@@ -61,12 +58,8 @@ def run_prune(core: CoreOptions, options: PruneOptions) -> None:
             return confirmation(lambda width: render_pruning(going, width=width), len(going), action)
 
         keeping = Keeping(request, display, passphrase=passphrase_prompt(display, interrupts), stop=interrupts.stop)
-        try:
+        with confirmation.interruptible("stopped; nothing was removed"):
             report = keeping.prune(keep, confirm)
-        except RequestError:
-            if confirmation.interrupted:
-                raise Exit("stopped; nothing was removed", code=STOPPED) from None
-            raise
     _finish(report, json=options.json)
 
 
