@@ -97,11 +97,14 @@ class Installation:
     def named_in(self, text):
         """Yield (path, release, position) for each of our paths in a text of bytes."""
         for way, tree in self.ways.items():
-            encoded = os.fsencode(way)
-            if encoded in text:
-                # /opt/netpoint is not in /opt/netpoint-3.5.0, nor /opt/netpoint-3.4.9 in /opt/netpoint-3.4.9.old
-                for found in re.finditer(BEGINNING + re.escape(encoded) + END, text):
+            if os.fsencode(way) in text:
+                for found in pattern_of(way).finditer(text):
                     yield way, tree, found.end()
+
+
+def pattern_of(way):
+    """Find a path: /opt/netpoint is not in /opt/netpoint-3.5.0, nor /opt/netpoint-3.4.9 in /opt/netpoint-3.4.9.old."""
+    return re.compile(BEGINNING + re.escape(os.fsencode(way)) + END)
 
 
 def with_ending(name):
@@ -458,7 +461,7 @@ def own_script(installation, path):
     return target if installation.tree_of(target) else ""
 
 
-def housekeeping(installation, units):
+def housekeeping(installation, units, jobs):
     """Return what schedules housekeeping and where; one predicate for the probe and for the step that schedules it."""
     for unit in [name for name in units.naming if b"housekeeping" in units.texts[name]]:
         for timer in units.told.get(unit, {}).get("TriggeredBy", "").split():
@@ -468,7 +471,7 @@ def housekeeping(installation, units):
     if units.is_active(usual):
         return "timer", usual
     broken = ("", "")
-    for job in cron_jobs(installation):
+    for job in jobs:
         if b"housekeeping" in job.text or "housekeeping" in os.path.basename(job.script):
             if starts(installation, job):
                 return "cron", job.file
@@ -503,7 +506,8 @@ ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 def marked(installation, text):
     """Return a text with a mark in place of each of our paths: they may hold blanks and quotes, which part words."""
     for number, way in enumerate(installation.ways):
-        text = re.sub(BEGINNING + re.escape(os.fsencode(way)) + END, b"/\1%d\1" % number, text)
+        if os.fsencode(way) in text:
+            text = pattern_of(way).sub(b"/\1%d\1" % number, text)
     return text
 
 
@@ -725,9 +729,10 @@ def everything(installation):
         yield "process", values(process, "number", "unit", "user", "tree", "command")
     for unit in unit_values(units, running):
         yield "tree_unit", unit
-    for job in cron_jobs(installation):
+    jobs = list(cron_jobs(installation))
+    for job in jobs:
         yield "cron_job", dict(values(job, "file", "line", "often"), housekeeping=b"housekeeping" in job.text)
-    yield "housekeeping", housekeeping(installation, units)[0]
+    yield "housekeeping", housekeeping(installation, units, jobs)[0]
     for name, find in (("mount", mounts), ("middle_link", middle_links), ("stray_package", stray_packages)):
         for found in find(installation):
             yield name, found
@@ -821,7 +826,7 @@ def main(verb, *words):
     if verb == "housekeeping":
         units = Units(installation).find()
         units.more([])
-        found = housekeeping(installation, units)
+        found = housekeeping(installation, units, cron_jobs(installation))
         return say(" ".join(found)) if found[0] else None
     try:
         return facts(installation)
