@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> Any:  # noqa: ANN401  exits
     sys.exit(code)
 
 
-def _run(argv: list[str] | None) -> Any:  # noqa: ANN401  whatever an exit code may be
+def _run(argv: list[str] | None) -> int | str | None:
     try:
         make_program().run(argv)
     except SystemExit as leave:

@@ -160,11 +160,12 @@ def typed(command: str, core: CoreOptions, options: HostsOptions) -> Typed:
 OF_ONE_COMMAND = frozenset({"limit", "json", "yes", "dry_run", "show"})
 
 
-def _words(name: str, value: str | bool | None) -> tuple[str, ...]:  # noqa: FBT001  a switch, as it was typed
+def _words(name: str, value: object) -> tuple[str, ...]:
+    """Return an option as it was typed: a switch, or a name and a text."""
     option = f"--{name.replace('_', '-')}"
     if isinstance(value, bool):
         return (option,) if value else ()
-    return () if value is None else (option, value)
+    return () if value is None else (option, str(value))
 
 
 def _require_version(command: str, options: FleetOptions) -> None:

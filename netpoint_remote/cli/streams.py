@@ -17,9 +17,9 @@ def open_standard_streams() -> None:
     for number in range(3):
         with suppress(OSError):
             _open(number)
-    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115  it lives as long as this process
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115  the same
-    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115  the same
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     atexit.register(_flush_quietly)
 
 

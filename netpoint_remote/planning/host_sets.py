@@ -14,7 +14,7 @@ MOST_NAMES = 10_000
 MOST_DIGITS = 9
 
 
-class NotASet(ValueError):  # noqa: N818  named by what is the matter
+class HostSetError(ValueError):
     """A set that has no meaning, or more names than any fleet."""
 
 
@@ -31,10 +31,10 @@ def expand(item: str) -> tuple[str, ...]:
     ('np1:2222', 'np2:2222', 'np3:2222', 'np07:2222')
 
     Raises:
-        NotASet: for a range that runs backwards, and for too many names.
+        HostSetError: for a range that runs backwards, and for too many names.
     """
     if how_many(item) > MOST_NAMES:
-        raise NotASet(f"{item!r} has more than {MOST_NAMES} names")
+        raise HostSetError(f"{item!r} has more than {MOST_NAMES} names")
     pieces = NUMBERS.split(item)
     choices = [_numbers(piece) if place % 2 else [piece] for place, piece in enumerate(pieces)]
     return tuple("".join(chosen) for chosen in product(*choices))
@@ -44,7 +44,7 @@ def how_many(item: str) -> int:
     """Return how many names a set has, a few more where one stands twice in it.
 
     Raises:
-        NotASet: for a number that is too long.
+        HostSetError: for a number that is too long.
     """
     return prod(map(_count, NUMBERS.split(item)[1::2]))
 
@@ -57,7 +57,7 @@ def _count(numbers: str) -> int:
 def _length(part: str) -> int:
     begin, _, end = part.partition("/")[0].partition("-")
     if max(len(begin), len(end)) > MOST_DIGITS:
-        raise NotASet(f"{part!r} has more than {MOST_DIGITS} digits")
+        raise HostSetError(f"{part!r} has more than {MOST_DIGITS} digits")
     return max(int(end or begin) - int(begin), 0) + 1
 
 
@@ -67,4 +67,4 @@ def _numbers(numbers: str) -> list[str]:
     try:
         return [str(number) for part in numbers.split(",") for number in RangeSet(part).striter()]
     except RangeSetException as fault:
-        raise NotASet(f"[{numbers}] is no list of numbers: {fault}") from None
+        raise HostSetError(f"[{numbers}] is no list of numbers: {fault}") from None

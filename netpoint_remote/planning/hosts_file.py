@@ -9,7 +9,7 @@ from pathlib import PurePath, PurePosixPath
 from typing import Any
 
 from netpoint_remote.errors import InventoryError
-from netpoint_remote.planning.host_sets import NotASet, expand, how_many
+from netpoint_remote.planning.host_sets import HostSetError, expand, how_many
 from netpoint_remote.planning.hosts_schema import schema_faults
 from netpoint_remote.planning.inventory import Host, Inventory, Product, ReleaseSource
 from netpoint_remote.planning.located import Document, Fault, Path, read_yaml, spell
@@ -88,7 +88,7 @@ def _sizes(document: Document) -> Iterator[int]:
     lists = (_mapping(groups, group).get("hosts") for group in groups)
     members = (member for listed in lists if isinstance(listed, list) for member in listed if isinstance(member, str))
     for item in (*_mapping(document.value, "hosts"), *members):
-        with suppress(NotASet):  # which is told with its line
+        with suppress(HostSetError):  # which is told with its line
             yield how_many(item)
 
 
@@ -98,7 +98,7 @@ def _set_faults(document: Document) -> Iterator[Fault]:
     for key in _mapping(document.value, "hosts"):
         try:
             names = expand(key)
-        except NotASet as fault:
+        except HostSetError as fault:
             yield Fault(line=document.line(("hosts", key)), message=f"hosts.{key}: {fault}")
             continue
         if "[" in names[0]:
@@ -113,7 +113,7 @@ def _names(item: str) -> tuple[str, ...]:
     """Return the names or patterns of a set; of one that is faulty, and said to be, the text itself."""
     try:
         return expand(item)
-    except NotASet:
+    except HostSetError:
         return (item,)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from netpoint_remote.errors import UsageError
-from netpoint_remote.planning.host_sets import NotASet, expand, split_names
+from netpoint_remote.planning.host_sets import HostSetError, expand, split_names
 from netpoint_remote.planning.inventory import Host, Inventory
 from netpoint_remote.planning.patterns import Names
 
@@ -53,7 +53,7 @@ def parse_hosts_option(text: str) -> tuple[str, ...]:
 def _expanded(option: str, item: str) -> tuple[str, ...]:
     try:
         return expand(item)
-    except NotASet as fault:
+    except HostSetError as fault:
         raise UsageError(f"{option}: {fault}; write a set as np[1-3,7]") from None
 
 

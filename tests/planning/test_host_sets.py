@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netpoint_remote.errors import InventoryError, UsageError
-from netpoint_remote.planning.host_sets import NotASet, expand, split_names
+from netpoint_remote.planning.host_sets import HostSetError, expand, split_names
 from netpoint_remote.planning.hosts_file import parse_hosts_file
 from netpoint_remote.planning.inventory import Host, Inventory
 from netpoint_remote.planning.selection import parse_hosts_option, select
@@ -78,7 +78,7 @@ def test_a_set_of_single_digits_means_what_the_pattern_means(first: int, last: i
 @pytest.mark.parametrize("item", ["np[5-3]", "np[1-99999999]", "np[1-999999999999]", "[0-99][0-99][0-99]x", "a[1-9/0]"])
 def test_what_is_no_set_or_too_large_is_refused_before_it_takes_memory(item: str) -> None:
     tracemalloc.start()
-    with pytest.raises(NotASet):
+    with pytest.raises(HostSetError):
         expand(item)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

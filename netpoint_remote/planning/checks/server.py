@@ -49,9 +49,9 @@ def services_are_running(case: Case) -> Problems:
 
     What an interrupted run has stopped is started by the run that settles it.
     """
-    mend = is_repair(case) or case.repair_broken or case.facts.interrupted
+    tolerated = is_repair(case) or case.repair_broken or case.facts.interrupted
     for problem in services_may_be_down(case):
-        yield problem if mend else replace(problem, severity=Severity.ERROR, remedy=f"{problem.remedy}{TO_REPAIR}")
+        yield problem if tolerated else replace(problem, severity=Severity.ERROR, remedy=f"{problem.remedy}{TO_REPAIR}")
 
 
 def services_may_be_down(case: Case) -> Problems:
@@ -300,7 +300,7 @@ def release_is_in_service(case: Case) -> Problems:
 def _remedy(ailment: str) -> str:
     if ailment.startswith(("the login page", "version", "a static file")):
         return (
-            f"set `health.url` in the hosts file to where users reach it, or mend it: NetPoint's log, nginx{TO_REPAIR}"
+            f"set `health.url` in the hosts file to where users reach it, or fix it: NetPoint's log, nginx{TO_REPAIR}"
         )
     return f"look at it: journalctl, and NetPoint's own log{TO_REPAIR}"
 
