@@ -1,6 +1,6 @@
 """What a host is once the operator has stopped at once: never failed, and running only where something may run."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,39 +12,24 @@ from netpoint_remote.planning.goal import BackUp, decide
 from netpoint_remote.reporting.report import HostReport, Status
 from netpoint_remote.running.host import Order, carry_out
 from netpoint_remote.running.ssh import STOPPED
-from netpoint_remote.running.wire import Completed
 from tests.builders import host
+from tests.running.scripted import ScriptedServer
 
 PROBE = (Path(__file__).parents[1] / "data/probes/debian12-archive-3.4.9.txt").read_text()
 RECOVERED = ["recovering\n", "state done\nresult rolled-back \n"]
 STARTED = "started\n"
 
 
-class Leaving:
+class Leaving(ScriptedServer):
     """A server that answers so often, and then is left by the operator."""
 
     def __init__(self, answers: Iterable[str], error: Exception, *, stopped: bool = True) -> None:
-        self._answers = [*answers]
-        self._error = error
+        super().__init__(answers, error)
         self._stopped = stopped
 
     @property
     def stopped(self) -> bool:
-        return self._stopped and not self._answers
-
-    def open(self, _host: object, **_: object) -> "Leaving":
-        return self
-
-    def visit(self, _script: str, *, on_line: Callable[[str], None] | None = None, **_: object) -> Completed:
-        if not self._answers:
-            raise self._error
-        answer = self._answers.pop(0)
-        for line in answer.splitlines() if on_line else ():
-            on_line(line)
-        return Completed(0, answer)
-
-    def close(self) -> None:
-        pass
+        return self._stopped and not self.answers
 
 
 def report(facts: Facts, connector: Leaving) -> HostReport:

@@ -100,9 +100,14 @@ def test_the_password_goes_only_where_sudo_asks_for_it(tmp_path: Path, folder: l
     assert PASSWORD not in (server.bin / "sudo.got").read_text()
 
 
+def add_sudo(server: Sshd, then: str) -> None:
+    """Let sudo ask for a password, which is in `$given` then."""
+    server.add_program("sudo", f'#!/bin/sh\n[ "$1" != -n ] || exit 1\nread -r given\n{then}')
+
+
 def test_a_sudo_that_shows_its_password_does_not_show_it_to_others(tmp_path: Path, folder: list[Sshd]) -> None:
     server = account(tmp_path, folder, f"exec {OURS}")
-    server.add_program("sudo", '#!/bin/sh\n[ "$1" != -n ] || exit 1\nread -r given\necho "not $given"\nexit 1\n')
+    add_sudo(server, 'echo "not $given"\nexit 1\n')
 
     with pytest.raises(SudoRefused, match=r"sudo said: not \*\*\*"):
         visit(server, shell=60.0)
@@ -110,10 +115,7 @@ def test_a_sudo_that_shows_its_password_does_not_show_it_to_others(tmp_path: Pat
 
 def test_what_was_said_last_on_a_lost_line_has_no_password(tmp_path: Path, folder: list[Sshd]) -> None:
     server = account(tmp_path, folder, f"exec {OURS}")
-    server.add_program(
-        "sudo",
-        '#!/bin/sh\n[ "$1" != -n ] || exit 1\nread -r given\ncase $* in *true) ;; *) echo "not $given" ;; esac\n',
-    )
+    add_sudo(server, 'case $* in *true) ;; *) echo "not $given" ;; esac\n')
 
     with pytest.raises(LineLost, match=r"the last it said: not \*\*\*"):
         visit(server, shell=60.0)
@@ -122,9 +124,9 @@ def test_what_was_said_last_on_a_lost_line_has_no_password(tmp_path: Path, folde
 def test_a_password_that_a_script_repeats_is_in_no_report(tmp_path: Path, folder: list[Sshd]) -> None:
     """The worst of servers: what it got for sudo is what it says of itself, and where the probe ends."""
     server = account(tmp_path, folder, f"exec {OURS}")
-    server.add_program(
-        "sudo",
-        '#!/bin/sh\n[ "$1" != -n ] || exit 1\nread -r given\ncase $* in *true) exit ;; *) ;; esac\n'
+    add_sudo(
+        server,
+        "case $* in *true) exit ;; *) ;; esac\n"
         'read -r mark size nonce\nprintf "\\001%s begin\\n" "$nonce"\n'
         'printf "host.user=%s\\n%s\\n\\n\\001%s 7\\n" "$given" "{\\"$given\\"}" "$nonce"\n',
     )
