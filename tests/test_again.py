@@ -13,7 +13,7 @@ from tests.support.processes import AS_ON_A_TERMINAL
 
 ROOT = Path(__file__).parents[1]
 PROCESSES = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
-HOOKS = "from tests.conftest import *\n"
+HOOKS = "pytest_plugins = ['tests.hooks']\n"
 TESTS = """
 from pathlib import Path
 import pytest
@@ -87,6 +87,8 @@ def start_pytest(folder: Path, *options: str, added: str = "") -> subprocess.Pop
             ROOT / "pyproject.toml",
             "--rootdir",
             folder,
+            "-p",
+            "no:hypothesispytest",  # to import it would take as long as all the rest
             *options,
         ],
         cwd=folder,

@@ -45,7 +45,7 @@ def test_a_signal_ends_pytest_in_order(tmp_path: Path, number: int) -> None:
             "-m",
             "pytest",
             "-p",
-            "tests.conftest",
+            "tests.hooks",
             "-p",
             "no:cacheprovider",
             f"--rootdir={tmp_path}",
