@@ -66,11 +66,13 @@ def canaries(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def media(tmp_path: Path) -> Path:
+    """Return a folder of uploads in which everybody may put a link in the place of anything."""
     folder = tmp_path / "opt/media"
     write_files(folder, {f"sub/{number}": "upload" for number in range(4)})
     for path in (folder / "sub").iterdir():
         path.chmod(0o666)
-    (folder / "sub").chmod(0o777)
+    for path in (folder, folder / "sub"):
+        path.chmod(0o777)
     return folder
 
 
