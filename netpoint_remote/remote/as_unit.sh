@@ -91,7 +91,7 @@ find_runtime() {
         */etc/systemd/system/*) prefix=${units%/etc/systemd/system/*} ;;
         *) prefix='' ;;
     esac
-    if [ -d "$prefix/run/systemd/system" ]; then printf '%s' "$prefix/run"; else printf /run; fi
+    if [ -d "$prefix/run/systemd/system" ]; then say "$prefix/run"; else say /run; fi
 }
 
 # Write down what a unit is to run; the unit itself is made once, for all that this run will ask.
@@ -176,13 +176,12 @@ unit_text() (
 
 # Print how a service runs.
 settings_of() (
-    user=$(unit_property "$1" User) group=$(unit_property "$1" Group)
     systemctl cat "$1" 2>/dev/null | service_settings "$1"
     # A user that systemd makes for a unit is shared by units that name it.
-    if [ -n "$user" ]; then say "User=$user"; fi
-    if [ -n "$group" ]; then say "Group=$group"; fi
+    who=$(systemctl show -p User,Group "$1" | sed '/=$/d')
+    say "$who"
     # Ours must not decide what a program of root's loads.
-    case $user in
+    case $(say "$who" | sed -n 's/^User=//p') in
         '' | root | 0) own_python "${BUNDLE:?}/environment.py" unset "$1" | sed -n 's/^./UnsetEnvironment=&/p' ;;
         *) ;;
     esac

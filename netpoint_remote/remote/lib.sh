@@ -33,11 +33,17 @@ journal() {
 # Seconds since the epoch; of a runner (`keep_time`) by the clock as it was when it began: a clock that is set meanwhile
 # would make the steps and the window longer or shorter than they were.
 steady_time() {
-    if [ -n "${BOOTED-}" ]; then awk -v booted="$BOOTED" '{ printf "%.3f", booted + $1 }' /proc/uptime; else date +%s.%3N; fi
+    if [ -n "${BOOTED-}" ]; then
+        IFS='. ' read -r seconds hundredths _ </proc/uptime
+        passed=$((BOOTED + seconds * 1000 + (1$hundredths - 100) * 10))
+        printf '%d.%03d' "$((passed / 1000))" "$((passed % 1000))"
+    else
+        date +%s.%3N
+    fi
 }
 
 keep_time() {
-    BOOTED=$(awk -v now="$(date +%s.%3N)" '{ printf "%.3f", now - $1 }' /proc/uptime)
+    BOOTED=$(awk -v now="$(date +%s%3N)" '{ printf "%.0f", now - $1 * 1000 }' /proc/uptime) # milliseconds
     export BOOTED
 }
 
@@ -135,6 +141,7 @@ mounts_below() (
 # Remove trees, links in them as links, each on its own file system: what is mounted below one is somebody's data.
 remove_tree() (
     for tree; do
+        [ -e "$tree" ] || [ -L "$tree" ] || continue
         mounted=$(mounts_below "$tree" | head -n 1)
         [ -z "$mounted" ] || { say "error: $tree is not removed, for something is mounted at $mounted: umount it first" >&2; exit 1; }
         rm -rf --one-file-system -- "$tree" || exit 1
@@ -144,6 +151,7 @@ remove_tree() (
 # The same where others can write on the way there (files.py).
 discard() (
     for tree; do
+        [ -e "$tree" ] || [ -L "$tree" ] || continue
         mounted=$(mounts_below "$tree" | head -n 1)
         [ -z "$mounted" ] || { say "error: $tree is not removed, for something is mounted at $mounted: umount it first" >&2; exit 1; }
         by_descriptor discard "$tree" || exit 1
@@ -152,7 +160,10 @@ discard() (
 
 # Quote a word for a shell.
 quoted() {
-    printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"
+    case $1 in
+        *"'"*) printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")" ;;
+        *) printf "'%s'" "$1" ;;
+    esac
 }
 
 # End the step with its reason, which the report shows.
@@ -338,8 +349,12 @@ ask() {
 
 # Run a program of ours that needs nothing of an installation.
 own_python() {
-    our_python=${our_python:-$(find_python)} || { say "error: there is no python3 to work with: name a Python as python in the hosts file" >&2; return 127; }
+    find_our_python || { say "error: there is no python3 to work with: name a Python as python in the hosts file" >&2; return 127; }
     "$our_python" -I -S "$@"
+}
+
+find_our_python() {
+    our_python=${our_python:-$(find_python)}
 }
 
 # Print what others could change of what root executes of an installation, at most three lines.
@@ -354,7 +369,7 @@ by_descriptor() {
 
 # The same, as a person would type it.
 by_descriptor_by_hand() {
-    own_python -c '' # finds it
+    find_our_python
     printf '%s -I -S %s %s' "$our_python" "$(quoted "${BUNDLE:?}/files.py")" "$1"
     shift
     for word; do printf ' %s' "$(quoted "$word")"; done
@@ -400,7 +415,7 @@ page_facts() (
 
 # Read one fact out of a file of facts.
 fact_of() {
-    sed -n "s/^$1=//p" "$2" | head -n 1
+    sed -n "/^$1=/{ s///p; q; }" "$2"
 }
 
 # A version that was answered is the tree's, or the tree's with a suffix, or its major.minor where only that is said.
@@ -423,8 +438,11 @@ page_is_well() {
     done
 }
 
+# What systemd calls a unit that runs, or is about to.
+up='active|activating|reloading'
+
 active() {
-    case $(systemctl is-active "$1" 2>/dev/null || :) in active | activating | reloading) return 0 ;; *) return 1 ;; esac
+    systemctl is-active "$1" 2>/dev/null | grep -q -x -E "$up"
 }
 
 # Print our units with what starts others before these: a socket whose service runs already cannot be started, and one

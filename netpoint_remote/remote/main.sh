@@ -46,6 +46,7 @@ catch_output() {
 }
 
 log_output() {
+    [ -e "$RUN/output" ] || return 0
     if [ -s "$RUN/output" ]; then mask <"$RUN/output" >>"$RUN/log" || :; fi
     rm -f -- "$RUN/output" || :
 }

@@ -93,7 +93,7 @@ probe_services() {
 
 # Everything that uses a release, with what schedules housekeeping: processes, units, cron, mounts, files that name one.
 probe_tree_users() {
-    tree_python "$ROOT" >/dev/null || return 0
+    [ -n "$python" ] || return 0
     own_python -c "$(bundled tree_users.py)" facts "$ROOT" "$PRODUCT" "$SERVICES" "$CRON_DIR" 2>/dev/null || fact tree_users.error 'it did not come to its end'
 }
 
@@ -209,7 +209,7 @@ scratch_questions() {
 # What only Python can read. The configuration is asked as the service runs: as its user, where it works, with what its
 # unit gives it, none of which comes into this shell. From outside it is looked at as root, with what it has told.
 probe_configuration() {
-    python=$(tree_python "$ROOT") || return 0
+    [ -n "$python" ] || return 0
     program=$(bundled environment.py)
     questions=$(say "$without_limits" && bundled facts.sql && backup_questions && scratch_questions)
     answers=$(bundled ask.py | own_python -c "$program" service "${SERVICES%% *}" "$ROOT" "$python" facts "$ROOT" "$PRODUCT" "$questions") || :
@@ -230,6 +230,9 @@ ask_as_root() (
 
 # One packet in place of one for each line: those would be most of what a look costs the workstation.
 {
+    # Found once: each of the two is started to see whether it works.
+    python=$(tree_python "$ROOT") || python=''
+    find_our_python || :
     fact probe 1
     probe_server
     probe_install

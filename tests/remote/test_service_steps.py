@@ -120,6 +120,15 @@ def test_a_systemd_that_does_not_answer_is_not_taken_for_services_that_do_not_ru
     assert not (server.run / "before/complete").exists()
 
 
+def test_where_systemd_has_what_a_reboot_clears_is_found_once(server: Server) -> None:
+    server.prepare()
+    found = len(server.said)
+    server.apply("prove_running")
+
+    assert "systemctl show -p FragmentPath netpoint" in server.said[:found]
+    assert "systemctl show -p FragmentPath netpoint" not in server.said[found:]
+
+
 # ---- stop
 
 
@@ -552,7 +561,7 @@ def test_units_are_watched_as_long_as_it_takes(server: Server) -> None:
 
     server.apply("prove_in_place")
 
-    assert sum(line == "systemctl is-active netpoint" for line in server.said) == 7
+    assert server.said.count("systemctl is-active netpoint netpoint-rq") == 7
 
 
 @pytest.mark.parametrize(
@@ -599,7 +608,8 @@ def test_a_unit_that_dies_while_it_is_watched_is_told(server: Server) -> None:
     server.replace("sleep", 'rm -f "$WORLD/units/netpoint-rq.service.active"')
 
     assert server.step("prove_in_place", "apply").returncode == 1
-    assert server.reason.startswith("the unit netpoint-rq does not stay up:")
+    assert server.reason.startswith("a unit does not stay up: ")
+    assert "Id=netpoint-rq.service" in server.reason
 
 
 def test_a_unit_that_was_restarted_while_it_was_watched_is_told(server: Server) -> None:

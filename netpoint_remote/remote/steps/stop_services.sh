@@ -3,8 +3,8 @@
 : "${SERVICES:?}" "${PRODUCT:?}" "${RUN:?}" "${OLD:?}" "${ROOT:?}" "${CRON_DIR:?}"
 
 check() {
-    for unit in $SERVICES "$PRODUCT-housekeeping.timer"; do if active "$unit"; then return 1; fi; done
-    [ -f "$RUN/window" ]
+    # shellcheck disable=SC2086 # a list of unit names, validated by the planning
+    [ -f "$RUN/window" ] && ! systemctl is-active $SERVICES "$PRODUCT-housekeeping.timer" 2>/dev/null | grep -q -x -E "$up"
 }
 
 apply() {
