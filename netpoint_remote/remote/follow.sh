@@ -8,6 +8,8 @@ state() {
         say "done"
     elif ! [ -d "$run" ]; then
         say absent
+    elif [ "$turn" != 0 ]; then
+        say "$now"
     elif flock -n -s "$STATE_DIR/lock" true && ! is_carried_out "$run"; then
         say interrupted
     else
@@ -24,9 +26,11 @@ print_new() {
     fi
 }
 
-quiet=0 unlocked=0
+# Whether somebody holds the lock takes most of a look: it is asked at every third.
+quiet=0 unlocked=0 turn=0 now=running
 while :; do
     now=$(state)
+    turn=$(((turn + 1) % 3))
     print_new
     case $now in
         running) unlocked=0 ;;

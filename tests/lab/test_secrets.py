@@ -8,7 +8,7 @@ import subprocess
 import tarfile
 import threading
 import urllib.parse
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,13 +50,15 @@ SDIST = {
 
 
 class ProcessLists:
-    """Reads the arguments of every process of this machine, the lab's servers included, again and again."""
+    """Reads the arguments of every process of this machine, the lab's servers included, again and again.
+
+    A new process is read several times, for it may still become another program; who is known, now and then.
+    """
 
     def __init__(self, secrets: dict[str, str]) -> None:
         self._secrets = {name: secret.encode() for name, secret in secrets.items()}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
-        self._looks: dict[str, int] = {}
         self.rounds = 0
         self.seen: set[str] = set()
         self.found: set[str] = set()
@@ -70,23 +72,33 @@ class ProcessLists:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.005):
+        looks: dict[int, int] = {}
+        newest = _newest_process()
+        while not self._stop.wait(0.004):
+            before, newest = newest, _newest_process()
+            if self.rounds % 125 == 0 or newest < before:  # their numbers begin anew at some point
+                looks |= dict.fromkeys((int(path.name) for path in Path("/proc").glob("[0-9]*")), 1)
+            looks |= dict.fromkeys(range(before + 1, newest + 1), 6)
+            looks = {process: left - 1 for process, left in looks.items() if self._look_at(process) and left > 1}
             self.rounds += 1
-            for entry in os.scandir("/proc"):
-                if entry.name.isdigit() and self._is_due(entry.name):
-                    with suppress(OSError), open(f"/proc/{entry.name}/cmdline", "rb") as file:  # noqa: PTH123  a third of what pathlib needs
-                        self._look_at(file.read())
 
-    def _is_due(self, process: str) -> bool:
-        """Look often at who is new, for it may still become another program, and now and then at who is known."""
-        self._looks[process] = looks = self._looks.get(process, 0) + 1
-        return looks < 12 or looks % 50 == 0
-
-    def _look_at(self, words: bytes) -> None:
+    def _look_at(self, process: int) -> bool:
+        """Look at the arguments of a process, and tell whether it is there."""
+        try:
+            with open(f"/proc/{process}/cmdline", "rb") as file:  # noqa: PTH123  a third of what pathlib needs
+                words = file.read()
+        except OSError:
+            return False
         self.seen.add(os.path.basename(words.split(b"\0")[0]).decode(errors="replace"))  # noqa: PTH119  as above
         for name, secret in self._secrets.items():
             if secret in words:
                 self.found.add(f"{name}: {words[:600]!r}")
+        return True
+
+
+def _newest_process() -> int:
+    with open("/proc/loadavg", "rb") as file:  # noqa: PTH123  as above
+        return int(file.read().split()[-1])
 
 
 @dataclass
