@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tests.faults.lanes import Key
 
 CELLS = {
-    ("archive", "command fails, middle", "run_upgrade"),
     ("archive", "power cut, middle", "run_upgrade"),
     ("archive", "disk full (backup), before", "dump_database"),
     ("git", "command hangs, after", "checkout_tag"),

@@ -55,13 +55,9 @@ def _stuck(lab: Lab, installation: Installation) -> tuple[Memory, dict[str, obje
     return memory, run.host("np1")
 
 
-@pytest.mark.parametrize(
-    "installation",
-    [
-        pytest.param(ARCHIVE, id="archive", marks=pytest.mark.promise(2, 6, method="archive")),
-        pytest.param(GIT, id="git", marks=[pytest.mark.promise(2, 6, method="git"), pytest.mark.thorough]),
-    ],
-)
+@pytest.mark.thorough
+@pytest.mark.promise(2, 6, method="both")
+@pytest.mark.parametrize("installation", [ARCHIVE, GIT], ids=["archive", "git"])
 def test_after_an_undo_that_failed_the_server_is_safe_and_can_be_repaired_by_hand(
     lab: Lab, installation: Installation
 ) -> None:

@@ -39,6 +39,7 @@ def _place(lab: Lab, **folders: str) -> None:
     path.write_text(yaml.safe_dump(inventory))
 
 
+@pytest.mark.thorough
 @pytest.mark.promise(8)
 def test_what_somebody_else_has_planted_is_refused_and_oddly_named_folders_are_not(lab: Lab) -> None:
     server = lab.server("np1", Installation("3.4.9"))

@@ -79,13 +79,9 @@ def test_a_way_back_can_be_taken_back(lab: Lab) -> None:
     assert "written-in-the-new-release" in "\n".join(rows(memory.server, ["dcim_site"])["dcim_site"])
 
 
-@pytest.mark.parametrize(
-    "installation",
-    [
-        pytest.param(ARCHIVE, id="archive", marks=pytest.mark.promise(6, method="archive")),
-        pytest.param(GIT, id="git", marks=[pytest.mark.promise(6, method="git"), pytest.mark.thorough]),
-    ],
-)
+@pytest.mark.thorough
+@pytest.mark.promise(6, method="both")
+@pytest.mark.parametrize("installation", [ARCHIVE, GIT], ids=["archive", "git"])
 def test_a_backup_brings_rows_and_files_back(lab: Lab, installation: Installation) -> None:
     (memory,) = _boot(lab, np1=installation)
     server = memory.server
