@@ -22,14 +22,10 @@ yet, get owner and mode by their descriptor, and take their place by rename. Nob
 is filled.
 """
 
-import contextlib
 import errno
 import os
-import shutil
 import stat
-import subprocess
 import sys
-import tarfile
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -101,7 +97,7 @@ class Folder:
         """Write a file in place of what is there, with the access lists of one that is open."""
         self.remove(PARTIAL)
         with os.fdopen(os.open(PARTIAL, NEW_FILE, 0o600, dir_fd=self.number), "wb") as file:
-            shutil.copyfileobj(content, file, 1 << 20)
+            pour(content, file)
             file.flush()
             give(file.fileno(), like)
             if lists_of is not None:
@@ -144,6 +140,11 @@ class Folder:
         os.rmdir(name, dir_fd=self.number)
 
 
+def pour(source, target):
+    for piece in iter(lambda: source.read(1 << 20), b""):
+        target.write(piece)
+
+
 def give(number, like):
     """Give what is open owner, mode and time; an owner that is set takes the bits of others' rights away."""
     os.fchown(number, like.st_uid, like.st_gid)
@@ -154,10 +155,13 @@ def give(number, like):
 def give_access_lists(number, old):
     """Give what is open the access lists of something else that is open, and no others."""
     for name in ACCESS_LISTS:
-        with contextlib.suppress(OSError):  # it has none, or the file system knows none
-            os.removexattr(number, name)
-        with contextlib.suppress(OSError):
-            os.setxattr(number, name, os.getxattr(old, name))
+        try:
+            if name in os.listxattr(number):
+                os.removexattr(number, name)
+            if name in os.listxattr(old):
+                os.setxattr(number, name, os.getxattr(old, name))
+        except OSError:  # a file system that knows none
+            return
 
 
 def open_folder(path, *, make=False):
@@ -363,6 +367,8 @@ def put_back(archive, saved, absent):
 
 
 def save(archive, saved, absent):
+    import tarfile
+
     lacking = []
     with tarfile.open(archive) as source, tarfile.open(saved, "w", format=tarfile.GNU_FORMAT) as target:
         for member in source:
@@ -387,6 +393,8 @@ def save(archive, saved, absent):
 
 
 def save_entry(target, folder, name, there, path):
+    import tarfile
+
     entry = tarfile.TarInfo(path)
     entry.uid, entry.gid, entry.mode, entry.mtime = (
         there.st_uid,
@@ -413,6 +421,8 @@ def save_entry(target, folder, name, there, path):
 
 
 def extract(archive):
+    import tarfile
+
     folders = []
     with tarfile.open(archive) as source:
         for member in source:
@@ -506,6 +516,8 @@ def move(old_path, new_path):
 
 def discard(path):
     """Remove by rm, which below the folder that it works in follows no link, however deep."""
+    import subprocess
+
     try:
         folder, name = open_place(path)
     except FileNotFoundError:
@@ -518,7 +530,7 @@ def discard(path):
 def read(path):
     folder, name = open_place(path)
     with folder, folder.read(name) as file:
-        shutil.copyfileobj(file, sys.stdout.buffer)
+        pour(file, sys.stdout.buffer)
 
 
 def write(path):
@@ -526,7 +538,7 @@ def write(path):
     with folder:
         folder.remove(PARTIAL)
         with os.fdopen(os.open(PARTIAL, NEW_FILE, 0o644, dir_fd=folder.number), "wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+            pour(sys.stdin.buffer, file)
             file.flush()
             os.fsync(file.fileno())
         folder.rename(name)
@@ -551,12 +563,17 @@ def main(verb, *paths):
     elif verb in SINGLE:
         SINGLE[verb](*paths)
     else:
-        {"put_back": put_back, "take_back": take_back}[verb](*paths)
+        import tarfile
+
+        try:
+            {"put_back": put_back, "take_back": take_back}[verb](*paths)
+        except tarfile.TarError as error:
+            raise OSError(str(error)) from error
     return 0
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main(*sys.argv[1:]))
-    except (OSError, tarfile.TarError, StrangersLinkError) as error:
+    except (OSError, StrangersLinkError) as error:
         sys.exit("error: %s" % error)

@@ -27,6 +27,7 @@ from netpoint_remote.running.bundle import BUNDLED, assignments
 BIN = Path(__file__).parent / "bin"
 REMOTE = Path(__file__).parents[2] / "netpoint_remote/remote"
 REAL_PATH = os.pathsep.join(path for path in ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"))
+REAL_PYTHON = shutil.which("python3", path=REAL_PATH) or sys.executable
 AWKWARD = """-it's a "$(touch x)" `server`"""
 BIRTHDAY = 1_700_000_000  # every file of a release has one time, as in a real archive
 MUTATING = (
@@ -423,7 +424,7 @@ class Server:
     def environment(self) -> dict[str, str]:
         return {
             "PATH": f"{self.world}/bin:{BIN}:{REAL_PATH}", "STAND_INS": str(BIN),
-            "REAL_PATH": REAL_PATH, "REAL_PYTHON": sys.executable,
+            "REAL_PATH": REAL_PATH, "REAL_PYTHON": REAL_PYTHON,
             "WORLD": str(self.world), "RUN": str(self.run), "HOME": str(self.base), "GIT_CONFIG_NOSYSTEM": "1",
         }  # fmt: skip
 
