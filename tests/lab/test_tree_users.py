@@ -1,4 +1,4 @@
-"""What else runs out of the release, is mounted in it or names its folder: refused with the way out, or taken along."""
+"""What else runs out of the release, is mounted in it or names its folder: refused, or taken along."""
 
 from __future__ import annotations
 
@@ -30,16 +30,9 @@ systemctl daemon-reload
 systemd-run -q --scope --unit=by-hand setpriv --reuid=netpoint --regid=netpoint --clear-groups sh -c '
     cd /opt/netpoint/netpoint && ../venv/bin/python3 -c "import signal; signal.pause()" </dev/null >/dev/null 2>&1 &'
 """
-PLAIN = f"""
-systemctl stop reports by-hand.scope
-rm /etc/systemd/system/reports.service /etc/cron.d/sync /etc/nginx/conf.d/zz-static.inc
-rm -r /etc/systemd/system/netpoint.service.d
-umount {MEDIA}
-rm -r {MEDIA}
+SECOND_WORKER = rf"""
+mv {MEDIA} /srv/media
 ln -s /srv/media {MEDIA}
-systemctl daemon-reload
-"""
-SECOND_WORKER = r"""
 cp /etc/systemd/system/netpoint-rq.service /etc/systemd/system/netpoint-rq2.service
 mv /etc/cron.daily/netpoint-housekeeping /etc/cron.weekly/nightly
 systemctl daemon-reload
@@ -51,7 +44,7 @@ def _main_process(server: Server, unit: str) -> str:
     return server.run(["systemctl", "show", "-p", "MainPID", "--value", unit]).stdout.strip()
 
 
-def test_what_uses_the_release_is_refused_with_the_way_out_or_taken_along(lab: Lab) -> None:
+def test_what_uses_the_release_is_refused_with_the_way_out(lab: Lab) -> None:
     server = lab.server("np1", Installation("3.4.9"))
     lab.boot()
     lab.write_hosts_file()
@@ -72,7 +65,12 @@ def test_what_uses_the_release_is_refused_with_the_way_out_or_taken_along(lab: L
     assert "(process " in run.reasons
     assert upgrade(lab, "3.5.0").statuses == {"np1": "refused"}
 
-    server.run(["sh", "-euc", PLAIN])
+
+@pytest.mark.thorough
+def test_what_belongs_to_the_product_is_taken_along(lab: Lab) -> None:
+    server = lab.server("np1", Installation("3.4.9"))
+    lab.boot()
+    lab.write_hosts_file()
     server.run(["sh", "-euc", SECOND_WORKER])
     before = {unit: _main_process(server, unit) for unit in ("netpoint", "netpoint-rq", "netpoint-rq2")}
     crons = server.run("ls /etc/cron.daily /etc/cron.weekly").stdout
