@@ -25,5 +25,6 @@ ask database "$OLD" | own_python "$BUNDLE/environment.py" exports | write_file "
 grep -q -E 'PG(DATABASE|SERVICE)=' "$RUN/database.env" || fail "the configuration of NetPoint names no database, or cannot be read: $(last_line)"
 # What upgrade.sh gets of the unit's environment: what configuration.py asks for.
 own_python "$BUNDLE/environment.py" wanted "${SERVICES%% *}" "$OLD" "$PRODUCT" | write_file "$RUN/upgrade.env"
+variables_without_limits >>"$RUN/upgrade.env"
 
 list_secrets | write_file "$RUN/secrets"

@@ -488,8 +488,12 @@ class Server:
 
     def tree_users(self, verb: str) -> str:
         """Return what tree_users.py prints of this server."""
+        return self.in_run(f"tree_users {verb}").stdout
+
+    def in_run(self, command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command of ours with a run's variables."""
         sourced = "".join(f'. "$RUN/bundle/{name}"; ' for name in ("vars.sh", "lib.sh"))
-        return self.sh(["-c", f"BUNDLE=$RUN/bundle; {sourced}tree_users {verb}"]).stdout
+        return self.sh(["-c", f"BUNDLE=$RUN/bundle; {sourced}{command}"])
 
     def apply(self, *names: str) -> None:
         """Carry out steps that have to go well."""

@@ -42,9 +42,8 @@ def test_a_row_that_an_error_quotes_is_not_in_the_reason(ready: Server, said: st
 @pytest.mark.parametrize(("said", "told"), SAID.values(), ids=SAID)
 def test_a_row_that_a_program_of_postgresql_quotes_is_not_in_the_reason(ready: Server, said: str, told: str) -> None:
     (ready.run / "output").write_text(said)
-    sourced = "".join(f'. "$RUN/bundle/{name}"; ' for name in ("vars.sh", "lib.sh"))
 
-    assert ready.sh(["-c", f"{sourced}last_line"]).stdout == f"{told}\n"
+    assert ready.in_run("last_line").stdout == f"{told}\n"
 
 
 def test_of_what_psql_says_the_error_is_told_and_not_where_it_was(ready: Server) -> None:
@@ -52,6 +51,5 @@ def test_of_what_psql_says_the_error_is_told_and_not_where_it_was(ready: Server)
         'psql:<stdin>:9: ERROR:  bad\nCONTEXT:  COPY users_token, line 1: "1 hunter2"\npsql:<stdin>:9: hunter2 is lost'
     )
     (ready.run / "output").write_text(f"{said}\nDETAIL:  x\n")
-    sourced = "".join(f'. "$RUN/bundle/{name}"; ' for name in ("vars.sh", "lib.sh"))
 
-    assert ready.sh(["-c", f"{sourced}last_line"]).stdout == "psql:<stdin>:9: hunter2 is lost\n"
+    assert ready.in_run("last_line").stdout == "psql:<stdin>:9: hunter2 is lost\n"

@@ -75,6 +75,25 @@ def test_what_lies_in_a_dump_makes_nobody_a_superuser(
     assert databases(cluster) == ["netpoint", "postgres"]
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_limits_of_the_role_do_not_end_a_migration(cluster: Cluster, served: Server, *, taken: bool) -> None:
+    """What configuration.py gives to libpq comes before what we give."""
+    cluster.sql("ALTER ROLE netpoint SET statement_timeout = '1s'", "ALTER DATABASE netpoint SET lock_timeout = '1s'")
+    if not taken:
+        (served.run / "database.env").open("a").write("export PGOPTIONS='-c statement_timeout=2s'\n")
+    try:
+        printed = served.in_run("variables_without_limits").stdout
+    finally:
+        cluster.sql("ALTER ROLE netpoint RESET ALL")
+
+    assert printed == ("PGOPTIONS=-c lock_timeout=0 -c statement_timeout=0\0" if taken else "")
+    assert any("may end a long migration: lock_timeout statement_timeout" in line for line in served.journal) != taken
+
+
+def test_a_role_without_limits_needs_nothing(served: Server) -> None:
+    assert served.in_run("variables_without_limits").stdout == ""
+
+
 @needs_root
 @pytest.mark.promise(8)
 def test_a_role_that_may_log_in_to_its_own_database_only_is_refused_with_the_way_out(
