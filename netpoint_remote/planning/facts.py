@@ -194,6 +194,8 @@ class Facts:
     shallow: bool = False
     origin: str = ""
     dirty: tuple[str, ...] = ()
+    git_trouble: str = ""
+    """Why git could not look at the checkout."""
     interpreters: tuple[Interpreter, ...] = ()
     units: tuple[Unit, ...] = ()
     housekeeping: str = ""
@@ -315,6 +317,7 @@ def parse_facts(text: str) -> Facts:
         branch=lines.text("git.branch"),
         origin=lines.text("git.origin"),
         dirty=lines.texts("git.dirty"),
+        git_trouble=lines.text("git.trouble"),
         interpreters=tuple(_interpreters(lines.texts("python"))),
         units=tuple(_units(lines)),
         housekeeping=lines.text("housekeeping"),

@@ -47,7 +47,11 @@ probe_install() {
 
 probe_git() {
     if ! [ -e "$ROOT/.git" ] || ! have git; then return 0; fi
-    fact git.commit "$(checkout rev-parse HEAD 2>/dev/null || :)"
+    if ! commit=$(checkout rev-parse HEAD 2>/dev/null); then
+        fact git.trouble "$(checkout rev-parse HEAD 2>&1 || :)"
+        return 0
+    fi
+    fact git.commit "$commit"
     fact git.branch "$(checkout symbolic-ref -q --short HEAD 2>/dev/null || :)"
     if [ "$(checkout rev-parse --is-shallow-repository 2>/dev/null)" = true ]; then fact git.shallow yes; fi
     fact git.origin "$(checkout config --get remote.origin.url 2>/dev/null | sed 's#^\(https*://\)[^/]*@#\1#' || :)"

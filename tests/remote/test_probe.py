@@ -181,6 +181,14 @@ def test_local_changes_are_told(quick_checkout: Server) -> None:
     assert (dirty[0], len(dirty)) == (" M README.md", 2)
 
 
+def test_a_checkout_that_git_cannot_look_at_is_told(quick_checkout: Server) -> None:
+    (quick_checkout.old / ".git/HEAD").unlink()
+
+    told = seen(quick_checkout)
+
+    assert (told.git_trouble.startswith("fatal: not a git repository"), told.dirty) == (True, ())
+
+
 def test_bytecode_is_no_local_change(quick_checkout: Server) -> None:
     """Python writes it beside and renames it; a power cut leaves a name that the release's .gitignore does not know."""
     bytecode = quick_checkout.old / "netpoint/netpoint/__pycache__/settings.cpython-311.pyc.139998877"

@@ -18,7 +18,9 @@ Method = Literal["archive", "git"]
 METHODS: tuple[Method, ...] = ("archive", "git")
 FOLDER = Path(__file__).parent / "shapes"
 TABLE = Place(Path(__file__).parents[2] / "docs/reliability.md", "zoo")
-ENDS = {"upgraded": "upgraded", "refused": "refused", "undone": "undone before the window"}
+ENDS = {
+    "upgraded": "upgraded", "refused": "refused", "undone": "undone before the window", "unreachable": "not logged in",
+}  # fmt: skip
 
 TEXT = {"type": "string", "minLength": 1}
 COMES_OUT = {

@@ -122,6 +122,13 @@ def checkout_is_clean(case: Case) -> Problems:
     if case.method is not Method.GIT or case.facts.interrupted or case.facts.lock_held:
         return
     git = f"git -C {case.facts.real}"
+    if case.facts.git_trouble:
+        yield error(
+            "checkout",
+            f"git cannot look at the checkout: {case.facts.git_trouble}",
+            "where others may write to a checkout, git looks at it as its owner, who has to be able to read all of it: "
+            f"chown -R --reference={case.facts.real} {case.facts.real}/.git",
+        )
     untracked = tuple(line[3:] for line in case.facts.dirty if line.startswith(UNTRACKED))
     changed = tuple(line.strip() for line in case.facts.dirty if not line.startswith(UNTRACKED))
     in_the_way = tuple(path for path in untracked if _is_brought(case, path))
