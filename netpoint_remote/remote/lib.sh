@@ -523,12 +523,12 @@ sql() {
 # version has each.
 # shellcheck disable=SC2016 # quotes of PostgreSQL
 limits='$$statement_timeout$$, $$lock_timeout$$, $$idle_in_transaction_session_timeout$$, $$idle_session_timeout$$, $$transaction_timeout$$'
-without_limits="DO \$limits\$ BEGIN PERFORM set_config(name, \$\$0\$\$, false) FROM pg_settings WHERE name IN ($limits); END \$limits\$;"
+without_limits="DO \$limits\$ BEGIN PERFORM set_config(name, \$\$0\$\$, false) FROM pg_catalog.pg_settings WHERE name IN ($limits); END \$limits\$;"
 
 # Print the variable by which the sessions of upgrade.sh do without them too: a migration takes its time. What lies between
 # (a pooler) may not take it, and what configuration.py gives to libpq comes before it.
 variables_without_limits() {
-    query="SELECT string_agg('-c ' || name || '=0', ' ' ORDER BY name) FROM pg_settings WHERE name IN ($limits) AND reset_val <> '0'"
+    query="SELECT string_agg('-c ' || name || '=0', ' ' ORDER BY name) FROM pg_catalog.pg_settings WHERE name IN ($limits) AND reset_val <> '0'"
     given=$(sql "$query" 2>/dev/null) && [ -n "$given" ] || return 0
     if left=$(export PGOPTIONS="$given" && sql "$query" 2>/dev/null) && [ -z "$left" ]; then
         printf 'PGOPTIONS=%s\0' "$given"
