@@ -622,9 +622,18 @@ def test_a_release_that_cannot_be_loaded_with_this_configuration_is_known_while_
     (server.run / "scratch/bin/python3").write_text(f"#!/bin/sh\n{refuses}\n")
 
     assert server.step("check_release", "apply").returncode == 4
-    assert server.reason.endswith("and plugins: ImproperlyConfigured: plugin x wants 3.4.9 at most")
+    assert server.reason.endswith("(manage.py check): ImproperlyConfigured: plugin x wants 3.4.9 at most")
     assert f"{tree}/netpoint/manage.py check" in server.said
     assert server.active == ["netpoint", "netpoint-rq"]
+
+
+def test_a_worker_that_the_new_packages_do_not_load_is_known_while_the_old_one_serves(server: Server) -> None:
+    server.record()
+    server.apply("fetch_release", "unpack_release", "carry_over", "stage_packages")
+    server.tell(worker_fails="")
+
+    assert server.step("check_release", "apply").returncode == 4
+    assert "(manage.py rqworker --help)" in server.reason
 
 
 def test_the_new_release_of_a_checkout_is_loaded_with_all_that_will_lie_in_it(make_server: Make) -> None:

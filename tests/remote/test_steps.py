@@ -1,5 +1,6 @@
 """Every step file as a plain program: check, apply, undo; whole plans in other shells are in test_plans."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,14 @@ def test_whatever_a_killed_step_leaves_is_undone(make_server: Make, method: str,
         at += 1
 
     assert (left, at > 1, server.step(name, "check").returncode) == ([], True, 0)
+
+
+def test_no_step_has_a_function_of_the_name_that_the_library_has() -> None:
+    """It would take its place, for the library too."""
+    named = {
+        path: set(re.findall(r"^([a-z_]+)\(\) ?[({]", path.read_text(), re.MULTILINE)) for path in REMOTE.rglob("*.sh")
+    }
+    library = named.pop(REMOTE / "lib.sh")
+
+    twice = {path.name: names & library for path, names in named.items() if names & library}
+    assert twice == {"prune.sh": {"by_descriptor"}}  # a visit has no bundle

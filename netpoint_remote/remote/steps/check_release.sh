@@ -14,13 +14,19 @@ apply() {
     [ -x "$RUN/scratch/bin/python3" ] || make_scratch
     find_wheels
     pip_for_all install -q
-    said=$(as_upgrade "$tree" "$RUN/scratch/bin/python3" "$tree/$PRODUCT/manage.py" check 2>&1) || {
-        say "$said"
-        give_up "the new release cannot be loaded with this server's configuration and plugins: $(say "$said" | grep '[^[:space:]]' | tail -n 1 | without_rows)"
-    }
+    run_manage check
     say "$said"
+    run_manage rqworker --help
     remove_tree "$RUN/scratch" "$RUN/tree"
     : >"$RUN/checked"
+}
+
+# Run a command of manage.py that asks neither database nor Redis.
+run_manage() {
+    said=$(as_upgrade "$tree" "$RUN/scratch/bin/python3" "$tree/$PRODUCT/manage.py" "$@" 2>&1) || {
+        say "$said"
+        give_up "the new release cannot be loaded with this server's configuration and plugins (manage.py $*): $(say "$said" | grep '[^[:space:]]' | tail -n 1 | without_rows)"
+    }
 }
 
 # A checkout has the new release only in its window: here it is beside, with what else will lie in it then. Uploads and
