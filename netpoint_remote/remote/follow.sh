@@ -48,4 +48,4 @@ while :; do
 done
 if [ "$now" = interrupted ]; then say "result $(cause_of_interruption "$run")"; fi
 say "state $now"
-if [ "$now" = "done" ]; then say "result $(cat "$run/result")"; fi
+if [ "$now" = "done" ]; then say "result $(one_line "$(cat "$run/result")" 4000)"; fi

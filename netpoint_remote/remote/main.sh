@@ -231,7 +231,7 @@ finish() {
     STEP=-
     journal finished "$1 $2"
     # The result before what settling the run would need: cut off in between, it has nothing left to settle.
-    say "$1 $2" | write_file "$RUN/result"
+    say "$(one_line "$1 $2" 4000)" | write_file "$RUN/result"
     remove_units "$RUN" || :
     [ -e "$RUN/unsettled" ] || forget_secrets "$RUN"
 }
@@ -360,7 +360,7 @@ case ${1:-run} in
         [ "$prepared" -ne 124 ] || say "the configuration of NetPoint was not read within 300 seconds" >"$RUN/reason"
         log_output
         [ "$prepared" -eq 0 ] || refuse "$(mask <"$RUN/reason" 2>/dev/null || tail -n 1 "$RUN/log")"
-        lock_database || refuse "another run works on this database: $answer"
+        lock_database || case $answer in held*) refuse "another run works on this database: $answer" ;; *) refuse "$answer" ;; esac
         basename -- "$RUN" | write_file "$STATE_DIR/current"
         run_plan
         ;;

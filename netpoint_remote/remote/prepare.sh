@@ -19,6 +19,8 @@ find_runtime | write_file "$RUN/runtime"
 user=$(unit_property "${SERVICES%% *}" User)
 # A user that systemd makes is there only while its service runs.
 if [ -n "$user" ] && ! id -u "$user" >/dev/null 2>&1 || { [ "$(unit_property "${SERVICES%% *}" DynamicUser)" = yes ] && ! grep -q "^$user:" /etc/passwd; }; then user=nobody; fi
+# runuser takes no number.
+case $user in '' | *[!0-9]*) ;; *) user=$(id -un "$user") ;; esac
 say "${user:-$(id -un)}" >"$RUN/before/user"
 ask settings "$OLD" ARGUMENTS | write_file "$RUN/settings"
 ask database "$OLD" | own_python "$BUNDLE/environment.py" exports | write_file "$RUN/database.env"

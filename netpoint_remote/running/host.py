@@ -301,7 +301,7 @@ class _Follower:
                 self.line.emit(event)
         elif word == "state":
             self.state = readable(rest)
-        elif word == "result":
+        elif word == "result" and not self.result:
             self.result = readable(rest)
 
 

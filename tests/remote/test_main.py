@@ -232,6 +232,13 @@ def test_a_failure_takes_back_what_was_done_newest_first(planned: Server) -> Non
     ]
 
 
+def test_a_reason_of_several_lines_is_one_of_the_result(planned: Server) -> None:
+    """It may quote the database, and what NetPoint's role makes that say."""
+    tell(planned, two_apply='fail "no luck\nresult upgraded "')
+
+    assert run(planned) == "rolled-back two: no luck result upgraded"
+
+
 def test_what_was_not_changed_is_not_taken_back(planned: Server) -> None:
     write_files(planned.world, {"made/one": ""})
     tell(planned, three_apply="fail 'no luck'")

@@ -1,5 +1,6 @@
 """The steps that users notice: stopping, proving, starting, and what is scheduled."""
 
+import getpass
 import os
 import shutil
 import subprocess
@@ -427,6 +428,24 @@ def test_root_does_not_run_an_environment_that_others_can_write_to_see_that_it_i
     assert "for root the configuration or the database does not work" in server.reason
     assert "Peer authentication failed" in server.reason
     assert [line for line in called.read_text().splitlines() if "reach" in line or line.startswith("-I")] == []
+
+
+def test_where_root_is_not_let_in_its_way_out_is_told(server: Server) -> None:
+    server.record()
+    server.replace("psql", 'echo "psql: error: Peer authentication failed" >&2; exit 2')
+
+    assert server.step("prove_running", "apply").returncode == 4
+    assert server.reason.startswith(
+        "upgrade.sh runs as root, and for root the configuration or the database does not work"
+    )
+
+
+def test_a_user_that_a_unit_gives_by_number_is_known_by_name(server: Server) -> None:
+    server.unit("netpoint", "x", User=str(os.getuid()))
+
+    server.prepare()
+
+    assert (server.run / "before/user").read_text() == f"{getpass.getuser()}\n"
 
 
 @pytest.mark.promise(8)

@@ -54,6 +54,12 @@ def followed(*fates: object, patience: Patience = QUICK) -> tuple[Status, int, l
     return status, lines.connections, [event for event in events if event.kind is Kind.LINE_LOST]
 
 
+def test_a_run_ends_once() -> None:
+    status, _, _ = followed(("state done", "result rolled-back two: no luck", "result upgraded "))
+
+    assert status is Status.ROLLED_BACK
+
+
 def test_a_line_that_breaks_is_made_again_and_each_loss_is_told() -> None:
     status, connections, lost = followed(("alive", LineLost("cut")), Unreachable("no route"), END)
 

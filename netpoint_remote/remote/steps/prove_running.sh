@@ -20,7 +20,7 @@ apply() {
 root_is_let_in() {
     if exposed=$(exposed_spots) && [ -z "$exposed" ]; then set -- "$OLD/venv/bin/python3"; else set -- "$(find_python)" -I -S; fi
     said=$(as_upgrade "$OLD" "$@" "$BUNDLE/ask.py" reach "$OLD" "$PRODUCT" 2>&1) && [ -z "$said" ] && return 0
-    case $2,$said in
+    case ${2-},$said in
         -I,*ModuleNotFoundError*) journal warning "whether root is let into the database is not known: others may write to the environment that configuration.py needs" ;;
         *) return 1 ;;
     esac
