@@ -26,7 +26,8 @@ have() {
 # Append to the journal of this run: seconds, kind, step, detail. A full disk does not end what it tells of.
 journal() {
     told=${2-}
-    if [ -n "$told" ] && [ -s "${RUN:?}/secrets" ]; then told=$(printf '%s\n' "$told" | mask); fi
+    # A command that somebody types stays as it is; there are only paths in it.
+    if [ -n "$told" ] && [ "$1" != by-hand ] && [ -s "${RUN:?}/secrets" ]; then told=$(printf '%s\n' "$told" | mask); fi
     printf '%s %s %s %s\n' "$(steady_time)" "$1" "${STEP:--}" "$(one_line "$told" 1000)" >>"${RUN:?}/journal" || :
 }
 
@@ -250,7 +251,10 @@ quiet_git() {
     shift
     filters=$(git_there config --name-only --get-regexp '^filter\..*\.(clean|smudge|process)$' 2>/dev/null | sort -u || :)
     if [ -n "$filters" ]; then
-        while IFS= read -r key; do set -- -c "$key=" "$@"; done <<END
+        while IFS= read -r key; do
+            case $key in *=*) say "a filter of the checkout has a = in its name: $key" >&2; return 1 ;; *) ;; esac
+            set -- -c "$key=" "$@"
+        done <<END
 $filters
 END
     fi
@@ -287,7 +291,13 @@ looker_at_checkout() (
     if [ -e "$place/config.worktree" ]; then set -- "$@" "$place/config.worktree"; fi
     for path in "$@" "$common/config"; do
         if [ -n "$(weak_spot "$path")" ]; then
-            uid=$(stat -L -c %u -- "$common" "$place" "$ROOT" 2>/dev/null | grep -v -x 0 | head -n 1)
+            set -- "$ROOT/.git" "$ROOT"
+            # Where else it is kept may be a word of those who can write here.
+            if [ -z "$(weak_spot "$ROOT/.git")" ]; then
+                set -- "$place" "$@"
+                if [ -z "$(weak_spot "$place/commondir")" ]; then set -- "$common" "$@"; fi
+            fi
+            uid=$(stat -c %u -- "$@" 2>/dev/null | grep -v -x 0 | head -n 1)
             uid=${uid:-65534}
             gid=$(id -g -- "$uid" 2>/dev/null || :)
             say "--reuid=$uid --regid=${gid:-65534}"
@@ -528,8 +538,10 @@ without_limits="DO \$limits\$ BEGIN PERFORM set_config(name, \$\$0\$\$, false) F
 # Print the variable by which the sessions of upgrade.sh do without them too: a migration takes its time. What lies between
 # (a pooler) may not take it, and what configuration.py gives to libpq comes before it.
 variables_without_limits() {
-    query="SELECT string_agg('-c ' || name || '=0', ' ' ORDER BY name) FROM pg_catalog.pg_settings WHERE name IN ($limits) AND reset_val <> '0'"
-    given=$(sql "$query" 2>/dev/null) && [ -n "$given" ] || return 0
+    query="SELECT name FROM pg_catalog.pg_settings WHERE name IN ($limits) AND reset_val <> '0' ORDER BY 1"
+    # Of an answer only what was asked for: the role may have operators of its own.
+    given=$(sql "$query" 2>/dev/null | grep -x -E '[a-z_]+_timeout' | sed 's/.*/-c &=0/' | tr '\n' ' ')
+    [ -n "$given" ] || return 0
     if left=$(export PGOPTIONS="$given" && sql "$query" 2>/dev/null) && [ -z "$left" ]; then
         printf 'PGOPTIONS=%s\0' "$given"
     else

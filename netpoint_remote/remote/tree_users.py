@@ -121,11 +121,9 @@ def names_in(folder):
 def read(path, most=LARGEST):
     """Return the bytes of a regular file, none of what is too large or no file."""
     try:
-        known = os.stat(path)
-        if not stat.S_ISREG(known.st_mode) or known.st_size > most:
-            return b""
-        with open(path, "rb") as file:
-            return file.read(most)
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
+            known = os.fstat(file.fileno())
+            return file.read(most) if stat.S_ISREG(known.st_mode) and known.st_size <= most else b""
     except OSError:
         return b""
 

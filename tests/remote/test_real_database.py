@@ -86,8 +86,18 @@ def test_limits_of_the_role_do_not_end_a_migration(cluster: Cluster, served: Ser
     finally:
         cluster.sql("ALTER ROLE netpoint RESET ALL")
 
-    assert printed == ("PGOPTIONS=-c lock_timeout=0 -c statement_timeout=0\0" if taken else "")
+    assert printed == ("PGOPTIONS=-c lock_timeout=0 -c statement_timeout=0 \0" if taken else "")
     assert any("may end a long migration: lock_timeout statement_timeout" in line for line in served.journal) != taken
+
+
+def test_what_a_role_has_in_its_search_path_gives_upgrade_sh_nothing(cluster: Cluster, served: Server) -> None:
+    cluster.sql(
+        "CREATE SCHEMA evil",
+        "CREATE VIEW evil.pg_settings AS SELECT 'role=x -c statement_timeout'::text AS name, '1'::text AS reset_val",
+        "ALTER DATABASE netpoint SET search_path = evil, pg_catalog, public",
+    )
+
+    assert served.in_run("variables_without_limits").stdout == ""
 
 
 def test_a_role_without_limits_needs_nothing(served: Server) -> None:

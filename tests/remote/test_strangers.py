@@ -459,6 +459,30 @@ def test_a_folder_of_git_elsewhere_is_looked_at_as_whoever_owns_it(reachable: Pa
     assert at_checkout(reachable, WHO).stdout.splitlines()[0] == str(STRANGER)
 
 
+@needs_root
+def test_a_checkout_does_not_choose_as_whom_it_is_looked_at(reachable: Path) -> None:
+    """Its folder of git leads to one of a third user."""
+    third = reachable.parent / "third"
+    third.mkdir()
+    (reachable / ".git/there").symlink_to(third)
+    (reachable / ".git/commondir").write_text("there\nor here\n")
+    for path in (reachable, *reachable.rglob("*")):
+        os.chown(path, 1234, 1234, follow_symlinks=False)
+    os.chown(third, 4321, 4321)
+
+    assert at_checkout(reachable, "looker_at_checkout").stdout.startswith("--reuid=1234 ")
+
+
+def test_a_filter_that_cannot_be_switched_off_is_not_run(reachable: Path) -> None:
+    canary = reachable.parent / "canary"
+    (reachable / ".gitattributes").write_text("* filter=x=y\n")
+    subprocess.run(["git", "-C", reachable, "config", "filter.x=y.clean", f"touch {canary}"], check=True)
+
+    done = at_checkout(reachable, "checkout status --porcelain", "change_checkout checkout -q -f HEAD")
+
+    assert (canary.exists(), done.returncode != 0, "has a = in its name" in done.stderr) == (False, True, True)
+
+
 def test_a_checkout_does_not_choose_the_folder_that_root_works_in(reachable: Path, tmp_path: Path) -> None:
     write_files(tmp_path / "etc", {"x.py": "ours"})
     subprocess.run(["git", "-C", reachable, "config", "core.worktree", tmp_path / "etc"], check=True)
