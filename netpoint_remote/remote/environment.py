@@ -166,13 +166,19 @@ def plain_text(path):
 
 
 def wanted_variables(found, tree, product):
-    """Return the variables of a unit that the configuration file asks for by name."""
+    """Return the variables of a unit that the configuration file asks for by name, and those that libpq asks for."""
     given = dict(pair.split("=", 1) for pair in unit_environment(found, weak=False) if "=" in pair)
     # settings.py asks for it: the module that is the configuration.
     module = product.upper() + "_CONFIGURATION"
     path = os.path.join(tree, product, *given.get(module, product + ".configuration").split(".")) + ".py"
     names = set() if weak_spot(path) else names_asked(plain_text(path)) | {module}
+    # A file that libpq would read counts only where others cannot write it.
+    names |= {name for name in given if re.match(r"PG[A-Z]+\Z", name) and not weak_file(given[name])}
     return {name: value for name, value in given.items() if name in names and not REFUSED.match(name)}
+
+
+def weak_file(value):
+    return value.startswith("/") and weak_spot(value)
 
 
 def names_asked(text):

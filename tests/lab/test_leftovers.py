@@ -126,17 +126,18 @@ def _left(folder: Path, numbers: list[int]) -> list[str]:
         *(f"{path} is mounted" for path in slots._mounts([folder])),
         *(f"{path.parent} runs" for path in Path("/proc").glob("[0-9]*/cmdline") if below in _text(path)),
         *(f"{path.parent} runs" for path in Path("/proc").glob("[0-9]*/mountinfo") if below in _root_mount(path)),
-        *(str(path) for number in numbers for path in _left_in_slot(number)),
+        *(str(path) for number in numbers for path in _left_in_slot(folder, number)),
     ]
 
 
-def _left_in_slot(number: int) -> list[Path]:
-    """Return what is left of a slot, unless another run has it by now: the lock keeps it from that while we look."""
+def _left_in_slot(folder: Path, number: int) -> list[Path]:
+    """Return what is left of a slot, unless another run has or had it by now; its lock keeps that from changing."""
     slot = slots._locked(number)
     if slot is None:
         return []
     with slot.lock:
-        return _places(number)
+        last = slots._record(number)
+        return [] if last and not Path(last[0]).is_relative_to(folder) else _places(number)
 
 
 def _root_mount(path: Path) -> str:

@@ -231,7 +231,7 @@ def _give_the_user_files(server: Server) -> None:
     password = ARCHIVE.database_password.replace("\\", "\\\\").replace(":", "\\:")
     server.run("systemctl stop netpoint netpoint-rq")
     server.run("mkdir -p /srv/netpoint-home && usermod --home /srv/netpoint-home netpoint")
-    server.run("cat >/srv/netpoint-home/.pgpass", text=f"localhost:*:netpoint:netpoint:{password}\n")
+    server.run("cat >/srv/netpoint-home/.pgpass", text=f"localhost:*:*:netpoint:{password}\n")
     server.run("cat >/srv/netpoint-home/.pg_service.conf", text=SERVICE)
     server.run("chmod 600 /srv/netpoint-home/.pgpass && chown -R netpoint: /srv/netpoint-home")
 

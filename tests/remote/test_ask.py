@@ -597,6 +597,20 @@ def test_a_file_of_variables_that_others_can_write_gives_nothing_to_root(tree: P
     assert wanted(tree, tmp_path, shown) == {"GOOD": "1"}
 
 
+@pytest.mark.promise(8)
+def test_what_libpq_asks_for_is_taken_over_unless_it_names_a_file_that_others_can_write(
+    tree: Path, tmp_path: Path
+) -> None:
+    """configuration.py asks for none of it."""
+    write_files(tmp_path, {"services": "", "passwords": ""})
+    give_to_others(tmp_path / "passwords")
+    given = f"PGSERVICEFILE={tmp_path}/services PGPASSFILE={tmp_path}/passwords PGSSLMODE=require OTHER=1"
+
+    seen = wanted(tree, tmp_path, f"Environment={given}\n")
+
+    assert seen == {"PGSERVICEFILE": f"{tmp_path}/services", "PGSSLMODE": "require"}
+
+
 def test_a_pipe_in_the_place_of_a_file_of_variables_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
