@@ -88,7 +88,7 @@ def _sizes(document: Document) -> Iterator[int]:
     lists = (_mapping(groups, group).get("hosts") for group in groups)
     members = (member for listed in lists if isinstance(listed, list) for member in listed if isinstance(member, str))
     for item in (*_mapping(document.value, "hosts"), *members):
-        with suppress(HostSetError):  # which is told with its line
+        with suppress(HostSetError):  # reported later, with its line
             yield how_many(item)
 
 

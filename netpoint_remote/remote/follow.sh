@@ -26,7 +26,7 @@ print_new() {
     fi
 }
 
-# Whether somebody holds the lock takes most of a look: it is asked at every third.
+# To ask who holds the lock costs most of a poll: every third poll does.
 quiet=0 unlocked=0 turn=0 now=running
 while :; do
     now=$(state)

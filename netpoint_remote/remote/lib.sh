@@ -25,10 +25,10 @@ have() {
 
 # Append to the journal of this run: seconds, kind, step, detail. A full disk does not end what it tells of.
 journal() {
-    told=${2-}
-    # A command that somebody types stays as it is; there are only paths in it.
-    if [ -n "$told" ] && [ "$1" != by-hand ] && [ -s "${RUN:?}/secrets" ]; then told=$(printf '%s\n' "$told" | mask); fi
-    printf '%s %s %s %s\n' "$(steady_time)" "$1" "${STEP:--}" "$(one_line "$told" 1000)" >>"${RUN:?}/journal" || :
+    detail=${2-}
+    # A command for the operator to type stays as it is; it holds only paths.
+    if [ -n "$detail" ] && [ "$1" != by-hand ] && [ -s "${RUN:?}/secrets" ]; then detail=$(printf '%s\n' "$detail" | mask); fi
+    printf '%s %s %s %s\n' "$(steady_time)" "$1" "${STEP:--}" "$(one_line "$detail" 1000)" >>"${RUN:?}/journal" || :
 }
 
 # Seconds since the epoch; of a runner (`keep_time`) by the clock as it was when it began: a clock that is set meanwhile
@@ -292,7 +292,7 @@ looker_at_checkout() (
     for path in "$@" "$common/config"; do
         if [ -n "$(weak_spot "$path")" ]; then
             set -- "$ROOT/.git" "$ROOT"
-            # Where else it is kept may be a word of those who can write here.
+            # Where else it is kept is trusted only where others cannot write that down.
             if [ -z "$(weak_spot "$ROOT/.git")" ]; then
                 set -- "$place" "$@"
                 if [ -z "$(weak_spot "$place/commondir")" ]; then set -- "$common" "$@"; fi
@@ -458,11 +458,19 @@ active() {
 # Print our units with what starts others before these: a socket whose service runs already cannot be started, and one
 # that is still there would start the service again while it is stopped.
 units_in_order() {
-    # shellcheck disable=SC2086 # a list of unit names, validated by the planning
-    {
-        printf '%s\n' ${SERVICES:?} | grep -E '\.(socket|timer|path)$' || :
-        printf '%s\n' $SERVICES | grep -v -E '\.(socket|timer|path)$' || :
-    }
+    with_services printf '%s\n' | grep -E '\.(socket|timer|path)$' || :
+    with_services printf '%s\n' | grep -v -E '\.(socket|timer|path)$' || :
+}
+
+# Run a command with the names of our units as its last words; the second function has them in that order.
+with_services() {
+    # shellcheck disable=SC2086 # the planning has validated the names: one word each
+    "$@" ${SERVICES:?}
+}
+
+with_services_in_order() {
+    # shellcheck disable=SC2046 # one word each
+    "$@" $(units_in_order)
 }
 
 # Seconds since the boot: clocks are turned.

@@ -5,7 +5,7 @@
 # What the service knows is asked as it runs; what the hosts file gives, and libpq, never comes near it.
 list_secrets() {
     {
-        # It may print what it likes: nothing short, which would mask words of ours, and no more than takes no time.
+        # The service decides what this prints: short texts would mask words of ours, many would take long.
         secrets_program | as_unit ask "$OLD" "$(tree_python "$OLD")" - "$OLD" "$PRODUCT" | head -c 100000 | awk 'length >= 5 && NR <= 1000'
         (
             load "$BUNDLE/environment.sh"

@@ -85,11 +85,10 @@ class ProcessLists:
     def _look_at(self, process: int) -> bool:
         """Look at the arguments of a process, and tell whether it is there."""
         try:
-            with open(f"/proc/{process}/cmdline", "rb") as file:  # noqa: PTH123  a third of what pathlib needs
-                words = file.read()
+            words = Path(f"/proc/{process}/cmdline").read_bytes()
         except OSError:
             return False
-        self.seen.add(os.path.basename(words.split(b"\0")[0]).decode(errors="replace"))  # noqa: PTH119  as above
+        self.seen.add(Path(os.fsdecode(words.split(b"\0")[0])).name)
         for name, secret in self._secrets.items():
             if secret in words:
                 self.found.add(f"{name}: {words[:600]!r}")
@@ -97,8 +96,7 @@ class ProcessLists:
 
 
 def _newest_process() -> int:
-    with open("/proc/loadavg", "rb") as file:  # noqa: PTH123  as above
-        return int(file.read().split()[-1])
+    return int(Path("/proc/loadavg").read_text().split()[-1])
 
 
 @dataclass

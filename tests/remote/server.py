@@ -490,10 +490,10 @@ class Server:
         """Return what tree_users.py prints of this server."""
         return self.in_run(f"tree_users {verb}").stdout
 
-    def in_run(self, command: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command of ours with a run's variables."""
-        sourced = "".join(f'. "$RUN/bundle/{name}"; ' for name in ("vars.sh", "lib.sh"))
-        return self.sh(["-c", f"BUNDLE=$RUN/bundle; {sourced}{command}"])
+    def in_run(self, command: str, *, text: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command of ours with a run's variables, as a step does."""
+        begin = 'BUNDLE=$RUN/bundle; . "$BUNDLE/vars.sh"; . "$BUNDLE/lib.sh"; '
+        return self.sh(["-c", begin + command], text=text, **environment)
 
     def apply(self, *names: str) -> None:
         """Carry out steps that have to go well."""

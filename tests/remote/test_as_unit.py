@@ -92,8 +92,7 @@ def test_its_command_becomes_words_that_systemd_itself_reads(line: str, command:
 def as_unit(server: Server, script: str) -> str:
     """Return what a script prints that has the libraries of a step."""
     server.record()
-    begin = '. "$RUN/bundle/vars.sh"; BUNDLE=$RUN/bundle; . "$BUNDLE/lib.sh"; . "$BUNDLE/as_unit.sh"'
-    return server.sh(["-c", f"{begin}; {script}"], text="hunter2").stdout
+    return server.in_run(f'. "$BUNDLE/as_unit.sh"; {script}', text="hunter2").stdout
 
 
 HOSTILE = {

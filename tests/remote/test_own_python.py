@@ -7,7 +7,6 @@ import pytest
 
 from tests.remote.server import BIN, REAL_PATH, Server
 
-AS_A_STEP = 'BUNDLE=$RUN/bundle; . "$BUNDLE/vars.sh"; . "$BUNDLE/lib.sh"; '
 SET_ASIDE = 'mv "$ROOT/venv" "$ROOT/moved"; '
 
 
@@ -28,7 +27,7 @@ def test_the_python_of_the_hosts_file_is_enough(server: Server, without_python: 
     (server.run / "python").unlink()
     server.bundle(PYTHON="python3.11")
 
-    done = server.sh(["-c", f"{AS_A_STEP}{SET_ASIDE}as_upgrade / echo done"], PATH=without_python)
+    done = server.in_run(f"{SET_ASIDE}as_upgrade / echo done", PATH=without_python)
 
     assert done.stdout == "done\n"
 
@@ -41,9 +40,7 @@ def test_what_a_run_had_at_its_beginning_it_has_when_the_environment_is_moved(
     python.symlink_to(sys.executable)
     server.record()
 
-    done = server.sh(
-        ["-c", f'{AS_A_STEP}find_python >"$RUN/python"; {SET_ASIDE}as_upgrade / echo done'], PATH=without_python
-    )
+    done = server.in_run(f'find_python >"$RUN/python"; {SET_ASIDE}as_upgrade / echo done', PATH=without_python)
 
     assert done.stdout == "done\n"
 
@@ -59,7 +56,7 @@ def test_a_run_without_any_python_ends_before_it_begins(server: Server, without_
 
 
 def test_a_program_without_a_python_says_so(server: Server, without_python: str) -> None:
-    done = server.sh(["-c", f"{AS_A_STEP}{SET_ASIDE}own_python -c ''"], PATH=without_python)
+    done = server.in_run(f"{SET_ASIDE}own_python -c ''", PATH=without_python)
 
     assert (done.returncode, "there is no python3 to work with" in done.stdout) == (127, True)
 
@@ -70,7 +67,7 @@ def test_root_does_not_start_a_python_that_others_can_write(server: Server, with
     python.write_text('#!/bin/sh\n: >"$WORLD/started"\n')
     python.chmod(0o757)
 
-    done = server.sh(["-c", f'{AS_A_STEP}find_python || echo none; tree_python "$OLD"'], PATH=without_python)
+    done = server.in_run('find_python || echo none; tree_python "$OLD"', PATH=without_python)
 
     assert done.stdout == f"none\n{python}"  # its service is asked by it all the same
     assert not (server.world / "started").exists()

@@ -184,9 +184,9 @@ def test_local_changes_are_told(quick_checkout: Server) -> None:
 def test_a_checkout_that_git_cannot_look_at_is_told(quick_checkout: Server) -> None:
     (quick_checkout.old / ".git/HEAD").unlink()
 
-    told = seen(quick_checkout)
+    facts = seen(quick_checkout)
 
-    assert (told.git_trouble.startswith("fatal: not a git repository"), told.dirty) == (True, ())
+    assert (facts.git_trouble.startswith("fatal: not a git repository"), facts.dirty) == (True, ())
 
 
 def test_bytecode_is_no_local_change(quick_checkout: Server) -> None:

@@ -16,7 +16,7 @@ PROBE = (Path(__file__).parents[1] / "data/probes/debian12-archive-3.4.9.txt").r
 
 
 def settling(probe: str) -> ScriptedServer:
-    """Return a server that settles the run, tells that it is restored, and is looked at."""
+    """Return a server that settles the run, reports that it is restored, and is probed."""
     return ScriptedServer(["recovering\n", "state done\nresult restored \n", probe])
 
 

@@ -16,6 +16,6 @@ A shape is one file in `shapes/`. To add one, write one:
     quick: true                                       also in `make test`
 
 `refused`: before the window, nothing was stopped. `undone`: while packages were staged, nothing was stopped.
-`unreachable`: nobody could log in.
+`unreachable`: the login was refused.
 `$TREE` is the release's own folder. `restart` lets the services take a change in, and waits until they serve.
 """

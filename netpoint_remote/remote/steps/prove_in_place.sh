@@ -9,14 +9,12 @@ check() {
 # The same processes as at the start of the watch, never restarted: a unit that dies shows `activating` or a new process.
 # What is no service changes its state as it starts something.
 processes() {
-    # shellcheck disable=SC2046 # a list of unit names, validated by the planning
-    systemctl show -p Id,ActiveState,SubState,MainPID,NRestarts $(units_in_order | grep -v -E '\.(timer|socket|path)$')
+    with_services systemctl show -p Id,ActiveState,SubState,MainPID,NRestarts | awk -v RS= '!/Id=[^\n]*\.(timer|socket|path)(\n|$)/'
 }
 
 # The longest pause after which systemd starts a dead unit again, in seconds, and a little more.
 watch_time() {
-    # shellcheck disable=SC2086 # as above
-    systemctl show -p RestartUSec $SERVICES | sed -n 's/^RestartUSec=//p' |
+    with_services systemctl show -p RestartUSec | sed -n 's/^RestartUSec=//p' |
         awk '{ s = 0; for (i = 1; i <= NF; i++) { n = $i + 0; if ($i ~ /ms$/) n /= 1000; else if ($i ~ /min$/) n *= 60; else if ($i ~ /[hdwMy]$/) n *= 3600; else if ($i ~ /us$/) n = 0; s += n } if (s > most) most = s }
             END { if (most > 120) most = 120; print int(most) + 5 }'
 }
@@ -27,8 +25,7 @@ apply() {
     first=$(processes)
     left=$(watch_time)
     while [ "$left" -gt 0 ]; do
-        # shellcheck disable=SC2086 # as above
-        [ "$(systemctl is-active $SERVICES | uniq)" = active ] || fail "a unit does not stay up: $(systemctl show -p Id,SubState,Result $SERVICES | tr '\n' ' ')"
+        [ "$(with_services systemctl is-active | uniq)" = active ] || fail "a unit does not stay up: $(with_services systemctl show -p Id,SubState,Result | tr '\n' ' ')"
         [ "$(processes)" = "$first" ] || fail "a unit was restarted while it was watched: $(processes | tr '\n' ' ')"
         left=$((left - 1))
         sleep 1

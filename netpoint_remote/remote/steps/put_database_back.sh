@@ -21,8 +21,7 @@ apply() {
 undo() {
     if [ -f "$RUN/putting" ]; then
         # After a reboot in the window systemd may have started them.
-        # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
-        systemctl stop $SERVICES
+        with_services systemctl stop
         restore_database "$made/database.dump" || fail "the dump $made/database.dump could not be put back, so NetPoint is left stopped: $(last_line)"
         holds_migrations_of "$made" || fail "$made/database.dump was put back and the database is not as it was"
         rm -f -- "$RUN/putting" "$RUN/put_back"

@@ -70,8 +70,7 @@ undo() {
     if came_to_the_database; then
         [ -f "$dump" ] || fail "there is no dump to put back"
         # After a reboot in the window systemd may have started them.
-        # shellcheck disable=SC2046 # a list of unit names, validated by the planning
-        systemctl stop $(units_in_order)
+        with_services_in_order systemctl stop
         say "putting $dump back"
         restore_database "$dump" ||
             fail "the dump could not be put back, so NetPoint is left stopped; the database is as the migration left it, the dump is $dump: $(last_line)"

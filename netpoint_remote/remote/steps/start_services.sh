@@ -19,8 +19,7 @@ apply() {
     : >"$RUN/opened"
     sync -- "$RUN/opened" "$RUN"
     rm -f -- "$RUN/window"
-    # shellcheck disable=SC2046 # a list of unit names, validated by the planning
-    systemctl start $(units_in_order) || fail "systemctl could not start $SERVICES"
+    with_services_in_order systemctl start || fail "systemctl could not start $SERVICES"
     if grep -q -x -F "$PRODUCT-housekeeping.timer" "$RUN/before/active"; then systemctl start "$PRODUCT-housekeeping.timer"; fi
     wait_for_login "$ROOT" 90 || fail "the services were started and the login page does not answer: $(say "$answered" | sed 's/^[^=]*=//' | tr '\n' ' ')"
     journal window-closed ''
@@ -31,15 +30,13 @@ apply() {
 undo() {
     if [ -f "$RUN/serving" ]; then journal window-open ''; fi
     : >"$RUN/window"
-    # shellcheck disable=SC2046 # a list of unit names, validated by the planning
-    systemctl stop $(units_in_order)
+    with_services_in_order systemctl stop
     if [ -f "$RUN/opened" ]; then
         sleep 1
         if rows=$(rows_written); then written=$((rows - $(cat "$RUN/rows"))); else written=-1; fi
         if [ "$written" -ne 0 ]; then
             rm -f -- "$RUN/window"
-            # shellcheck disable=SC2046 # a list of unit names, validated by the planning
-            systemctl start $(units_in_order) || :
+            with_services_in_order systemctl start || :
             if [ -f "$RUN/serving" ]; then journal window-closed ''; fi
             # PostgreSQL counts anew after a crash, and may not answer.
             if [ "$written" -gt 0 ]; then written="$written rows"; else written="rows, nobody knows how many,"; fi

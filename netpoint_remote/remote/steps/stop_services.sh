@@ -3,8 +3,7 @@
 : "${SERVICES:?}" "${PRODUCT:?}" "${RUN:?}" "${OLD:?}" "${ROOT:?}" "${CRON_DIR:?}"
 
 check() {
-    # shellcheck disable=SC2086 # a list of unit names, validated by the planning
-    [ -f "$RUN/window" ] && ! systemctl is-active $SERVICES "$PRODUCT-housekeeping.timer" 2>/dev/null | grep -q -x -E "$up"
+    [ -f "$RUN/window" ] && ! with_services systemctl is-active "$PRODUCT-housekeeping.timer" 2>/dev/null | grep -q -x -E "$up"
 }
 
 apply() {
@@ -15,8 +14,7 @@ apply() {
     sync -- "$RUN/window" "$RUN"
     journal window-open ''
     if active "$PRODUCT-housekeeping.timer"; then systemctl stop "$PRODUCT-housekeeping.timer"; fi
-    # shellcheck disable=SC2046 # a list of unit names, validated by the planning
-    systemctl stop $(units_in_order)
+    with_services_in_order systemctl stop
     left=$(who_is_left any) || fail "$unseen: $(last_line)"
     [ -z "$left" ] || fail "the services were stopped, and something still runs out of the release: $left"
     waited=0
