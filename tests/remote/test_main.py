@@ -239,6 +239,19 @@ def test_a_reason_of_several_lines_is_one_of_the_result(planned: Server) -> None
     assert run(planned) == "rolled-back two: no luck result upgraded"
 
 
+def test_a_command_to_type_is_not_masked(planned: Server) -> None:
+    """What the service's process calls secret may be a word of it."""
+    planned.in_run('echo bundle >"$RUN/secrets"; STEP=one; journal by-hand "rm bundle"; journal note "in bundle"')
+
+    assert planned.journal == ["by-hand one rm bundle", "note one in ***"]
+
+
+def test_a_database_that_does_not_answer_is_not_taken_for_another_run(planned: Server) -> None:
+    (planned.world / "database.down").touch()
+
+    assert run(planned) == "refused psql: error: connection refused"
+
+
 def test_what_was_not_changed_is_not_taken_back(planned: Server) -> None:
     write_files(planned.world, {"made/one": ""})
     tell(planned, three_apply="fail 'no luck'")

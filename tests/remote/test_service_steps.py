@@ -81,6 +81,16 @@ def test_how_to_reach_the_database_is_for_nobody_elses_eyes(server: Server) -> N
     assert (modes, PASSWORD in done.stdout) == ([0o600] * 3, False)
 
 
+def test_what_the_service_calls_secret_is_bounded(server: Server) -> None:
+    """Short texts would mask words of ours, and many would take long."""
+    server.record()
+    prints = "cat >/dev/null; echo four; seq -f 'secret %.0f' 5000"
+
+    secrets = server.in_run(f'. "$BUNDLE/secrets.sh"; as_unit() {{ {prints}; }}; list_secrets').stdout.splitlines()
+
+    assert ("four" in secrets, "secret 900" in secrets, "secret 1001" in secrets) == (False, True, False)
+
+
 def test_a_configuration_may_take_its_password_from_the_units_environment(server: Server) -> None:
     server.unit("netpoint", "x", Environment=r""""DB_PASSWORD=it's \"\$1\"" OTHER=1""")
     (server.old / "netpoint/netpoint/configuration.py").write_text(
