@@ -355,7 +355,7 @@ def parse_facts(text: str) -> Facts:
         tree_units=read_facts(TreeUnit, lines.texts("tree_unit")),
         cron_jobs=read_facts(CronJob, lines.texts("cron_job")),
         mentions=read_facts(Mention, lines.texts("mention")),
-        sessions=read_facts(Session, lines.texts("db.session")),
+        sessions=read_facts(Session, lines.texts("session")),
         mounts=lines.texts("mount"),
         middle_links=lines.texts("middle_link"),
         stray_packages=lines.texts("stray_package"),

@@ -47,7 +47,8 @@ def _processes(case: Case) -> Iterator[str]:
 
 def _sessions(case: Case) -> Iterator[str]:
     for session in case.facts.sessions:
-        named = f" ({session.application})" if session.application else ""
+        name = session.command or session.application
+        named = f" ({name})" if name else ""
         yield f"{session.count} from {session.address or 'a socket'}{named}"
 
 

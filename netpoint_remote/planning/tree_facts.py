@@ -80,12 +80,21 @@ class Mention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Sessions of NetPoint's role in its database: `address` is empty for a socket of the server."""
+    """Sessions of NetPoint's role in its database: `address` is empty for a socket of the server.
+
+    `process` is the number of the process of this server that holds them, with its unit, user and command, unless they
+    are a service's or that cannot be known; `seconds` is how long the oldest of them has been open.
+    """
 
     application: str = ""
     address: str = ""
     count: int = 1
     elsewhere: bool = False
+    process: int = 0
+    unit: str = ""
+    user: str = ""
+    command: str = ""
+    seconds: int = 0
 
 
 Fact = TypeVar("Fact", Process, TreeUnit, CronJob, Mention, Session)

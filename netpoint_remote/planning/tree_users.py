@@ -10,6 +10,7 @@ from netpoint_remote.planning.tree_facts import CronJob, Mention, Process, Sessi
 
 # A name that can stand in a list of words of a shell, and in the hosts file.
 UNIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_:.@\\-]*")
+PATIENCE = 30  # seconds that stop_services.sh gives to what ends by itself
 STARTERS = (".timer", ".socket", ".path")
 CRON_DAEMONS = ("cron.service", "crond.service", "cronie.service")
 # Someone's session, and what keeps other programs running: none of them is a unit of NetPoint's.
@@ -108,7 +109,21 @@ def cron_daemon(facts: Facts) -> str:
 def foreign_sessions(case: Case) -> tuple[Session, ...]:
     """Return the sessions of NetPoint's role that stopping the services does not end."""
     own = case.facts.addresses  # a name and an address of this server lead to it on different ways
-    return tuple(session for session in case.facts.sessions if session.elsewhere and session.address not in own)
+    return tuple(
+        session
+        for session in case.facts.sessions
+        if (session.elsewhere and session.address not in own) or _goes_on_here(case, session)
+    )
+
+
+def _goes_on_here(case: Case, session: Session) -> bool:
+    """Whether a program of this server, and no service, holds a session for longer than an upgrade waits for its end.
+
+    What runs out of a release is refused for that; what an interrupted run has left is ended by who settles it.
+    """
+    is_known = session.process in {process.number for process in case.facts.processes} or case.facts.interrupted
+    stopped = set(map(with_ending, services_of(case)))
+    return bool(session.process) and session.seconds >= PATIENCE and session.unit not in stopped and not is_known
 
 
 def blocking_mounts(case: Case) -> tuple[str, ...]:

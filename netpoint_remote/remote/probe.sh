@@ -215,9 +215,11 @@ scratch_questions() {
 probe_configuration() {
     [ -n "$python" ] || return 0
     program=$(bundled environment.py)
-    questions=$(say "$without_limits" && bundled facts.sql && backup_questions && scratch_questions)
+    questions=$(say "$without_limits" && bundled facts.sql && bundled sessions.sql && backup_questions && scratch_questions)
     answers=$(bundled ask.py | own_python -c "$program" service "${SERVICES%% *}" "$ROOT" "$python" facts "$ROOT" "$PRODUCT" "$questions") || :
-    say "$answers"
+    say "$answers" | grep -v '^db\.session=' || :
+    say "$answers" | own_python -c "$(bundled tree_users.py)" sessions "$ROOT" "$PRODUCT" "$SERVICES" "$CRON_DIR" 2>/dev/null ||
+        fact tree_users.error 'the sessions of the database could not be listed'
     case $answers in
         # Where who asks the database may decide, it is asked as upgrade.sh will; not by files that others can write.
         *database.by_user=yes*) [ -n "$exposed" ] || ask_as_root || : ;;

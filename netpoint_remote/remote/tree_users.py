@@ -8,16 +8,21 @@ Runs on the server, isolated from every environment, under any Python from 3.6 o
     left WHOSE SECONDS  wait for the end of those, of `any` or of `other` units than ours, and name who is left
     compare BEFORE  print whether the same units run as in a file of `processes`, out of the current release and anew
     housekeeping    print what schedules housekeeping (`cron`, `timer`, `broken`, `dangling`) and its file or unit
+    sessions        print who holds the sessions that sessions.sql has listed, which come on standard input
+    strangers ADDRESSES  name those that no service holds; the addresses are this server's own
 
 It changes nothing. No command line is printed as it is, for it may hold a secret: only programs and files of a release.
 """
 
 import contextlib
+import ipaddress
 import json
 import os
 import pwd
 import re
+import socket
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -237,7 +242,7 @@ def unit_of(number, main_processes):
 
 def read_proc(path):
     with open(path, errors="surrogateescape") as file:
-        return file.read(LARGEST)
+        return file.read(16 * LARGEST)
 
 
 def owner(number):
@@ -578,6 +583,138 @@ def leads_python(installation, path):
     return os.path.normpath(ours or path) in folders or is_program(installation, path, inside=False)
 
 
+# ---- sessions of NetPoint's role in the database
+
+
+Session = typing.NamedTuple(
+    "Session",
+    [("application", str), ("address", str), ("elsewhere", bool), ("process", int), ("unit", str), ("user", str),
+     ("command", str), ("seconds", int)],
+)  # fmt: skip
+
+
+def sessions_of(installation, text):
+    """Return the sessions of a list that psql printed, with the process of this server that holds each.
+
+    A service's is not named, nor one that has ended since. Who is behind a program that passes sessions on (a pooler,
+    the proxy of a container) cannot be told: it listens where the database is reached.
+    """
+    rows = [line.partition("=")[2].split(" ", 7) for line in text.split("\n") if line.startswith("db.session=")]
+    if not rows:
+        return []
+    sockets, units, found = Sockets(), Units(installation), []
+    services = {*installation.services, *units.told}
+    for number, port, address, ours, database, seconds, reached_by, application in rows:
+        inode = sockets.of_client(address, int(port)) if int(port) > 0 else sockets.of_peer(int(number))
+        holders = sockets.holders.get(inode, [])
+        elsewhere = (
+            not holders and address not in {"-", ours, database} and not ipaddress.ip_address(address).is_loopback
+        )
+        named = (0, "", "", "")
+        with contextlib.suppress(OSError, ValueError, IndexError):  # it has just ended
+            places = {unit_of(holder, units.main_processes) or holder for holder in holders}
+            relays = {unit_of(relay, units.main_processes) or relay for relay in sockets.listeners(int(reached_by))}
+            if holders and not places & (services | relays):
+                named = named_process(installation, holders[0], units.main_processes)
+        found.append(Session(application, address.replace("-", ""), elsewhere, *named, max(0, int(float(seconds)))))
+    return found
+
+
+def named_process(installation, number, main_processes):
+    command = command_of(installation, executable(number), os.readlink("/proc/%d/cwd" % number), words_of(number))
+    return number, unit_of(number, main_processes), owner(number), command
+
+
+class Sockets:
+    """The sockets of this server by their inodes, and the processes that hold each."""
+
+    def __init__(self):
+        self.holders = {}
+        for number in (int(name) for name in names_in("/proc") if name.isdigit()):
+            for inode in sockets_held(number):
+                self.holders.setdefault(inode, []).append(number)
+        self.internet = list(internet_sockets())
+        # Number, references, protocol, flags, type, state, inode, path.
+        lines = [line.split(None, 7) for line in read_proc("/proc/net/unix").split("\n") if "/.s.PGSQL." in line]
+        self.named = {int(words[6]): (int(words[3], 16), words[7]) for words in lines}
+        self.peers = {}
+        with contextlib.suppress(OSError):  # a kernel that cannot tell
+            self.peers = dict(unix_peers())
+
+    def of_client(self, address, port):
+        return next((inode for at, listens, inode in self.internet if at == (address, port) and not listens), None)
+
+    def of_peer(self, number):
+        """Return the other end of the socket of PostgreSQL that a process of it serves."""
+        return next((self.peers.get(inode) for inode in sockets_held(number) if inode in self.named), None)
+
+    def listeners(self, port):
+        """Return the processes that take connections where the database is reached."""
+        inodes = {inode for (_, at), listens, inode in self.internet if listens and at == port}
+        ending = "/.s.PGSQL.%d" % port
+        inodes |= {inode for inode, (flags, path) in self.named.items() if flags & 0x10000 and path.endswith(ending)}
+        return {number for inode in inodes for number in self.holders.get(inode, [])}
+
+
+def sockets_held(number):
+    folder = "/proc/%d/fd" % number
+    for name in names_in(folder):
+        with contextlib.suppress(OSError):
+            found = re.match(r"socket:\[(\d+)\]", os.readlink(os.path.join(folder, name)))
+            if found:
+                yield int(found.group(1))
+
+
+def internet_sockets():
+    """Yield ((address, port), whether it listens, inode) of each socket of TCP."""
+    for name in ("tcp", "tcp6"):
+        if os.path.exists("/proc/net/" + name):
+            for words in map(str.split, read_proc("/proc/net/" + name).split("\n")[1:]):
+                if len(words) > 9:
+                    address, _, port = words[1].partition(":")
+                    yield (spelled_address(address), int(port, 16)), words[3] == "0A", int(words[9])
+
+
+def spelled_address(digits):
+    """Spell an address of /proc, which has it in words of this machine, as PostgreSQL does."""
+    words = [int(digits[at : at + 8], 16) for at in range(0, len(digits), 8)]
+    address = ipaddress.ip_address(struct.pack("=%dI" % len(words), *words))
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def unix_peers():
+    """Yield the two ends of each connection by a socket of the file system: sock_diag(7)."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as asked:
+        asked.settimeout(10)
+        # A header (20: by family; 0x301: all of them), and a question (all states; 4: with the other end).
+        asked.send(struct.pack("=IHHIIBBHIIIII", 40, 20, 0x301, 1, 0, socket.AF_UNIX, 0, 0, 2**32 - 1, 0, 4, 0, 0))
+        while True:
+            answer = asked.recv(2**16)
+            while len(answer) >= 16:
+                length, kind = struct.unpack_from("=IH", answer)
+                if kind != 20:  # the end, or an error
+                    return
+                # Behind its 16 bytes: family, type, state, inode, cookie, and what was asked for (2 is the other end).
+                (inode,) = struct.unpack_from("=I", answer, 20)
+                at = 32
+                while at + 8 <= length:
+                    size, name, value = struct.unpack_from("=HHI", answer, at)
+                    if name == 2:
+                        yield inode, value
+                    at += max(4, (size + 3) & ~3)
+                answer = answer[(length + 3) & ~3 :]
+
+
+def strangers(sessions, addresses):
+    """Name the sessions that stopping the services does not end; the addresses are this server's own."""
+    for session in sessions:
+        name = session.command or session.application
+        if session.process:
+            yield "%s (process %d of %s, %s)" % (name, session.process, session.user, session.unit or "no unit")
+        elif session.elsewhere and session.address not in addresses:
+            yield session.address + (" (%s)" % session.application if session.application else "")
+
+
 # ---- links, mounts, and files that name a release
 
 
@@ -748,6 +885,21 @@ def unit_values(units, running):
             yield dict(found, name=printable(unit), **more)
 
 
+def print_sessions(installation):
+    counts, ages = {}, {}
+    for session in sessions_of(installation, sys.stdin.read()):
+        key = session._replace(seconds=0)
+        counts[key] = counts.get(key, 0) + 1
+        ages[key] = max(ages.get(key, 0), session.seconds)
+    for key in list(counts)[:MOST]:
+        say("session=" + json.dumps(dict(values(key, *key._fields), count=counts[key], seconds=ages[key])))
+
+
+def print_strangers(installation, addresses):
+    found = dict.fromkeys(strangers(sessions_of(installation, sys.stdin.read()), addresses.split()))
+    say(plain("; ".join(list(found)[:3])))
+
+
 def values(found, *names):
     return {name: printable(getattr(found, name)) for name in names}
 
@@ -774,7 +926,7 @@ def processes(installation):
 def left(installation, whose, seconds):
     """Wait for the end of what runs out of the releases, and print who is left after so many seconds."""
     units = Units(installation)
-    end = time.monotonic() + seconds
+    end = time.monotonic() + int(seconds)
     while True:
         running = processes_of(installation, units.main_processes)
         running = [process for process in running if whose == "any" or process.unit not in installation.services]
@@ -786,7 +938,7 @@ def left(installation, whose, seconds):
     say("; ".join(plain(named.format(process, process.unit or "no unit")) for process in running[:3]))
 
 
-def compare(before, installation):
+def compare(installation, before):
     """Compare what runs with what ran before; prints `same`, `other` or `wrong`, and why."""
     with open(before, errors="surrogateescape") as file:
         lines = [line.split(" ", 4) for line in file.read().split("\n") if line.count(" ") > 3]
@@ -813,23 +965,36 @@ def compare(before, installation):
         say("same " + plain("{}: as before, in new processes out of {}".format(counts, installation.real)))
 
 
-def main(verb, *words):
-    if verb == "compare":
-        return compare(words[0], Installation(*words[1:]))
-    if verb == "left":
-        return left(Installation(*words[2:]), words[0], int(words[1]))
-    installation = Installation(*words)
-    if verb == "processes":
-        return processes(installation)
-    if verb == "housekeeping":
-        units = Units(installation).find()
-        units.more([])
-        found = housekeeping(installation, units, cron_jobs(installation))
-        return say(" ".join(found)) if found[0] else None
+def print_facts(installation):
     try:
-        return facts(installation)
+        facts(installation)
     except Exception as error:  # noqa: BLE001  a probe goes on, and says what it could not see
-        return say("tree_users.error=" + plain("{}: {}".format(type(error).__name__, error)))
+        say("tree_users.error=" + plain("{}: {}".format(type(error).__name__, error)))
+
+
+def print_housekeeping(installation):
+    units = Units(installation).find()
+    units.more([])
+    found = housekeeping(installation, units, cron_jobs(installation))
+    if found[0]:
+        say(" ".join(found))
+
+
+# With how many words of its own.
+VERBS = {
+    "facts": (0, print_facts),
+    "processes": (0, processes),
+    "left": (2, left),
+    "compare": (1, compare),
+    "housekeeping": (0, print_housekeeping),
+    "sessions": (0, print_sessions),
+    "strangers": (1, print_strangers),
+}
+
+
+def main(verb, *words):
+    count, run = VERBS[verb]
+    run(Installation(*words[count:]), *words[:count])
 
 
 if __name__ == "__main__":

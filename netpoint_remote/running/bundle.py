@@ -46,6 +46,7 @@ BUNDLED = (
     "objects.sql",
     "defaults.sql",
     "compare.sql",
+    "sessions.sql",
     "ask.py",
     "tree_users.py",
     "beside.py",
@@ -57,6 +58,8 @@ LIBRARIES = {"probe.sh": ("ownership.sh",), "prune.sh": ("ownership.sh",)}
 """What a visit needs besides lib.sh."""
 CARRIED = {"prune.sh": ("files.py",)}
 """The programs that a visit carries."""
+PROBED = ("ask.py", "environment.py", "facts.sql", "sessions.sql", "tree_users.py")
+"""What the probe carries."""
 END = "END_OF_A_BUNDLED_FILE"
 Variables = Iterable[tuple[str, str]]
 
@@ -115,7 +118,7 @@ def probe_script(host: Host, version: str | None, *, backups: bool = False, scra
         # What gives root its way to the database may be in it, and a secret: it is no variable of the whole visit.
         ("ENVIRONMENT", assignments(host.environment, export=True)),
     )
-    return visit_script("probe.sh", variables, bundled=("ask.py", "environment.py", "facts.sql", "tree_users.py"))
+    return visit_script("probe.sh", variables, bundled=PROBED)
 
 
 def _headers(host: Host) -> str:

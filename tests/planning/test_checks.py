@@ -65,6 +65,7 @@ SYNC = running("sync.service", active="inactive", kind="oneshot")
 UNIT_FILE = "/etc/systemd/system/netpoint.service"
 JOB = CronJob(file="/etc/cron.d/sync", line=2, often=True)
 ELSEWHERE = Session(address="10.0.0.2", elsewhere=True)
+FIGURES = Session(application="psql", process=7, unit="figures.service", user="netpoint", command="psql", seconds=30)
 MEDIA = "/opt/netpoint-3.4.9/netpoint/media"
 
 # check, what it finds, its code, where it is found, and a case that is just right
@@ -202,6 +203,13 @@ ERRORS: tuple[tuple[Check, str, str, Case, Case], ...] = (
      case(facts(cron_jobs=(JOB,)), on=host(services=("netpoint", "netpoint-rq", "cron")))),
     (tree.nobody_else_is_connected, "another server in the database", "sessions",
      case(facts(sessions=(ELSEWHERE,))), case(facts(sessions=(replace(ELSEWHERE, elsewhere=False),)))),
+    (tree.nobody_else_is_connected, "a program of the server itself in the database", "sessions",
+     case(facts(sessions=(FIGURES,))), case(facts(sessions=(replace(FIGURES, seconds=29),)))),
+    (tree.nobody_else_is_connected, "a program in the database that is no worker", "sessions",
+     case(facts(sessions=(FIGURES,), tree_units=(WORKER,))),
+     case(facts(sessions=(replace(FIGURES, unit=WORKER.name),), tree_units=(WORKER,)))),
+    (tree.nobody_else_is_connected, "a program in the database that is not refused anyway", "sessions",
+     case(facts(sessions=(FIGURES,))), case(facts(sessions=(FIGURES,), processes=(Process(number=7),)))),
     (tree.nobody_else_is_connected, "another server in the database, whoever else is", "sessions",
      case(facts(sessions=(ELSEWHERE,), addresses=("10.0.0.3",))),
      case(facts(sessions=(ELSEWHERE,), addresses=("10.0.0.2",)))),
@@ -489,7 +497,7 @@ FACT_NAMES = (
     "weak", "exposed", "lock.held", "lock.owner", "run.result", "run.unsettled", "run.about", "rolled_back",
     "git.origin", "db.unreadable", "db.built_on", "db.scratch_refused",
     "backup.b1.made", "backup.b1.version", "backup.b1.size.database.dump", "backup..made", "local_requirement",
-    "process", "tree_unit", "cron_job", "mention", "db.session", "mount", "middle_link", "stray_package", "git.mode",
+    "process", "tree_unit", "cron_job", "mention", "session", "mount", "middle_link", "stray_package", "git.mode",
     "db.changes.b1", "db.error", "page.error", "page.static", "host.time", "host.memory_mb",
 )  # fmt: skip
 values = (

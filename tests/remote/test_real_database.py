@@ -2,15 +2,17 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.remote.conftest import Make
 from tests.remote.postgres import Cluster, find_programs, running_cluster
-from tests.remote.server import REMOTE, Server
+from tests.remote.server import REMOTE, Server, eventually
 
 PROGRAMS = find_programs()
 pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="no PostgreSQL server is installed here")
@@ -283,3 +285,63 @@ def test_a_backup_without_a_list_of_objects_is_put_back(cluster: Cluster, saved:
 
     assert done.returncode == 0, done.stdout
     assert cluster.sql("SELECT has_table_privilege('reader', 'tokens', 'SELECT')") == "f"
+
+
+# ---- who holds the sessions of the role
+
+
+@contextmanager
+def connected(cluster: Cluster, *through: str, name: str = "psql") -> Iterator[int]:
+    """Let a process hold a session of NetPoint's role."""
+    command = [
+        *through,
+        cluster.programs / "psql",
+        "-XqAt",
+        "-h",
+        cluster.folder,
+        "-p",
+        "5499",
+        "-U",
+        "netpoint",
+        "netpoint",
+    ]
+    asked = f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'netpoint' AND application_name = '{name}'"
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, start_new_session=True, env={**os.environ, "PGAPPNAME": name}
+    ) as process:
+        try:
+            assert eventually(lambda: cluster.sql(asked) == "1")
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def strangers(server: Server) -> str:
+    return server.in_run('. "$BUNDLE/steps/stop_services.sh"; strangers').stdout.strip()
+
+
+@pytest.mark.promise(2)
+def test_a_program_of_the_server_with_netpoints_role_is_seen_before_anything_is_stopped(
+    cluster: Cluster, served: Server
+) -> None:
+    with connected(cluster) as number:
+        status = served.step("stop_services", "apply").returncode
+
+    assert (status, served.active) == (1, ["netpoint", "netpoint-rq"])
+    assert f"as its own role: psql (process {number} of " in served.reason
+
+
+def test_a_session_of_a_service_is_no_strangers(cluster: Cluster, served: Server) -> None:
+    with connected(cluster) as number:
+        served.unit("netpoint-rq", "x", MainPID=str(number))
+
+        assert strangers(served) == ""
+
+
+def test_a_session_of_a_services_child_is_no_strangers(cluster: Cluster, served: Server) -> None:
+    """A worker of gunicorn's is, and a job of rq's."""
+    with connected(cluster, "sh", "-c", '"$@"; :', "sh") as number:
+        assert "psql (process " in strangers(served)
+        served.unit("netpoint", "x", MainPID=str(number))
+
+        assert strangers(served) == ""

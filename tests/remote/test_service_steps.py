@@ -222,6 +222,27 @@ def test_somebody_else_in_the_database_stops_the_upgrade(server: Server) -> None
     assert server.reason == "somebody else works with NetPoint's database: 10.0.0.9 (pgadmin)"
 
 
+ELSEWHERE = "db.session=7 4711 192.0.2.9 - - 0.5 5432 pgadmin\n"
+
+
+@pytest.mark.promise(2)
+def test_a_session_from_elsewhere_is_seen_before_anything_is_stopped(server: Server) -> None:
+    server.record()
+    server.tell(strangers=ELSEWHERE * 40)
+
+    status = server.step("stop_services", "apply").returncode
+
+    assert (status, server.active, server.journal) == (1, ["netpoint", "netpoint-rq"], [])
+    assert server.reason.endswith("others work with NetPoint's database as its own role: 192.0.2.9 (pgadmin)")
+
+
+def test_a_session_that_ends_by_itself_is_waited_for(server: Server) -> None:
+    server.record()
+    server.tell(strangers=ELSEWHERE * 3)
+
+    server.apply("stop_services")
+
+
 def test_only_what_ran_before_is_started_again(server: Server) -> None:
     server.unit("netpoint-rq", "x", active=False)
     server.record()

@@ -52,12 +52,12 @@ class System:
         told = {"Id": name, "LoadState": "loaded", "ActiveState": "active", "User": "netpoint", **properties}
         (self.units / name).write_text("".join(f"{key}={value}\n" for key, value in told.items()))
 
-    def ask(self, verb: str, *words: str) -> list[str]:
+    def ask(self, verb: str, *words: str, text: str = "") -> list[str]:
         done = subprocess.run(
             [self.python, "-I", "-S", str(PROGRAM), verb, *words, str(self.root), "netpoint", "netpoint netpoint-rq",
              str(self.system / "etc/cron.daily"), str(self.system)],
             env={"PATH": f"{self.base}/bin:{REAL_PATH}", "UNITS": str(self.units)},
-            capture_output=True, text=True, check=False,
+            capture_output=True, text=True, check=False, input=text,
             start_new_session=True,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
@@ -230,6 +230,84 @@ def test_a_service_that_was_not_started_anew_is_wrong(system: System, start: Sta
     why = "still runs as before" if release == "3.4.9" else f"runs out of {system.base}/opt/netpoint-3.4.8"
     assert told.startswith(f"{judged} process {number} of netpoint-rq.service (")
     assert told.endswith(why)
+
+
+# ---- sessions of NetPoint's role
+
+CONNECTED = """
+import socket, sys
+with socket.create_server(("127.0.0.1", 0)) as database, socket.create_server(("127.0.0.1", 0)) as relay:
+    client = socket.create_connection(database.getsockname())
+    print(client.getsockname()[1], relay.getsockname()[1], flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def client() -> Iterator[tuple[int, int, int]]:
+    """Let a process be connected by TCP, and return its number, the port of its end and one that it listens on."""
+    with subprocess.Popen(
+        [PYTHON, "-c", CONNECTED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stdout
+        port, listens = map(int, process.stdout.readline().split())
+        yield process.pid, port, listens
+        process.kill()
+
+
+def session(port: int, *, address: str = "127.0.0.1", reached_by: int = 5432) -> str:
+    return f"db.session=1 {port} {address} - - 12.5 {reached_by} figures\n"
+
+
+def sessions(system: System, text: str) -> list[dict[str, object]]:
+    return [json.loads(line.partition("=")[2]) for line in system.ask("sessions", text=text)]
+
+
+def test_who_holds_a_session_by_tcp_is_named(system: System, client: tuple[int, int, int]) -> None:
+    number, port, _ = client
+
+    (found,) = sessions(system, session(port))
+
+    assert (found["process"], found["seconds"], found["elsewhere"]) == (number, 12, False)
+    assert str(found["command"]).startswith("python")
+
+
+def test_sessions_of_a_service_name_nobody(system: System, client: tuple[int, int, int]) -> None:
+    number, port, _ = client
+    system.unit("netpoint.service", MainPID=str(number))
+
+    (found,) = sessions(system, session(port) * 2)
+
+    assert (found["process"], found["count"]) == (0, 2)
+
+
+def test_a_unit_that_the_hosts_file_calls_by_another_name_is_a_service(
+    system: System, client: tuple[int, int, int]
+) -> None:
+    number, port, _ = client
+    (system.units / "netpoint.service").write_text(f"Id=ipam.service\nLoadState=loaded\nMainPID={number}\n")
+
+    assert [found["process"] for found in sessions(system, session(port))] == [0]
+
+
+def test_who_is_behind_a_program_that_passes_sessions_on_is_not_known(
+    system: System, client: tuple[int, int, int]
+) -> None:
+    _, port, listens = client
+
+    assert [found["process"] for found in sessions(system, session(port, reached_by=listens))] == [0]
+
+
+@pytest.mark.parametrize(("address", "elsewhere"), [("192.0.2.9", True), ("127.0.0.1", False), ("::1", False)])
+def test_a_session_whose_end_is_not_here(system: System, address: str, *, elsewhere: bool) -> None:
+    """That of a process which has just ended is not from elsewhere."""
+    (found,) = sessions(system, session(1, address=address))
+
+    assert (found["process"], found["address"], found["elsewhere"]) == (0, address, elsewhere)
+
+
+def test_without_sessions_nothing_is_told(system: System) -> None:
+    assert sessions(system, "db.size_mb=7\n") == []
 
 
 # ---- units

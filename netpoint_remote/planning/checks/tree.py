@@ -6,7 +6,7 @@ from netpoint_remote.planning.case import Case, is_repair
 from netpoint_remote.planning.checks.finding import DOCUMENT, Problems, error, warning
 from netpoint_remote.planning.method import Method
 from netpoint_remote.planning.plan import plugins
-from netpoint_remote.planning.tree_facts import Mention, Process
+from netpoint_remote.planning.tree_facts import Mention, Process, Session
 from netpoint_remote.planning.tree_users import (
     blocking_mounts,
     cron_daemon,
@@ -104,17 +104,30 @@ def _way_to_end(process: Process) -> str:
 
 
 def nobody_else_is_connected(case: Case) -> Problems:
-    """Refuse sessions of the role from elsewhere: another NetPoint's, a report's or a person's, who may write."""
+    """Refuse sessions of the role that no service holds: another NetPoint's, a report's, a person's."""
     if case.facts.lock_held:
         return
     for session in foreign_sessions(case)[:MOST]:
-        named = f" ({session.application})" if session.application else ""
         yield error(
             "sessions",
-            f"{session.address}{named} works with NetPoint's database as NetPoint's own role",
-            "end what is connected from there, or stop the NetPoint there; give what only reads a role of its own",
+            f"{_holder(session)} works with NetPoint's database as NetPoint's own role",
+            f"{_way_to_disconnect(session)}; give what only reads a role of its own",
             "netbox-community/netbox#17136",
         )
+
+
+def _holder(session: Session) -> str:
+    if session.process:
+        return f"{session.command} (process {session.process} of {session.user}, {session.unit or 'no unit'})"
+    return f"{session.address} ({session.application})" if session.application else session.address
+
+
+def _way_to_disconnect(session: Session) -> str:
+    if not session.process:
+        return "end what is connected from there, or stop the NetPoint there"
+    if session.unit.endswith(".service"):
+        return f"stop it until the upgrade is done: systemctl stop {shortened(session.unit)}"
+    return f"end it: kill {session.process}"
 
 
 def nothing_is_mounted(case: Case) -> Problems:

@@ -122,6 +122,8 @@ FUNCTIONS: Functions = {
     ("now", 0): lambda: stamp(time.time()),
     ("extract_epoch", 1): seconds_of,
     ("host", 1): lambda address: address,
+    ("inet_client_addr", 0): lambda: None,
+    ("inet_server_addr", 0): lambda: None,
     ("md5", 1): md5,
     ("regexp", 2): lambda pattern, text: text is not None and re.search(pattern, text) is not None,
     ("format", -1): fill_in,
@@ -197,7 +199,8 @@ def oid(database: str) -> int:
 
 def activity(_: sqlite3.Connection, place: Place) -> Rows:
     return [
-        (about.pid, about.database, about.user, about.application, None, "idle", "") for about in sessions(place.folder)
+        (about.pid, about.database, about.user, about.application, None, -1, stamp(time.time()), "idle", "")
+        for about in sessions(place.folder)
     ]
 
 
@@ -221,7 +224,10 @@ CATALOGUE: dict[str, tuple[str, Callable[[sqlite3.Connection, Place], Rows]]] = 
     "pg_roles": ("rolname, rolsuper, rolcreatedb", lambda *_: [(OWNER, 0, 0), (SUPERUSER, 1, 1)]),
     "pg_extension": ("oid, extname, extnamespace", lambda *_: [(14000, "plpgsql", 11)]),
     "pg_depend": ("classid, objid, deptype", lambda *_: []),
-    "pg_stat_activity": ("pid, datname, usename, application_name, client_addr, state, query", activity),
+    "pg_stat_activity": (
+        "pid, datname, usename, application_name, client_addr, client_port, backend_start, state, query",
+        activity,
+    ),
     "pg_locks": ("locktype, database, classid, objid, pid, mode, granted", advisory_locks),
     "pg_control_system": (
         "system_identifier",

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Stop NetPoint and make sure that nobody of its own writes any more: from here on users are without it.
-: "${SERVICES:?}" "${PRODUCT:?}" "${RUN:?}" "${OLD:?}" "${ROOT:?}" "${CRON_DIR:?}"
+: "${SERVICES:?}" "${PRODUCT:?}" "${RUN:?}" "${OLD:?}" "${ROOT:?}" "${CRON_DIR:?}" "${BUNDLE:?}"
 
 check() {
     [ -f "$RUN/window" ] && ! with_services systemctl is-active "$PRODUCT-housekeeping.timer" 2>/dev/null | grep -q -x -E "$up"
@@ -10,6 +10,7 @@ apply() {
     said=$(applied_migrations 2>&1) || fail "the database does not answer, so nothing was stopped: $said"
     left=$(who_is_left other) || fail "$unseen: $(last_line)"
     [ -z "$left" ] || fail "nothing was stopped, for something else runs out of the release: $left"
+    wait_for_strangers
     : >"$RUN/window"
     sync -- "$RUN/window" "$RUN"
     journal window-open ''
@@ -33,6 +34,22 @@ who_is_left() {
     tree_users left "$1" 30
 }
 unseen="what runs out of the release could not be listed"
+
+# Wait for the end of the sessions that stopping the services does not end: a job of cron is soon over.
+wait_for_strangers() {
+    waited=0
+    while left=$(strangers) || fail "the sessions of the database could not be listed: $(last_line)"; [ -n "$left" ]; do
+        [ "$waited" -lt 30 ] || fail "nothing was stopped, for others work with NetPoint's database as its own role: $left"
+        waited=$((waited + 1))
+        sleep 1
+    done
+}
+
+strangers() {
+    listed=$(with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - <"$BUNDLE/sessions.sql") || return 1
+    own_addresses=$(hostname -I 2>/dev/null || :)
+    say "$listed" | tree_users strangers "$own_addresses"
+}
 
 # Not our own: this one, and the one that holds the lock.
 others="datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() AND application_name NOT LIKE 'netpoint-remote %'"
