@@ -106,7 +106,7 @@ ARCHIVE_STEPS = (
     STOP_SERVICES,
     DUMP_DATABASE,
     SEAL_BACKUP,
-    _step("sync_files", Phase.WINDOW, "Bring what was uploaded meanwhile", minutes=6 * 60, usual=1),
+    _step("sync_files", Phase.WINDOW, "Bring what was uploaded or changed since", minutes=6 * 60, usual=1),
     RUN_UPGRADE,
     PROVE_BESIDE,
     FLIP_LINK,

@@ -231,14 +231,18 @@ def fill(old, new):
     """Let a folder have all that another one has, which its users may go on changing."""
     new.shut()
     for name in old.names():
-        try:
-            fill_entry(old, new, name)
-        except FileNotFoundError:  # whoever compares afterwards sees it
-            if old.look(name) is not None:
-                raise
+        fill_entry(old, new, name)
 
 
 def fill_entry(old, new, name):
+    try:
+        bring_entry(old, new, name)
+    except FileNotFoundError:  # whoever compares afterwards sees it
+        if old.look(name) is not None:
+            raise
+
+
+def bring_entry(old, new, name):
     wanted, there = old.look(name), new.look(name)
     if wanted is None:
         return

@@ -39,7 +39,7 @@ link_bring() {
 }
 
 link_mirror() {
-    link_bring "$@"
+    link_is_mirrored "$@" || link_bring "$@"
 }
 
 link_is_mirrored() {

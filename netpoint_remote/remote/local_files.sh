@@ -25,7 +25,8 @@ others() (
             venv | .git | .netpoint-remote | *__pycache__ | *.pyc | "$PRODUCT" | "$PRODUCT/$PRODUCT" | "$PRODUCT/project-static" | "$PRODUCT/static" | "$PRODUCT/media" | "$PRODUCT/scripts" | "$PRODUCT/reports") continue ;;
             *) ;;
         esac
-        if { [ -e "$name" ] || [ -L "$name" ]; } && ! [ -e "$NEW/$name" ] && is_local "$name" && ! holds_uploads "$name" && ! is_left_over "$name"; then say "$name"; fi
+        # A socket and a pipe are made by who listens there.
+        if { [ -f "$name" ] || [ -d "$name" ] || [ -L "$name" ]; } && ! [ -e "$NEW/$name" ] && is_local "$name" && ! holds_uploads "$name" && ! is_left_over "$name"; then say "$name"; fi
     done
 )
 
@@ -51,8 +52,10 @@ is_local() {
     elif [ -L "$1" ]; then
         return 0
     elif [ -d "$1" ]; then
+        # No folder of an archive is empty: where there is no file, a service listens, or will write.
         came=$(stat -c %Y -- "$OLD/upgrade.sh")
-        [ -n "$(find "$1" -name __pycache__ -prune -o -type f \( -newer "$OLD/upgrade.sh" -o ! -newermt "@$((came - 1))" \) -print -quit)" ]
+        [ -z "$(find "$1" -type f -print -quit)" ] ||
+            [ -n "$(find "$1" -name __pycache__ -prune -o -type f \( -newer "$OLD/upgrade.sh" -o ! -newermt "@$((came - 1))" \) -print -quit)" ]
     else
         [ "$(stat -L -c %Y -- "$1")" != "$(stat -L -c %Y -- "$OLD/upgrade.sh")" ]
     fi

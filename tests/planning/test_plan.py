@@ -25,7 +25,7 @@ ARCHIVE_ORDER = (
     "window: Stop the services",
     "window: Dump the database and read the dump back",
     "window: Seal the backup: manifest and checksums",
-    "window: Bring what was uploaded meanwhile",
+    "window: Bring what was uploaded or changed since",
     "window: Run the official upgrade.sh",
     "window: Prove the new release beside the services",
     "window: Point the link to the release",

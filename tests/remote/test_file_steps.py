@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -129,21 +130,61 @@ def test_a_configuration_that_is_a_link_stays_one(unpacked: Server) -> None:
     assert ((unpacked.new / "netpoint/netpoint/configuration.py").readlink(), kept.exists()) == (kept, True)
 
 
-def test_a_change_of_the_configuration_meanwhile_is_seen(unpacked: Server) -> None:
+@pytest.mark.parametrize("beside", [(), ("run/README",)])
+def test_a_folder_that_a_service_listens_in_comes_along(unpacked: Server, beside: tuple[str, ...]) -> None:
+    (unpacked.old / "logs/access").mkdir(parents=True)
+    (unpacked.old / "run").mkdir(mode=0o750)
+    for name in ("run/http.sock", "top.sock"):
+        os.mknod(unpacked.old / name, stat.S_IFSOCK | 0o600)
+    write_files(unpacked.old, dict.fromkeys(beside, ""))
+
+    unpacked.apply("carry_over", "sync_files")
+
+    assert [name for name in carried(unpacked) if "py" not in name] == ["logs", "run"]
+    assert unpacked.step("sync_files", "check").returncode == 0
+    (unpacked.old / "run/http.sock").unlink()
+    assert look(unpacked.new, "run", "logs") == look(unpacked.old, "run", "logs")
+
+
+def test_a_package_of_the_old_release_that_left_only_bytecode_stays_behind(unpacked: Server) -> None:
+    write_files(unpacked.old, {"netpoint/oldapp/__pycache__/models.pyc": ""})
+
     unpacked.apply("carry_over")
-    (unpacked.old / "netpoint/netpoint/configuration.py").write_text("DEBUG = False\n")
 
-    assert unpacked.step("carry_over", "check").returncode == 1
+    assert carried(unpacked) == ["gunicorn.py", "netpoint/netpoint/configuration.py"]
 
 
-def test_what_the_new_release_has_in_a_local_folder_is_no_difference(unpacked: Server) -> None:
+def test_what_is_written_to_local_files_while_they_are_copied_is_brought_in_the_window(unpacked: Server) -> None:
+    write_files(unpacked.old, {"logs/access.log": "1\n", "logs/old.log": "", "netpoint.pid": "7\n", "top.log": "1\n"})
+    unpacked.apply("carry_over")
+    write_files(unpacked.old, {
+        "logs/access.log": "1\n2\n", "logs/access.log.1": "0\n", "top.log": "1\n2\n", "top.log.1": "0\n",
+        "netpoint/netpoint/configuration.py": "DEBUG = False\n",
+    })  # fmt: skip
+    for name in ("logs/old.log", "netpoint.pid"):
+        (unpacked.old / name).unlink()
+
+    done = [unpacked.step(step, "check").returncode for step in ("carry_over", "sync_files")]
+    unpacked.apply("sync_files")
+
+    names = ("logs", "top.log", "top.log.1", "netpoint/netpoint/configuration.py")
+    assert (done, unpacked.step("sync_files", "check").returncode) == ([0, 1], 0)
+    assert look(unpacked.new, *names) == look(unpacked.old, *names)
+    assert not (unpacked.new / "netpoint.pid").exists()
+
+
+def test_what_the_new_release_has_in_a_local_folder_stays(unpacked: Server) -> None:
+    brought = {"netpoint/local/release.yaml": "version: 3.5.0\n"}
     write_files(unpacked.old, {"netpoint/local/logo.svg": "<svg/>"})
     (unpacked.old / "netpoint/local/broken").symlink_to("nowhere")
-    write_files(unpacked.new, {"netpoint/local/release.yaml": "version: 3.5.0\n"})
+    write_files(unpacked.new, brought)
+    unpacked.repack(brought)
 
-    unpacked.apply("carry_over")
+    unpacked.apply("carry_over", "sync_files")
 
-    assert unpacked.step("carry_over", "check").returncode == 0
+    there = sorted(path.name for path in (unpacked.new / "netpoint/local").iterdir())
+    assert there == ["broken", "logo.svg", "release.yaml"]
+    assert unpacked.step("sync_files", "check").returncode == 0
 
 
 # ---- media, scripts, reports
