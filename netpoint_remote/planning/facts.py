@@ -198,6 +198,8 @@ class Facts:
     """Why git could not look at the checkout."""
     interpreters: tuple[Interpreter, ...] = ()
     units: tuple[Unit, ...] = ()
+    outdated_units: tuple[str, ...] = ()
+    """Those that run gunicorn or manage.py as before there was a virtual environment."""
     housekeeping: str = ""
     disks: tuple[Disk, ...] = ()
     unwritable: tuple[str, ...] = ()
@@ -320,6 +322,7 @@ def parse_facts(text: str) -> Facts:
         git_trouble=lines.text("git.trouble"),
         interpreters=tuple(_interpreters(lines.texts("python"))),
         units=tuple(_units(lines)),
+        outdated_units=lines.texts("outdated_unit"),
         housekeeping=lines.text("housekeeping"),
         disks=tuple(_disks(lines.texts("disk"))),
         unwritable=lines.texts("unwritable"),

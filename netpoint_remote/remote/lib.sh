@@ -473,6 +473,24 @@ with_services_in_order() {
     "$@" $(units_in_order)
 }
 
+# Tell whether a unit starts gunicorn or manage.py as before there was a virtual environment, by the server's own Python.
+# What a drop-in starts is the admin's, and so is a script of another kind, whatever its name.
+is_from_before_environments() {
+    command=$(systemctl cat "$1" 2>/dev/null | awk '
+        /^# \/.*\.(service|conf)$/ { files++ }
+        going_on { $0 = line $0 }
+        going_on = /\\$/ { line = substr($0, 1, length($0) - 1); next }
+        sub(/^[ \t]*ExecStart[ \t]*=[ \t]*[-@:+!|]*/, "") { command = $0; from = files }
+        END { if (from <= 1) print command }')
+    program=${command%%[[:space:]]*}
+    case $command,${program##*/} in
+        *"${ROOT:?}/venv/"*) return 1 ;;
+        *,gunicorn) ! [ -f "$program" ] || grep -q -E 'gunicorn\.app|console_scripts' -- "$program" ;;
+        *"/${PRODUCT:?}/manage.py"*,python* | *,manage.py) ;;
+        *) return 1 ;;
+    esac
+}
+
 # Seconds since the boot: clocks are turned.
 uptime_seconds() {
     cut -d . -f 1 /proc/uptime

@@ -93,6 +93,7 @@ probe_services() {
         awk -F= '/^Id=/ { id = $2 } { lines[++n] = $0 }
             /^$/ { for (i = 1; i < n; i++) print "unit." id "." lines[i]; n = 0; id = "" }
             END { if (id) for (i = 1; i <= n; i++) print "unit." id "." lines[i] }' || :
+    for unit in $SERVICES; do if is_from_before_environments "$unit"; then fact outdated_unit "$unit"; fi; done
 }
 
 # Everything that uses a release, with what schedules housekeeping: processes, units, cron, mounts, files that name one.

@@ -413,6 +413,12 @@ def test_a_path_in_the_configuration_counts_from_where_the_service_works(server:
 
 
 @pytest.mark.promise(8)
+def test_a_unit_from_before_virtual_environments_is_told(quick: Server) -> None:
+    quick.unit("netpoint", "/usr/local/bin/gunicorn netpoint.wsgi")
+
+    assert seen(quick).outdated_units == ("netpoint",)
+
+
 def test_a_units_variables_do_not_reach_the_shell_of_the_probe(server: Server) -> None:
     """It would look elsewhere, and by the programs of whoever may write the unit's file of variables."""
     evil = server.folder / "evil"

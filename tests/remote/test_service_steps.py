@@ -521,11 +521,35 @@ def test_a_unit_that_there_was_no_room_to_change_needs_no_room_to_be_put_back(se
     assert (done.returncode, differences(before, server.look())) == (0, [])
 
 
-def test_a_unit_that_runs_a_program_of_the_admins_own_is_left_alone(server: Server) -> None:
-    server.unit("netpoint", "/usr/local/bin/start-netpoint")
-    before = server.look()
+WRAPPER = "#!/bin/sh\nexec {root}/venv/bin/gunicorn netpoint.wsgi\n"
+OF_PIP = "#!/usr/bin/python3\nfrom gunicorn.app.wsgiapp import run\n"
 
-    assert (server.step("update_units", "check").returncode, differences(before, server.look())) == (0, [])
+
+COMMANDS = {
+    "another program": ("/usr/local/bin/start-netpoint", "", False),
+    "a wrapper that names gunicorn": ("{folder}/netpoint-gunicorn --config x", WRAPPER, False),
+    "a wrapper that is called gunicorn": ("{folder}/gunicorn", WRAPPER, False),
+    "gunicorn by pip": ("{folder}/gunicorn \\\n  netpoint.wsgi", OF_PIP, True),
+    "a shell": ("/bin/sh -c 'exec /usr/local/bin/gunicorn netpoint.wsgi'", "", False),
+    "gunicorn that is gone": ("-/usr/local/bin/gunicorn netpoint.wsgi", "", True),
+    "the environment's gunicorn": ("/usr/bin/python3 {root}/venv/bin/gunicorn netpoint.wsgi", "", False),
+    "the server's Python": ("/usr/bin/python3 \\\n  /opt/netpoint/netpoint/manage.py rqworker", "", True),
+    "another script": ("/usr/bin/python3 /opt/jobs/jobs.py --with manage.py", "", False),
+    "a drop-in": ("/bin/x\n# /a.service\n# /a.service.d/b.conf\nExecStart=\nExecStart=/usr/bin/gunicorn", "", False),
+}
+
+
+@pytest.mark.parametrize(("command", "program", "outdated"), COMMANDS.values(), ids=COMMANDS)
+def test_only_a_unit_from_before_virtual_environments_is_replaced(
+    server: Server, tmp_path: Path, command: str, program: str, *, outdated: bool
+) -> None:
+    """A script of the admin's is the admin's, and so is what a drop-in starts."""
+    if program:
+        name = "netpoint-gunicorn" if "netpoint-gunicorn" in command else "gunicorn"
+        write_files(tmp_path, {name: program.format(root=server.root)})
+    server.unit("netpoint", command.format(root=server.root, folder=tmp_path))
+
+    assert server.step("update_units", "check").returncode == int(outdated)
 
 
 # ---- start

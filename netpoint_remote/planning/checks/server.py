@@ -79,7 +79,7 @@ def _command_is_right(case: Case, service: str, unit: Unit) -> Problems:
             f"let {unit.file or 'its unit file'} name {root} only, then systemctl daemon-reload",
             "netbox-community/netbox#508",
         )
-    elif f"{root}/venv/" not in unit.command and any(word in unit.command for word in ("gunicorn", "manage.py")):
+    elif service in case.facts.outdated_units:
         yield warning(
             "service",
             f"{service} does not run the virtual environment in {root}/venv",

@@ -4,13 +4,10 @@
 # shellcheck source=../units.sh
 . "$BUNDLE/units.sh"
 
-# A unit that exists, that runs gunicorn or manage.py from outside the virtual environment, and for which contrib has an
-# example; one that runs something of the admin's own is the admin's.
+# Those for which contrib has an example.
 outdated() {
     for unit in $SERVICES; do
-        path=$(unit_file "$unit")
-        if [ -f "$path" ] && [ -f "$(example "$unit")" ] && grep -q -E '^ExecStart=.*(gunicorn|manage\.py)' "$path" &&
-            ! grep '^ExecStart=' "$path" | grep -q -F -e "$ROOT/venv/bin/"; then say "$unit"; fi
+        if [ -f "$(unit_file "$unit")" ] && [ -f "$(example "$unit")" ] && is_from_before_environments "$unit"; then say "$unit"; fi
     done
 }
 
