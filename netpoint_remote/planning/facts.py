@@ -203,6 +203,9 @@ class Facts:
     housekeeping: str = ""
     disks: tuple[Disk, ...] = ()
     unwritable: tuple[str, ...] = ()
+    unwritable_units: tuple[str, ...] = ()
+    """Folders of units that cannot be written to."""
+    unwritable_cron: str = ""
     weak: tuple[str, ...] = ()
     exposed: tuple[str, ...] = ()
     sizes_mb: tuple[tuple[str, int], ...] = ()
@@ -326,6 +329,8 @@ def parse_facts(text: str) -> Facts:
         housekeeping=lines.text("housekeeping"),
         disks=tuple(_disks(lines.texts("disk"))),
         unwritable=lines.texts("unwritable"),
+        unwritable_units=lines.texts("unwritable_units"),
+        unwritable_cron=lines.text("unwritable_cron"),
         weak=lines.texts("weak"),
         exposed=lines.texts("exposed"),
         sizes_mb=tuple(_sizes(lines.texts("size"))),

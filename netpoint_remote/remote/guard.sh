@@ -5,15 +5,6 @@
 : "${SERVICES:?}" "${RUN:?}"
 recovery=netpoint-remote-recover.service
 
-# Where an admin's unit files are; a packaged unit's are not ours to write beside.
-unit_folder() {
-    folder=$(dirname -- "$(systemctl show -p FragmentPath "${SERVICES%% *}" | sed -n 's/^FragmentPath=//p')")
-    case $folder in
-        /lib/* | /usr/lib/* | . | '') printf '/etc/systemd/system' ;;
-        *) printf '%s' "$folder" ;;
-    esac
-}
-
 drop_ins() {
     for unit in $SERVICES; do
         case $unit in *.*) name=$unit ;; *) name=$unit.service ;; esac

@@ -473,6 +473,15 @@ with_services_in_order() {
     "$@" $(units_in_order)
 }
 
+# Where an admin's unit files are; a packaged unit's are not ours to write beside.
+unit_folder() {
+    folder=$(dirname -- "$(systemctl show -p FragmentPath "${SERVICES%% *}" | sed -n 's/^FragmentPath=//p')")
+    case $folder in
+        /lib/* | /usr/lib/* | . | '') printf '/etc/systemd/system' ;;
+        *) printf '%s' "$folder" ;;
+    esac
+}
+
 # Tell whether a unit starts gunicorn or manage.py as before there was a virtual environment, by the server's own Python.
 # What a drop-in starts is the admin's, and so is a script of another kind, whatever its name.
 is_from_before_environments() {

@@ -102,13 +102,28 @@ probe_tree_users() {
     own_python -c "$(bundled tree_users.py)" facts "$ROOT" "$PRODUCT" "$SERVICES" "$CRON_DIR" 2>/dev/null || fact tree_users.error 'it did not come to its end'
 }
 
+# Print what is there of a path.
+existing_part() (
+    place=$1
+    while [ ! -e "$place" ]; do place=$(dirname -- "$place"); done
+    say "$place"
+)
+
 probe_space() {
     for place in "$(dirname -- "$(readlink -f -- "$ROOT" || printf '%s' "$ROOT")")" "$STATE_DIR" "$BACKUP_DIR"; do
-        existing=$place
-        while [ ! -e "$existing" ]; do existing=$(dirname -- "$existing"); done
+        existing=$(existing_part "$place")
         if ! [ -w "$existing" ]; then fact unwritable "$existing"; fi
         fact disk "$(df -Pm -- "$existing" | awk 'NR == 2 { print $1, $4 }') $place"
     done
+}
+
+# Where an upgrade puts files of systemd and cron, and may not.
+probe_system_folders() {
+    set -- "$(unit_folder)"
+    # What is enabled is noted there, wherever an admin has the units.
+    case $1 in /usr/local/* | /run/*) set -- "$1" /etc/systemd/system ;; *) ;; esac
+    for folder; do if ! [ -w "$(existing_part "$folder")" ]; then fact unwritable_units "$folder"; fi; done
+    if [ -d "$CRON_DIR" ] && ! [ -w "$CRON_DIR" ]; then fact unwritable_cron "$CRON_DIR"; fi
 }
 
 # Where others could put something in the way of what we write as root; and what we run as root that others may write.
@@ -248,6 +263,7 @@ ask_as_root() (
     probe_services
     probe_tree_users
     probe_space
+    probe_system_folders
     probe_safety
     probe_runs
     probe_backups

@@ -367,6 +367,17 @@ def test_places_that_may_not_be_written_to_are_told(quick: Server) -> None:
     assert seen(quick).unwritable == (str(quick.state),)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_folders_of_the_system_that_may_not_be_written_to_are_told(quick: Server) -> None:
+    places = [quick.folder / "etc" / name for name in ("systemd/system", "cron.daily")]
+    for place in places:
+        place.chmod(0o500)
+
+    facts = seen(quick)
+
+    assert [*facts.unwritable_units, facts.unwritable_cron] == [*map(str, places)]
+
+
 def test_a_run_that_goes_on_is_told(quick: Server) -> None:
     write_files(quick.state, {"current": "r1\n"})
     write_files(quick.run, {"about": "ann from 3.4.9 to 3.5.0\n"})

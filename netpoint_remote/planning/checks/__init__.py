@@ -61,6 +61,8 @@ TREE: tuple[Callable[[Case], Problems], ...] = (
 CHECKS: tuple[Callable[[Case], Problems], ...] = (
     installation.probe_is_whole,
     installation.places_are_writable,
+    installation.units_are_writable,
+    installation.schedule_is_writable,
     installation.places_are_safe,
     installation.installation_is_known,
     installation.folder_is_plain,
@@ -106,5 +108,11 @@ CHECKS_OF_ALL: tuple[Callable[[Case], Problems], ...] = (
 )
 CHECKS_OF_OTHERS: Mapping[str, tuple[Callable[[Case], Problems], ...]] = {
     "backup": (server.backup_has_room, needs.scratch_can_be_made),
-    "rollback": (server.units_are_right, server.services_may_be_down, server.checkout_is_clean, *GOES_ON),
+    "rollback": (
+        installation.units_are_writable,
+        server.units_are_right,
+        server.services_may_be_down,
+        server.checkout_is_clean,
+        *GOES_ON,
+    ),
 }

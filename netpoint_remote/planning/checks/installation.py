@@ -3,10 +3,15 @@
 import re
 from collections.abc import Iterable
 
+from packaging.version import Version
+
 from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.checks.finding import DOCUMENT, Problems, error, warning
 from netpoint_remote.planning.method import Method
 from netpoint_remote.planning.version import DOOR_MIGRATION, Hop, path
+
+# Before there is no such command, and since 4.4 it needs no scheduling.
+HOUSEKEEPING = (Version("3.0"), Version("4.4"))
 
 
 def probe_is_whole(case: Case) -> Problems:
@@ -24,6 +29,29 @@ def places_are_writable(case: Case) -> Problems:
             f"{case.facts.user} may not write to {', '.join(unwritable)}",
             "let the user become root by sudo (`become: true`), log in as root, or mount the disk for writing",
             f"{DOCUMENT}, step 4",
+        )
+
+
+def units_are_writable(case: Case) -> Problems:
+    """Refuse a server where no unit can be added: one of ours brings NetPoint back after a power cut in the window."""
+    unwritable = tuple(dict.fromkeys(case.facts.unwritable_units))
+    if unwritable and case.method is not Method.FOREIGN:
+        yield error(
+            "permission",
+            f"{case.facts.user} may not write to {', '.join(unwritable)}, where units are put for the window",
+            "if it is mounted read-only, let it be writable until the upgrade is done: mount -o remount,rw",
+        )
+
+
+def schedule_is_writable(case: Case) -> Problems:
+    """Refuse a server where housekeeping is to be scheduled and cannot be: that is seen only after the window."""
+    is_needed = case.target and HOUSEKEEPING[0] <= case.target.version < HOUSEKEEPING[1]
+    if is_needed and case.facts.unwritable_cron and case.facts.housekeeping not in {"cron", "timer"}:
+        yield error(
+            "permission",
+            f"{case.facts.user} may not write to {case.facts.unwritable_cron}, and housekeeping is not scheduled yet",
+            "schedule it by cron or a timer, or let that folder be writable until the upgrade is done",
+            f"{DOCUMENT}, step 6",
         )
 
 
