@@ -224,6 +224,8 @@ class Facts:
     secret_key_print: str = ""
     database: Database = Database()
     redis: tuple[tuple[str, str], ...] = ()
+    bind: str = ""
+    """Where gunicorn listens, as it is configured."""
     page: Page = Page()
     lock_owner: str = ""
     unsettled: bool = False
@@ -349,6 +351,7 @@ def parse_facts(text: str) -> Facts:
         secret_key_print=lines.text("configuration.secret_key_print"),
         database=_database(lines),
         redis=tuple(lines.under("redis.")),
+        bind=lines.text("address"),
         page=_page(lines),
         lock_owner=lines.text("lock.owner"),
         unsettled=lines.yes("run.unsettled"),

@@ -86,6 +86,7 @@ CHECKS: tuple[Callable[[Case], Problems], ...] = (
     server.services_are_running,
     *TREE,
     server.paths_are_lasting,
+    server.socket_has_its_place,
     server.folder_is_free,
     server.checkout_is_clean,
     server.disk_is_large_enough,

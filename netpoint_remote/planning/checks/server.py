@@ -1,6 +1,7 @@
 """Whether the server can carry an upgrade: tools, units, folders, disks, locks, and whether NetPoint is well."""
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from netpoint_remote.planning.case import Case, ailments, is_repair, new_folder
 from netpoint_remote.planning.checks.finding import DOCUMENT, Problems, error, warning
@@ -85,6 +86,23 @@ def _command_is_right(case: Case, service: str, unit: Unit) -> Problems:
             f"{service} does not run the virtual environment in {root}/venv",
             "its unit file will be replaced by the release's example; check it afterwards",
             f"{DOCUMENT}, step 5",
+        )
+
+
+def socket_has_its_place(case: Case) -> Problems:
+    """Refuse a socket in a folder that each release brings: in the new one NetPoint's user cannot listen."""
+    if case.method is not Method.ARCHIVE or not case.facts.bind.startswith("unix:") or is_repair(case):
+        return
+    path = PurePosixPath("/" + case.facts.bind.removeprefix("unix:").lstrip("/"))
+    product = case.host.product.name
+    brought = {tree / inner for tree in (case.host.root, PurePosixPath(case.facts.real)) for inner in ("", product)}
+    user = next((unit.user for unit in case.facts.units if unit.user), "root")
+    if path.parent in brought and user != "root":
+        yield error(
+            "socket",
+            f"NetPoint listens at {path}: that folder comes with the release, and in the new one {user} may not write",
+            f"let it listen in a folder of its own, such as {case.host.root}/run, or in /run (RuntimeDirectory=)",
+            "benoitc/gunicorn#2436",
         )
 
 
