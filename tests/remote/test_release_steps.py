@@ -627,6 +627,31 @@ def test_a_release_that_cannot_be_loaded_with_this_configuration_is_known_while_
     assert server.active == ["netpoint", "netpoint-rq"]
 
 
+def test_a_release_is_tried_on_a_disk_where_nothing_may_be_executed(server: Server) -> None:
+    server.record()
+    server.apply("fetch_release", "unpack_release", "carry_over", "stage_packages")
+    server.replace("findmnt", "echo rw,nosuid,noexec")
+    server.replace("mount", 'printf "mount %s\n" "$*" >>"$WORLD/said"')
+    server.replace("unshare", 'shift; exec "$@"')
+
+    server.apply("check_release")
+
+    asked = [line for line in server.said if line.startswith("mount -o ")]
+    mounted = f"mount -o remount,bind,exec,nosuid,nodev -- {server.run}/scratch"
+    assert asked == [mounted, mounted]  # to see whether it may be, and for `check`; that of the worker is a stand-in's
+
+
+def test_where_nothing_can_be_mounted_another_folder_is_asked_for(server: Server) -> None:
+    """In a container without its own root."""
+    server.record()
+    server.apply("fetch_release", "unpack_release", "carry_over", "stage_packages")
+    server.replace("findmnt", "echo rw,noexec")
+    server.replace("unshare", "exit 1")
+
+    assert server.step("check_release", "apply").returncode == 4
+    assert server.reason.endswith("set state_dir elsewhere")
+
+
 def test_a_worker_that_the_new_packages_do_not_load_is_known_while_the_old_one_serves(server: Server) -> None:
     server.record()
     server.apply("fetch_release", "unpack_release", "carry_over", "stage_packages")

@@ -14,6 +14,10 @@ apply() {
     [ -x "$RUN/scratch/bin/python3" ] || make_scratch
     find_wheels
     pip_for_all install -q
+    if is_noexec; then
+        unshare --mount sh -c "$executable" "$RUN/scratch" true ||
+            give_up "the disk of $RUN is mounted noexec: the new release cannot be tried there; set state_dir elsewhere"
+    fi
     run_manage check
     say "$said"
     run_manage rqworker --help
@@ -23,11 +27,22 @@ apply() {
 
 # Run a command of manage.py that asks neither database nor Redis.
 run_manage() {
-    said=$(as_upgrade "$tree" "$RUN/scratch/bin/python3" "$tree/$PRODUCT/manage.py" "$@" 2>&1) || {
+    words=$*
+    set -- "$RUN/scratch/bin/python3" "$tree/$PRODUCT/manage.py" "$@"
+    if is_noexec; then set -- unshare --mount sh -c "$executable" "$RUN/scratch" "$@"; fi
+    said=$(as_upgrade "$tree" "$@" 2>&1) || {
         say "$said"
-        give_up "the new release cannot be loaded with this server's configuration and plugins (manage.py $*): $(say "$said" | grep '[^[:space:]]' | tail -n 1 | without_rows)"
+        give_up "the new release cannot be loaded with this server's configuration and plugins (manage.py $words): $(say "$said" | grep '[^[:space:]]' | tail -n 1 | without_rows)"
     }
 }
+
+# No library of a package is loaded from a disk that is mounted noexec. For one command alone it is mounted once more, where
+# nobody else sees that; what is in it is root's.
+is_noexec() {
+    findmnt -n -o OPTIONS -T "$RUN" 2>/dev/null | tr ',' '\n' | grep -q -x noexec
+}
+# shellcheck disable=SC2016 # it expands in the shell that is started with it
+executable='mount --bind -- "$0" "$0" && mount -o remount,bind,exec,nosuid,nodev -- "$0" && exec "$@"'
 
 # A checkout has the new release only in its window: here it is beside, with what else will lie in it then. Uploads and
 # what upgrade.sh makes are not needed to load it.
