@@ -321,14 +321,11 @@ def strangers(server: Server) -> str:
 
 
 @pytest.mark.promise(2)
-def test_a_program_of_the_server_with_netpoints_role_is_seen_before_anything_is_stopped(
-    cluster: Cluster, served: Server
-) -> None:
+def test_a_program_of_the_server_with_netpoints_role_is_named(cluster: Cluster, served: Server) -> None:
     with connected(cluster) as number:
-        status = served.step("stop_services", "apply").returncode
+        assert strangers(served).startswith(f"psql (process {number} of ")
 
-    assert (status, served.active) == (1, ["netpoint", "netpoint-rq"])
-    assert f"as its own role: psql (process {number} of " in served.reason
+    assert strangers(served) == ""
 
 
 def test_a_session_of_a_service_is_no_strangers(cluster: Cluster, served: Server) -> None:
