@@ -30,8 +30,11 @@ import sys
 
 LONGEST = 1 << 22  # bytes of what a service's process may say
 PATIENCE = 120  # seconds that it has for it
+# The folders that systemd makes for a service, and where.
+FOLDERS = {"Runtime": "/run", "State": "/var/lib", "Cache": "/var/cache", "Logs": "/var/log", "Configuration": "/etc"}
 PROPERTIES = (
-    "User,Group,UID,GID,SupplementaryGroups,WorkingDirectory,Environment,EnvironmentFiles,ExecStart,DynamicUser"
+    "Id,User,Group,UID,GID,SupplementaryGroups,WorkingDirectory,Environment,EnvironmentFiles,ExecStart,DynamicUser,"
+    + ",".join(kind + "Directory" for kind in FOLDERS)
 )
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FACTS = ("configuration", "address=", "database.", "redis.", "db.")
@@ -170,8 +173,7 @@ def wanted_variables(found, tree, product):
     given = dict(pair.split("=", 1) for pair in unit_environment(found, weak=False) if "=" in pair)
     # settings.py asks for it: the module that is the configuration.
     module = product.upper() + "_CONFIGURATION"
-    path = os.path.join(tree, product, *given.get(module, product + ".configuration").split(".")) + ".py"
-    names = set() if weak_spot(path) else names_asked(plain_text(path)) | {module}
+    names = names_asked_by(os.path.join(tree, product), given.get(module, product + ".configuration"), module)
     # A file that libpq would read counts only where others cannot write it.
     names |= {name for name in given if re.match(r"PG[A-Z]+\Z", name) and not weak_file(given[name])}
     return {name: value for name, value in given.items() if name in names and not REFUSED.match(name)}
@@ -181,14 +183,56 @@ def weak_file(value):
     return value.startswith("/") and weak_spot(value)
 
 
-def names_asked(text):
-    """Return the texts that Python code hands to a call, looks up, or goes through in a loop."""
+def names_asked_by(folder, module, name):
+    """Return what a module asks for, with all that it imports from a folder; `name` is what asked for the module.
+
+    Where others can write one of the files, that file asks for nothing.
+    """
+    names, pending, seen = set(), [module], set()
+    while pending:
+        module = pending.pop()
+        place = os.path.join(folder, *module.split("."))
+        package = os.path.isfile(os.path.join(place, "__init__.py"))
+        path = os.path.join(place, "__init__.py") if package else place + ".py"
+        if path in seen or not os.path.isfile(path) or weak_spot(path):
+            continue
+        seen.add(path)
+        nodes = nodes_of(plain_text(path))
+        names |= names_asked(nodes) | {name}
+        pending += modules_imported(nodes, module if package else module.rpartition(".")[0])
+    return names
+
+
+def modules_imported(nodes, package):
+    """Return the modules that Python code in a package may import by its statements."""
+    import ast
+
+    found = []
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found += [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            outer = package.split(".")
+            base = outer[: len(outer) - node.level + 1] if node.level else []
+            base += [node.module] if node.module else []
+            found += [".".join(base + more) for more in [[]] + [[each.name] for each in node.names]]
+    return found
+
+
+def nodes_of(text):
+    """Return the syntax tree of Python code as a list; of what is none, nothing."""
     import ast
 
     try:
-        nodes = list(ast.walk(ast.parse(text.encode("utf-8", "surrogateescape"))))
+        return list(ast.walk(ast.parse(text.encode("utf-8", "surrogateescape"))))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+        return []
+
+
+def names_asked(nodes):
+    """Return the texts that Python code hands to a call, looks up, or goes through in a loop."""
+    import ast
+
     asked = []
     for node in nodes:
         if isinstance(node, ast.Call):
@@ -212,24 +256,43 @@ def literal(node):
 # ---- what systemd says of a unit
 
 
+# Old versions of systemd show what has several lines as it is, within its quotes.
+SHOWN = re.compile(r'^(?:(Environment)=((?:"(?:\\.|[^"\\])*"|[^"\n])*)|(\w+)=(.*))$', re.MULTILINE)
+ESCAPED = re.compile(r"\\(?:([0-7]{3})|(.))", re.DOTALL)
+CONTROL = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
 def properties(unit):
-    """Return what systemd says, by property; of those that come more than once a line each."""
+    """Return what systemd says, by property; of those that come more than once a text each."""
     done = subprocess.run(
         ["systemctl", "show", "-p", PROPERTIES, unit], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
+    return properties_shown(done.stdout.decode("utf-8", "surrogateescape"))
+
+
+def properties_shown(text):
     found = {}
-    for line in done.stdout.decode("utf-8", "surrogateescape").split("\n"):
-        key, equals, value = line.partition("=")
-        if equals:
-            found.setdefault(key, []).append(value)
+    for shown in SHOWN.finditer(text):
+        found.setdefault(shown.group(1) or shown.group(3), []).append(shown.group(2) or shown.group(4) or "")
     return found
+
+
+def words_shown(found, name):
+    """Yield the words of a property that is a list of them: what needs it in quotes, with escapes as C has them."""
+    for value in found.get(name, []):
+        for quoted, plain in re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', value, re.DOTALL):
+            yield ESCAPED.sub(unescaped, quoted) or plain
+
+
+def unescaped(found):
+    octal, letter = found.groups()
+    return bytes([int(octal, 8)]).decode("latin-1") if octal else CONTROL.get(letter, letter)
 
 
 def unit_environment(found, *, weak=True):
     """Yield the NAME=value pairs of a unit's processes; of files that others could change only if `weak`."""
-    for value in found.get("Environment", []):
-        for quoted, plain in re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', value):
-            yield re.sub(r'\\(["\\`$])', r"\1", quoted) or plain
+    for pair in words_shown(found, "Environment"):
+        yield pair
     for value in found.get("EnvironmentFiles", []):
         path = value.split(" (ignore_errors=", 1)[0]
         if weak or not weak_spot(path):
@@ -313,7 +376,19 @@ def service_environment(found, account):
     usual = {"PATH": PATH, "LANG": "C.UTF-8"}
     if found.get("User", [""])[0]:
         usual.update(USER=account.name, LOGNAME=account.name, HOME=account.home, SHELL=account.shell)
-    return dict(usual, **given)
+    return dict(usual, **dict(folders_made(found), **given))
+
+
+def folders_made(found, credentials="/run/credentials"):
+    """Return the variables that name the folders which systemd makes for a service."""
+    folders = {}
+    for kind, parent in FOLDERS.items():
+        names = words_shown(found, kind + "Directory")
+        folders[kind.upper() + "_DIRECTORY"] = ":".join(os.path.join(parent, name.split(":")[0]) for name in names)
+    unit = found.get("Id", [""])[0]
+    if unit and os.path.isdir(os.path.join(credentials, unit)):  # while it runs
+        folders["CREDENTIALS_DIRECTORY"] = os.path.join(credentials, unit)
+    return {name: places for name, places in folders.items() if places}
 
 
 def working_directory(found, account):

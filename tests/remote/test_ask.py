@@ -417,12 +417,7 @@ def test_every_question_to_the_database_is_one_fact() -> None:
 
 def unit(shown: str) -> list[str]:
     """Return the variables of a unit, of what `systemctl show` says of it."""
-    found: dict[str, list[str]] = {}
-    for line in shown.split("\n"):
-        key, equals, value = line.partition("=")
-        if equals:
-            found.setdefault(key, []).append(value)
-    return list(environment.unit_environment(found))
+    return list(environment.unit_environment(environment.properties_shown(shown)))
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]))))
@@ -479,6 +474,44 @@ def test_what_systemd_252_showed_is_what_its_service_had() -> None:
     shown = r'''Environment="A=it's \$1" "B=x \"y\" z" "C=back\\\\slash" D=a%b "E=tick\`s"'''
 
     assert unit(shown) == ["A=it's $1", 'B=x "y" z', r"C=back\\slash", "D=a%b", "E=tick`s"]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [r'"A=-- a\nMIIB==\n\\n\t\033x\177" B=1', '"A=-- a\nMIIB==\n\\\\n\t\x1bx\x7f" B=1'],
+    ids=["escaped", "as it is"],
+)
+def test_a_variable_of_several_lines_is_what_its_service_had(shown: str) -> None:
+    """Older versions of systemd show it as it is; what comes behind it is another property."""
+    assert unit(f'User=np\nEnvironment={shown}\nExecStart={{ argv[]=it"s ; }}\nEnvironment=C=\n') == [
+        "A=-- a\nMIIB==\n\\n\t\x1bx\x7f", "B=1", "C=",
+    ]  # fmt: skip
+
+
+def test_a_service_has_the_names_of_the_folders_that_systemd_makes_for_it() -> None:
+    shown = (
+        "User=root\nLogsDirectory=np np/more\nStateDirectory=np:link\nCacheDirectory=\nEnvironment=LOGS_DIRECTORY=/x"
+    )
+    found = environment.properties_shown(shown)
+
+    seen = environment.service_environment(found, environment.Account(found))
+
+    assert {name: value for name, value in seen.items() if name.endswith("_DIRECTORY")} == {
+        "LOGS_DIRECTORY": "/x",
+        "STATE_DIRECTORY": "/var/lib/np",
+    }
+    assert environment.folders_made(found)["LOGS_DIRECTORY"] == "/var/log/np:/var/log/np/more"
+
+
+@pytest.mark.parametrize(("unit", "known"), [("np.service", "/np.service"), ("other.service", None), ("", None)])
+def test_a_service_knows_where_its_credentials_are_while_it_runs(
+    tmp_path: Path, unit: str, known: "str | None"
+) -> None:
+    (tmp_path / "np.service").mkdir()
+
+    seen = environment.folders_made({"Id": [unit]}, str(tmp_path))
+
+    assert seen.get("CREDENTIALS_DIRECTORY") == (known and f"{tmp_path}{known}")
 
 
 def test_a_file_that_is_not_there_gives_nothing(tmp_path: Path) -> None:
@@ -554,7 +587,7 @@ def test_what_root_takes_over_has_a_name_that_the_configuration_asks_for(
 
 @pytest.mark.parametrize("text", ["(", "\0", "# coding: nonsense\n", "(" * 5000, "x = \udcff"])
 def test_a_configuration_that_is_no_python_asks_for_nothing(text: str) -> None:
-    assert environment.names_asked(text) == set()
+    assert environment.names_asked(environment.nodes_of(text)) == set()
 
 
 def test_the_module_that_is_the_configuration_is_handed_on_and_is_the_one_that_is_read(
@@ -565,6 +598,27 @@ def test_the_module_that_is_the_configuration_is_handed_on_and_is_the_one_that_i
     given = {"NETPOINT_CONFIGURATION": "netpoint.other", "OTHERS": "1"}
 
     assert wanted(tree, tmp_path, "Environment=ITS_OWN=2 " + " ".join(map("=".join, given.items())) + "\n") == given
+
+
+def test_what_the_configuration_imports_asks_as_well(tree: Path, tmp_path: Path) -> None:
+    """It may be a package, and of its modules each asks for itself."""
+    (tree / "netpoint/netpoint/configuration.py").unlink()
+    asks = "import os\nA = os.environ[{!r}]\n"
+    configuration = {
+        "configuration/__init__.py": "from .extra import *\nfrom . import more\nimport os, netpoint.configuration.last",
+        "configuration/extra.py": asks.format("EXTRA") + "from ..beside import A\nfrom .extra import A\n",
+        "configuration/more.py": asks.format("MORE"),
+        "configuration/last.py": asks.format("LAST"),
+        "configuration/others.py": asks.format("OTHERS"),
+        "configuration/unused.py": asks.format("UNUSED"),
+        "beside.py": asks.format("BESIDE") + "from netpoint.configuration.others import A\nfrom ....... import x\n",
+    }
+    write_files(tree, {f"netpoint/netpoint/{name}": text for name, text in configuration.items()})
+    give_to_others(tree / "netpoint/netpoint/configuration/others.py")
+
+    seen = wanted(tree, tmp_path, "Environment=EXTRA=1 MORE=2 LAST=3 BESIDE=4 OTHERS=5 UNUSED=6\n")
+
+    assert seen == {"EXTRA": "1", "MORE": "2", "LAST": "3", "BESIDE": "4"}
 
 
 def give_to_others(path: Path) -> None:
