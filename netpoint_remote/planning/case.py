@@ -10,6 +10,7 @@ from netpoint_remote.planning.facts import Facts
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method, method_of
 from netpoint_remote.planning.target import Target
+from netpoint_remote.planning.unit_names import UNIT_NAME, shortened, with_ending
 from netpoint_remote.planning.version import NotAVersion, parse_version
 
 
@@ -29,6 +30,17 @@ class Case:
     @property
     def method(self) -> Method:
         return method_of(self.facts)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The units that the hosts file names, by the names that systemd has for them: some are aliases."""
+        return tuple(dict.fromkeys(map(self._own_name, self.host.services)))
+
+    def _own_name(self, service: str) -> str:
+        unit = self.facts.unit(service)
+        if unit is None or unit.name == with_ending(service) or not UNIT_NAME.fullmatch(unit.name):
+            return service
+        return shortened(unit.name)
 
     @property
     def installed(self) -> Version | None:
@@ -79,7 +91,7 @@ def is_as_asked(case: Case) -> bool:
 def ailments(case: Case) -> Iterator[str]:
     """Say what keeps an installed release from being in service."""
     facts = case.facts
-    for service in case.host.services:
+    for service in case.services:
         unit = facts.unit(service)
         if unit is None or not unit.runs:
             yield f"the service {service} is not running"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from netpoint_remote.planning.tree_facts import CronJob, Mention, Process, Session, TreeUnit, read_facts
+from netpoint_remote.planning.unit_names import with_ending
 
 MEBI = 1024 * 1024
 LONGEST = MEBI  # characters of a probe that are read at most
@@ -28,7 +29,7 @@ class Interpreter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """One systemd unit in systemd's own words; `command` is its ExecStart.
+    """One systemd unit in systemd's own words; `command` is its ExecStart, `names` has its aliases too.
 
     `seconds_up` is how long it has been active, -1 where that is not known.
     """
@@ -43,6 +44,7 @@ class Unit:
     user: str = ""
     restarts: int = 0
     seconds_up: int = -1
+    names: tuple[str, ...] = ()
 
     @property
     def runs(self) -> bool:
@@ -252,9 +254,9 @@ class Facts:
     remotes: tuple[str, ...] = ()
 
     def unit(self, service: str) -> Unit | None:
-        """Return the unit of a service, with or without its ending."""
-        name = service if "." in service else f"{service}.service"
-        return next((unit for unit in self.units if unit.name == name), None)
+        """Return the unit of a service, by any of its names, with or without its ending."""
+        name = with_ending(service)
+        return next((unit for unit in self.units if name in (unit.name, *unit.names)), None)
 
     @property
     def interrupted(self) -> bool:
@@ -462,6 +464,7 @@ def _units(lines: _Lines) -> Iterator[Unit]:
             file=values.get("FragmentPath", ""),
             user=values.get("User", ""),
             restarts=_number(values.get("NRestarts", "")),
+            names=tuple(values.get("Names", "").split()),
             seconds_up=_seconds_up(now, _number(values.get("ActiveEnterTimestampMonotonic", ""))),
         )
 

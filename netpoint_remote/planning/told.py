@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.method import Method
-from netpoint_remote.planning.tree_users import companions, shortened
+from netpoint_remote.planning.tree_users import companions
+from netpoint_remote.planning.unit_names import shortened
 
 
 def told_facts(case: Case) -> Iterator[tuple[str, str]]:
@@ -21,7 +22,7 @@ def _all(case: Case) -> Iterator[tuple[str, str]]:
         "runs",
         ", ".join(sorted({version for source, version in facts.page.versions if source in {"page", "status"}})),
     )
-    yield "units", ", ".join(_unit(case, service) for service in case.host.services)
+    yield "units", ", ".join(_unit(case, service) for service in case.services)
     yield "with them", ", ".join(companions(case))
     yield "processes", ", ".join(_processes(case))
     yield "mounts", ", ".join(facts.mounts)

@@ -7,9 +7,8 @@ from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.facts import Facts
 from netpoint_remote.planning.method import Method
 from netpoint_remote.planning.tree_facts import CronJob, Mention, Process, Session, TreeUnit
+from netpoint_remote.planning.unit_names import UNIT_NAME, shortened, with_ending
 
-# A name that can stand in a list of words of a shell, and in the hosts file.
-UNIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_:.@\\-]*")
 PATIENCE = 30  # seconds that stop_services.sh gives to what ends by itself
 STARTERS = (".timer", ".socket", ".path")
 CRON_DAEMONS = ("cron.service", "crond.service", "cronie.service")
@@ -25,7 +24,7 @@ MANAGERS = {
 
 def services_of(case: Case) -> tuple[str, ...]:
     """Return the units that are stopped and started: those of the hosts file, and what belongs to them."""
-    return (*case.host.services, *companions(case))
+    return (*case.services, *companions(case))
 
 
 def companions(case: Case) -> tuple[str, ...]:
@@ -35,7 +34,7 @@ def companions(case: Case) -> tuple[str, ...]:
     or path that would start one of them.
     """
     workers = tuple(unit.name for unit in case.facts.tree_units if _is_companion(case, unit))
-    own = {*map(with_ending, case.host.services), *workers, f"{case.host.product.name}-housekeeping.service"}
+    own = {*map(with_ending, case.services), *workers, f"{case.host.product.name}-housekeeping.service"}
     starters = (
         unit.name
         for unit in case.facts.tree_units
@@ -156,19 +155,9 @@ def is_within(path: str, folder: str) -> bool:
     return bool(folder) and (path == folder or path.startswith(f"{folder}/"))
 
 
-def with_ending(name: str) -> str:
-    """Return a unit's full name, as systemd does."""
-    return name if re.search(r"\.(service|timer|socket|path|target|mount)$", name) else f"{name}.service"
-
-
-def shortened(name: str) -> str:
-    """Return a service's name as hosts files have it."""
-    return name.removesuffix(".service")
-
-
 def _is_companion(case: Case, unit: TreeUnit) -> bool:
-    users = {known.user for service in case.host.services if (known := case.facts.unit(service))}
-    listed = set(map(with_ending, case.host.services))
+    users = {known.user for service in case.services if (known := case.facts.unit(service))}
+    listed = set(map(with_ending, case.services))
     return _runs_on(case, unit) and unit.user in users and _is_products(case, unit.name) and unit.name not in listed
 
 
@@ -198,4 +187,4 @@ def _manager(unit: str) -> str:
 
 
 def _stops_cron(case: Case) -> bool:
-    return any(with_ending(name) in CRON_DAEMONS for name in case.host.services)
+    return any(with_ending(name) in CRON_DAEMONS for name in case.services)

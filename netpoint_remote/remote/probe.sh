@@ -88,7 +88,7 @@ probe_python() {
 probe_services() {
     if ! have systemctl; then return 0; fi
     # shellcheck disable=SC2086 # a list of unit names, validated by the inventory
-    systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,ExecStart,FragmentPath,User,NRestarts,ActiveEnterTimestampMonotonic $SERVICES \
+    systemctl show -p Id,Names,LoadState,ActiveState,SubState,UnitFileState,ExecStart,FragmentPath,User,NRestarts,ActiveEnterTimestampMonotonic $SERVICES \
         "$PRODUCT-housekeeping.timer" 2>/dev/null |
         awk -F= '/^Id=/ { id = $2 } { lines[++n] = $0 }
             /^$/ { for (i = 1; i < n; i++) print "unit." id "." lines[i]; n = 0; id = "" }

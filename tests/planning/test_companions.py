@@ -13,7 +13,7 @@ from netpoint_remote.planning.plan import make_plan
 from netpoint_remote.planning.told import told_facts
 from netpoint_remote.planning.tree_facts import CronJob, Mention, Process, Session, TreeUnit, read_facts
 from netpoint_remote.planning.tree_users import companions, loose_processes, trees_in_use, unlisted_units
-from tests.builders import case, facts, host
+from tests.builders import case, facts, host, unit
 
 WORKER = TreeUnit(name="netpoint-rq2.service", active="active", kind="simple", user="netpoint", in_tree=True)
 
@@ -30,6 +30,21 @@ def test_a_second_worker_is_stopped_and_started_with_the_services(unit: TreeUnit
     plan = make_plan(case(facts(tree_units=(unit,))))
 
     assert dict(plan.variables)["SERVICES"] == f"netpoint netpoint-rq {unit.name.removesuffix('.service')}"
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("web.service", "web"), ("web@1.service", "web@1"), ("web$(id).service", "netpoint")]
+)
+def test_a_service_that_is_named_by_an_alias_is_one_unit_with_its_own_name(name: str, known: str) -> None:
+    """Whatever systemd says goes by that; it is a word of commands of root's."""
+    seen = facts(
+        units=(unit("web", name=name, names=("netpoint.service", name)), unit("netpoint-rq")),
+        tree_units=(replace(WORKER, name=name),),
+    )
+    services = dict(make_plan(case(seen, on=host(services=("netpoint", "netpoint-rq", "web")))).variables)["SERVICES"]
+
+    assert services.split()[:2] == [known, "netpoint-rq"]
+    assert list(unlisted_units(case(seen))) == []
 
 
 @pytest.mark.parametrize("name", ["netpoint.socket", "wake-up.path", "netpoint-rq.timer"])

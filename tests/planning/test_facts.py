@@ -71,6 +71,14 @@ def test_an_interpreter_is_listed_once_and_only_with_a_version() -> None:
     assert told.interpreters == (Interpreter(path="/usr/bin/python3", version="3.11.2", makes_venv=True),)
 
 
+def test_a_unit_is_found_by_its_aliases() -> None:
+    told = parse_facts("unit.web.service.Names=netpoint.service web.service\nunit.other.service.ActiveState=active\n")
+
+    assert [unit and unit.name for unit in map(told.unit, ("netpoint", "web", "other", "more"))] == [
+        "web.service", "web.service", "other.service", None,
+    ]  # fmt: skip
+
+
 def test_units_are_put_together_from_their_properties() -> None:
     told = parse_facts(
         "unit.netpoint.service.Id=netpoint.service\n"

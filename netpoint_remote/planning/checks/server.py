@@ -24,7 +24,7 @@ def tools_are_there(case: Case) -> Problems:
 def units_are_right(case: Case) -> Problems:
     if case.method is Method.FOREIGN:
         return
-    for service in case.host.services:
+    for service in case.services:
         unit = case.facts.unit(service)
         if unit is None or unit.load == "not-found":
             if manager_of(case.facts.processes):  # which is told of what it runs
@@ -59,7 +59,7 @@ def services_may_be_down(case: Case) -> Problems:
     """Warn of services that do not run: a way back is gone when NetPoint is ill."""
     if case.method is Method.FOREIGN or case.facts.lock_held:
         return
-    for service in case.host.services:
+    for service in case.services:
         unit = case.facts.unit(service)
         if unit is not None and unit.load != "not-found" and not unit.runs:
             yield warning("service", f"{service} {_state(unit)}", f"find out why: journalctl -eu {service}")

@@ -18,10 +18,9 @@ from netpoint_remote.planning.tree_users import (
     running_jobs,
     seldom_timers,
     services_of,
-    shortened,
     unlisted_units,
-    with_ending,
 )
+from netpoint_remote.planning.unit_names import shortened, with_ending
 
 MOST = 3  # of a kind that one problem names
 
