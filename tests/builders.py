@@ -10,7 +10,8 @@ from netpoint_remote.planning.target import Target
 from netpoint_remote.planning.version import DOOR_MIGRATION, parse_version
 
 COMMITS = {"3.4.9": "a" * 40, "3.5.0": "b" * 40, "2.11.12": "c" * 40}
-TOOLS = ("git", "wget", "tar", "gzip", "flock", "setsid", "timeout", "pg_dump", "pg_restore", "psql", "systemctl")
+TOOLS = ("git", "wget", "tar", "gzip", "flock", "setsid", "timeout", "runuser", "setpriv", "pg_dump", "pg_restore",
+         "psql", "systemctl")  # fmt: skip
 
 
 def facts(version: str = "3.4.9", *, git: bool = False, python: str = "3.11.2", **changes: object) -> Facts:

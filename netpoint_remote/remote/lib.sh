@@ -3,6 +3,8 @@
 set -eu
 umask 022
 export LC_ALL=C
+# A login or a sudo may leave out where runuser and others are.
+case :$PATH: in *:/usr/sbin:*) ;; *) export PATH="$PATH:/usr/sbin:/sbin" ;; esac
 our_python=''
 
 # Say one fact of the probe.

@@ -13,7 +13,7 @@ probe_server() {
     fact host.system "$(sed -n 's/^\(ID\|VERSION_ID\)=//p' /etc/os-release 2>/dev/null | tr -d '"' | sort -r | tr '\n' ' ')"
     fact host.addresses "$(hostname -I 2>/dev/null || :)"
     if [ -d /run/systemd/system ]; then fact host.systemd yes; else fact host.systemd no; fi
-    for tool in git wget curl tar gzip flock setsid timeout pg_dump pg_restore psql runuser systemctl; do
+    for tool in git wget curl tar gzip flock setsid timeout pg_dump pg_restore psql runuser setpriv systemctl; do
         if have "$tool"; then fact tool "$tool"; fi
     done
     if have pg_dump; then fact pg_dump.version "$(pg_dump --version 2>&1 | head -n 1)"; fi

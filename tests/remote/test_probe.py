@@ -127,7 +127,10 @@ def test_a_server_with_next_to_no_programs_is_probed(quick: Server, tmp_path: Pa
 
     told = seen(quick, path=str(programs))
 
-    assert (told.complete, told.tools, told.units, told.disk_version) == (True, ("timeout",), (), "3.4.9")
+    # What is in /usr/sbin is found whatever PATH there is.
+    assert (told.complete, set(told.tools) - {"runuser"}, told.units, told.disk_version) == (
+        True, {"timeout"}, (), "3.4.9",
+    )  # fmt: skip
 
 
 # ---- what is installed

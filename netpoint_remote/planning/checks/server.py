@@ -15,7 +15,9 @@ TO_REPAIR = "; if this upgrade is to repair it, say --repair-broken"
 
 
 def tools_are_there(case: Case) -> Problems:
-    needed = ["tar", "gzip", "flock", "setsid", "timeout", "systemctl"] + (["git"] if case.method is Method.GIT else [])
+    needed = ["tar", "gzip", "flock", "setsid", "timeout", "runuser", "setpriv", "systemctl"] + (
+        ["git"] if case.method is Method.GIT else []
+    )
     missing = [tool for tool in needed if tool not in case.facts.tools]
     if missing:
         yield error("tools", f"{', '.join(missing)} not found on the server", "install them")
