@@ -118,12 +118,21 @@ in_tree() {
     esac
 }
 
+# The service's own command may be a line for a shell: then its words are those of the last command in it, without its
+# redirections. What substitutes commands, or cannot be split like that, stays one word. A shell that has the service's
+# rights reads it.
+# shellcheck disable=SC2016 # for the shell of the unit
+own_words='set -f; set -- "$0" "$@"; case ${1##*/},${2-} in sh,-*c | ash,-*c | bash,-*c | dash,-*c | ksh,-*c | zsh,-*c) '\
+'line=${3##*&& }; line=${line##*|| }; line=${line##*; }; line=${line%% [0-9][\<\>]*}; line=${line%%[\<\>\|\;\&]*}; '\
+'case $line in *[[:cntrl:]\`]* | *\$\(*) ;; *) if (eval "set -- $line") 2>/dev/null; then eval "set -- $line"; fi ;; esac ;; esac; '
+
 # A shell replaces itself; its last words are those of the service's own command.
 command_line() {
+    case " $* " in *' ARGUMENTS '*) printf '%s' "$own_words" ;; *) ;; esac
     printf exec
     for word in "$@"; do
         # shellcheck disable=SC2016 # for the shell of the unit
-        case $word in ARGUMENTS) printf ' "$0" "$@"' ;; *) printf ' %s' "$(quoted "$word")" ;; esac
+        case $word in ARGUMENTS) printf ' "$@"' ;; *) printf ' %s' "$(quoted "$word")" ;; esac
     done
 }
 

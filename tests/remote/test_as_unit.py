@@ -57,13 +57,15 @@ ExecStart=/bin/sh -c ${NETPOINT_REMOTE_COMMAND} np    --bind "127.0.0.1:${PORT}"
 
 def settings(text: str, unit: str) -> str:
     """Return what is taken over of a unit's files."""
-    script = '. "$LIB"; . "$AS_UNIT"; service_settings "$1"'
-    known = {"RUN": "/r", "SERVICES": unit, "ROOT": "/opt/np", "OLD": "/opt/np-1", "PATH": REAL_PATH}
+    return in_library('service_settings "$1"', unit, text=text)
+
+
+def in_library(script: str, *words: str, text: str = "", **more: str) -> str:
+    """Return what a script prints that has the library."""
+    known = {"RUN": "/r", "SERVICES": "np", "ROOT": "/opt/np", "OLD": "/opt/np-1", "PATH": REAL_PATH, **more}
     known |= {"LIB": str(REMOTE / "lib.sh"), "AS_UNIT": str(REMOTE / "as_unit.sh")}
-    done = subprocess.run(
-        ["sh", "-c", script, "sh", unit], input=text, env=known, capture_output=True, text=True, check=True
-    )
-    return done.stdout
+    command = ["sh", "-c", f'. "$LIB"; . "$AS_UNIT"; {script}', "sh", *words]
+    return subprocess.run(command, input=text, env=known, capture_output=True, text=True, check=True).stdout
 
 
 def test_all_that_says_how_a_service_runs_is_taken_over_and_nothing_of_when() -> None:
@@ -127,6 +129,36 @@ def test_words_come_as_they_are_and_the_status_goes_back(server: Server) -> None
 
 def _printf(word: str) -> str:
     return "printf '" + "".join(f"\\{byte:03o}" for byte in word.encode()) + "'"
+
+
+GUNICORN = "<gunicorn><--bind><127.0.0.1:8123>"
+SHELL_LINES = {
+    "gunicorn --bind 127.0.0.1:8123": GUNICORN,
+    "source /a/activate && exec gunicorn --bind 127.0.0.1:8123": f"<exec>{GUNICORN}",
+    ". /a; gunicorn --bind 127.0.0.1:$PORT": GUNICORN,
+    'gunicorn --bind "127.0.0.1:${PORT:-1}" *': f"{GUNICORN}<*>",
+    "gunicorn --bind 127.0.0.1:8123 >>/tmp/log 2>&1": GUNICORN,
+    "gunicorn --bind 127.0.0.1:8123 2>&1 | logger": GUNICORN,
+    "cd / && gunicorn --bind 127.0.0.1:8123 &": GUNICORN,
+    'gunicorn --bind 127.0.0.1:8123 --log "%(h)s"': f"{GUNICORN}<--log><%(h)s>",
+    "gunicorn --bind $(cat /etc/bind)": None,
+    "gunicorn --bind `cat /etc/bind`": None,
+    "(gunicorn --bind 127.0.0.1:8123)": None,
+    "if true\nthen gunicorn\nfi": None,
+    'gunicorn --access-logformat "a; b"': None,
+}
+
+
+@pytest.mark.parametrize("line", SHELL_LINES)
+@pytest.mark.parametrize("shell", ["/bin/bash -c", "sh -ec", "/opt/start.sh -c"])
+def test_of_a_line_for_a_shell_the_words_of_its_last_command_are_taken(shell: str, line: str) -> None:
+    """What is not simple stays as it is, and nothing of it is executed."""
+    words = (*shell.split(), line)
+
+    seen = in_library('exec sh -c "$(command_line printf "<%s>" ARGUMENTS)" "$@"', *words, PORT="8123")
+
+    whole = "".join(f"<{word}>" for word in words)
+    assert seen == (whole if "start" in shell else SHELL_LINES[line] or whole)
 
 
 def test_another_tree_is_asked_where_it_will_work(server: Server) -> None:
