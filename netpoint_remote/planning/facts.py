@@ -222,6 +222,8 @@ class Facts:
     configuration: Mapping[str, object] = field(default_factory=dict)
     missing_keys: tuple[str, ...] = ()
     wanted_variables: tuple[str, ...] = ()
+    withheld_files: tuple[tuple[str, str], ...] = ()
+    """Files that the unit names to libpq and others can write, by variable: upgrade.sh gets none of them."""
     secret_key_length: int = 0
     secret_key_print: str = ""
     database: Database = Database()
@@ -349,6 +351,7 @@ def parse_facts(text: str) -> Facts:
         configuration=_configuration(lines.text("configuration")),
         missing_keys=tuple(lines.text("configuration.missing").split()),
         wanted_variables=tuple(lines.text("configuration.environment").split()),
+        withheld_files=tuple(_files(lines.texts("withheld"))),
         secret_key_length=lines.number("configuration.secret_key_length"),
         secret_key_print=lines.text("configuration.secret_key_print"),
         database=_database(lines),
@@ -423,6 +426,14 @@ def _asides(values: Iterable[str]) -> Iterator[Kept]:
     for value in values:
         size, version, path = (*value.split(" ", 2), "", "")[:3]
         yield Kept(path=path, version=version, size_mb=_number(size))
+
+
+def _files(values: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield variables and paths that can be pasted into a hosts file as they are."""
+    for value in values:
+        if re.fullmatch(r"PG[A-Z]+ /[\w./@+-]+", value):
+            name, _, path = value.partition(" ")
+            yield name, path
 
 
 def _number(text: str) -> int:

@@ -168,19 +168,24 @@ def plain_text(path):
 # ---- what root gets of a unit's environment
 
 
+def trusted_environment(found):
+    return dict(pair.split("=", 1) for pair in unit_environment(found, weak=False) if "=" in pair)
+
+
 def wanted_variables(found, tree, product):
     """Return the variables of a unit that the configuration file asks for by name, and those that libpq asks for."""
-    given = dict(pair.split("=", 1) for pair in unit_environment(found, weak=False) if "=" in pair)
+    given = trusted_environment(found)
     # settings.py asks for it: the module that is the configuration.
     module = product.upper() + "_CONFIGURATION"
     names = names_asked_by(os.path.join(tree, product), given.get(module, product + ".configuration"), module)
-    # A file that libpq would read counts only where others cannot write it.
-    names |= {name for name in given if re.match(r"PG[A-Z]+\Z", name) and not weak_file(given[name])}
+    names |= {name for name in given if re.match(r"PG[A-Z]+\Z", name)} - set(withheld_files(given))
     return {name: value for name, value in given.items() if name in names and not REFUSED.match(name)}
 
 
-def weak_file(value):
-    return value.startswith("/") and weak_spot(value)
+def withheld_files(given):
+    """Return the files that libpq would read and others can write, by variable: root gets none of them by itself."""
+    files = {name: value for name, value in given.items() if re.match(r"PG[A-Z]+\Z", name) and value.startswith("/")}
+    return {name: path for name, path in files.items() if not REFUSED.match(name) and weak_spot(path)}
 
 
 def names_asked_by(folder, module, name):
@@ -256,7 +261,7 @@ def literal(node):
 # ---- what systemd says of a unit
 
 
-# Old versions of systemd show what has several lines as it is, within its quotes.
+# Older versions of systemd show what has several lines as it is, within its quotes.
 SHOWN = re.compile(r'^(?:(Environment)=((?:"(?:\\.|[^"\\])*"|[^"\n])*)|(\w+)=(.*))$', re.MULTILINE)
 ESCAPED = re.compile(r"\\(?:([0-7]{3})|(.))", re.DOTALL)
 CONTROL = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -402,6 +407,8 @@ def service(unit, tree, python, *words):
     output = run_as_service(found, tree, [python, "-", *words], sys.stdin.buffer.read())
     relay(output)
     say("configuration.environment=" + " ".join(sorted(wanted_variables(found, tree, words[2]))))
+    for name, path in sorted(withheld_files(trusted_environment(found)).items()):
+        say("withheld={} {}".format(name, path))
 
 
 def root(unit, tree, python, *words):

@@ -374,6 +374,15 @@ def test_every_finding_says_what_to_do(row: tuple[Check, str, str, Case, Case]) 
     assert all(found.message and found.remedy for found in find_problems(row[3]))
 
 
+def test_the_password_file_that_root_needs_is_named_as_the_hosts_file_has_it() -> None:
+    refused = database(root_error="fe_sendauth: no password supplied")
+    withheld = (("PGPASSFILE", "/etc/np.pgpass"), ("PGSSLKEY", "/etc/np.key"))
+
+    (found,) = needs.root_reaches_database(case(facts(database=refused, withheld_files=withheld)))
+
+    assert "`environment: {PGPASSFILE: /etc/np.pgpass, PGSSLKEY: /etc/np.key}`" in found.remedy
+
+
 def test_a_way_back_is_gone_where_the_services_do_not_run() -> None:
     """That is what it is for; an upgrade is another matter."""
     down = case(facts(units=units(active="failed"), page=page(login="502")))

@@ -71,6 +71,14 @@ def test_an_interpreter_is_listed_once_and_only_with_a_version() -> None:
     assert told.interpreters == (Interpreter(path="/usr/bin/python3", version="3.11.2", makes_venv=True),)
 
 
+def test_a_file_that_is_withheld_can_be_pasted_into_a_hosts_file() -> None:
+    values = ("PGPASSFILE /etc/np.pgpass", "PGPASSFILE /x: {y}", "PGPASSFILE relative", "PATH /x", "PGSSLKEY")
+
+    assert parse_facts("".join(f"withheld={value}\n" for value in values)).withheld_files == (
+        ("PGPASSFILE", "/etc/np.pgpass"),
+    )
+
+
 def test_a_unit_is_found_by_its_aliases() -> None:
     told = parse_facts("unit.web.service.Names=netpoint.service web.service\nunit.other.service.ActiveState=active\n")
 

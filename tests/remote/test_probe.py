@@ -418,6 +418,18 @@ def test_the_configuration_is_read_with_the_environment_of_the_unit(server: Serv
     )  # fmt: skip
 
 
+def test_a_file_for_libpq_that_others_can_write_is_told_by_us_alone(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "np.pgpass"
+    file.write_text("")
+    file.chmod(0o666)
+    server.unit("netpoint", "x", Environment=f"PGPASSFILE={file} PGSERVICEFILE=/none")
+    (server.old / "netpoint/netpoint/configuration.py").write_text(
+        "import os\nos.write(1, b'withheld=PGSSLKEY /x\\n')\n"
+    )
+
+    assert seen(server).withheld_files == (("PGPASSFILE", str(file)),)
+
+
 def test_a_path_in_the_configuration_counts_from_where_the_service_works(server: Server) -> None:
     write_files(server.folder, {"srv/here/hosts": "np.example.org"})
     server.unit("netpoint", "x", WorkingDirectory=f"{server.folder}/srv/here")

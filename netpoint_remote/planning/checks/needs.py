@@ -210,12 +210,16 @@ def pg_dump_is_right(case: Case) -> Problems:
 
 def root_reaches_database(case: Case) -> Problems:
     """See that upgrade.sh will be let in: it runs as root, and a socket may trust NetPoint's user alone."""
+    withheld = ", ".join(f"{name}: {path}" for name, path in case.facts.withheld_files)
     if case.facts.database.root_error and not case.facts.database.error:
         yield error(
             "database",
             f"upgrade.sh runs as root, and root is not let into the database: {case.facts.database.root_error}",
-            "give DATABASE a HOST and a PASSWORD, or let root be NetPoint's role: a map in pg_ident.conf for its line "
-            "in pg_hba.conf",
+            "upgrade.sh gets no file of the unit that others can write; if root may read it, set in the hosts file: "
+            f"`environment: {{{withheld}}}`"
+            if withheld
+            else "give DATABASE a HOST and a PASSWORD, or let root be NetPoint's role: a map in pg_ident.conf for its "
+            "line in pg_hba.conf",
             f"{DOCUMENT}, step 4",
         )
 
