@@ -197,6 +197,8 @@ class Facts:
     origin: str = ""
     dirty: tuple[str, ...] = ()
     git_trouble: str = ""
+    own_commits: tuple[str, ...] = ()
+    """Commits of the checkout that neither a tag nor a remote branch leads to: hash and subject."""
     """Why git could not look at the checkout."""
     interpreters: tuple[Interpreter, ...] = ()
     units: tuple[Unit, ...] = ()
@@ -329,6 +331,7 @@ def parse_facts(text: str) -> Facts:
         origin=lines.text("git.origin"),
         dirty=lines.texts("git.dirty"),
         git_trouble=lines.text("git.trouble"),
+        own_commits=lines.texts("git.own_commit"),
         interpreters=tuple(_interpreters(lines.texts("python"))),
         units=tuple(_units(lines)),
         outdated_units=lines.texts("outdated_unit"),

@@ -63,6 +63,9 @@ probe_git() {
     # Bytecode is nobody's change: a power cut leaves some under names that no .gitignore knows.
     dirty=$(checkout -c core.fileMode=false status --porcelain -- . ':(exclude,glob)**/__pycache__/**' 2>&1 | head -n 20)
     if [ -n "$dirty" ]; then printf '%s\n' "$dirty" | while IFS= read -r line; do fact git.dirty "$line"; done; fi
+    # Commits that were made here: the origin has none of them, and a shallow clone's oldest has no parent.
+    checkout rev-list --oneline --min-parents=1 --max-count=5 HEAD --not --remotes --tags 2>/dev/null |
+        while IFS= read -r line; do fact git.own_commit "$line"; done
     # What differs in nothing but its mode.
     if [ "$(printf '%s\n' "$dirty" | wc -l)" -lt 20 ]; then
         checkout status --porcelain --untracked-files=no 2>/dev/null | grep -v -x -F -e "$dirty" | head -n 5 | while IFS= read -r line; do fact git.mode "${line#???}"; done

@@ -253,6 +253,8 @@ ERRORS: tuple[tuple[Check, str, str, Case, Case], ...] = (
      case(facts(git=True, modes=("upgrade.sh",))), case(facts(git=True))),
     (server.checkout_is_clean, "a folder of git that its owner cannot read", "checkout",
      case(facts(git=True, git_trouble="fatal: detected dubious ownership")), case(facts(git=True))),
+    (server.checkout_is_clean, "commits that were made on the server", "checkout",
+     case(facts(git=True, own_commits=("1a2b3c4 Our own view",))), case(facts(git=True))),
     (server.checkout_is_clean, "a folder of git on another disk", "checkout",
      case(facts(git=True, git_folder="/srv/netpoint.git", git_folder_elsewhere=True)),
      case(facts(git=True, git_folder="/opt/netpoint.git"))),
@@ -513,8 +515,8 @@ def test_hosts_whose_databases_are_unknown_share_none() -> None:
 
 FACT_NAMES = (
     "probe.complete", "host.uid", "install.link", "install.real", "install.folder", "install.git", "install.tree",
-    "install.upgrade_script", "version.disk", "beside", "git.commit", "git.trouble", "git.dirty", "python", "tool",
-    "pg_dump.version", "unit.netpoint.service.Id", "unit.netpoint.service.ActiveState", "unit..",
+    "install.upgrade_script", "version.disk", "beside", "git.commit", "git.trouble", "git.dirty", "git.own_commit",
+    "python", "tool", "pg_dump.version", "unit.netpoint.service.Id", "unit.netpoint.service.ActiveState", "unit..",
     "unit.netpoint.service.NRestarts",
     "disk", "size", "unmeasured", "linked", "run.id", "configuration", "configuration.secret_key_length",
     "db.server_version_num",

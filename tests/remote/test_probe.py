@@ -184,6 +184,16 @@ def test_local_changes_are_told(quick_checkout: Server) -> None:
     assert (dirty[0], len(dirty)) == (" M README.md", 2)
 
 
+def test_commits_that_were_made_on_the_server_are_reported(quick_checkout: Server) -> None:
+    assert seen(quick_checkout).own_commits == ()
+    (quick_checkout.old / "README.md").write_text("ours\n")
+    run_git(quick_checkout.old, "commit", "-q", "-a", "-m", "Our own words")
+
+    (commit,) = seen(quick_checkout).own_commits
+
+    assert commit.endswith(" Our own words")
+
+
 def test_a_checkout_that_git_cannot_look_at_is_told(quick_checkout: Server) -> None:
     (quick_checkout.old / ".git/HEAD").unlink()
 

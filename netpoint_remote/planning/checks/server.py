@@ -159,6 +159,16 @@ def checkout_is_clean(case: Case) -> Problems:
             f"commit them elsewhere, move them away or `{git} stash`; they are never reset by this program",
             "netbox-community/netbox#18384",
         )
+    if case.facts.own_commits:
+        branch = case.facts.branch
+        kept = f"they stay on the branch {branch}" if branch else f"`{git} branch ours` keeps them"
+        yield error(
+            "checkout",
+            f"the checkout has commits that no release has: {_first(case.facts.own_commits)}",
+            f"the new release would come without them: check the release itself out, `{git} checkout "
+            f"v{case.facts.disk_version}` ({kept}), and bring them to the new one after the upgrade",
+            "netbox-community/netbox#18384",
+        )
     if in_the_way:
         yield error(
             "checkout",
