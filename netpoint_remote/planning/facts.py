@@ -116,7 +116,7 @@ class Database:
     `scratch` is who may make another database (role, superuser, nobody), where that was asked for, and
     `scratch_refused` why the role may not log in to it.
     `unreadable` is what the role may not read and pg_dump would stop at; `built_on` what other roles have built on
-    its tables (the first few of each).
+    its tables, `views` the views on them, whoever owns them (the first few of each).
     """
 
     host: str = ""
@@ -134,6 +134,7 @@ class Database:
     foreign_owned: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     built_on: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
     in_recovery: bool = False
     applied_count: int = 0
     unapplied: str = ""
@@ -526,6 +527,7 @@ def _database(lines: _Lines) -> Database:
         foreign_owned=lines.texts("db.foreign"),
         unreadable=lines.texts("db.unreadable"),
         built_on=lines.texts("db.built_on"),
+        views=lines.texts("db.view"),
         in_recovery=lines.yes("db.in_recovery"),
         applied_count=lines.number("db.applied_count"),
         unapplied=lines.text("db.unapplied"),

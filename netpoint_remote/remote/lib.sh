@@ -543,6 +543,11 @@ applied_migrations() {
     sql 'SELECT app, name FROM django_migrations ORDER BY app, name'
 }
 
+views() {
+    sql "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1"
+}
+
 # Rows added, changed or removed since the statistics began, but for what a mere visit or a starting worker touches.
 rows_written() {
     sql "SELECT coalesce(sum(n_tup_ins + n_tup_del + CASE WHEN relname IN ('users_token', 'users_user', 'auth_user') THEN 0 ELSE n_tup_upd END), 0)

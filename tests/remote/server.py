@@ -249,7 +249,7 @@ class Server:
         (self.world / "bin").mkdir()  # what does something else than the stand-ins, see `replace`
         write_files(self.world, {
             "clock": "0\n", "pace": "1\n", "said": "", "rows": "7\n", "sessions": "0\n", "web.fails": "0\n", "page": "",
-            "changelog": "extras_objectchange 12 2030-01-02T03:04:05.6+00\n", "changes": "",
+            "changelog": "extras_objectchange 12 2030-01-02T03:04:05.6+00\n", "changes": "", "views": "",
             "showmigrations": "[X]  dcim.0001_initial\n", "database": "dcim|0001_initial\n", "trip.count": "0\n",
         })  # fmt: skip
         self._install()
@@ -452,7 +452,7 @@ class Server:
             "before/migrations": "".join(f"{line}\n" for line in self.migrations),
             "before/link": "" if self.git else f"{self.link}\n",
             "before/ref": "master\n",
-            "before/page": "page.login=200\n",
+            "before/views": "", "before/page": "page.login=200\n",
             "before/complete": "",
         })  # fmt: skip
         (self.run / "before/units").mkdir(exist_ok=True)

@@ -5,7 +5,7 @@ from hashlib import md5, sha256
 import pytest
 
 from tests.remote.conftest import Make
-from tests.remote.server import PASSWORD, Server
+from tests.remote.server import PASSWORD, Server, write_files
 
 MIGRATED = ["dcim|0001_initial", "dcim|0172_new"]
 UNTOUCHED = ["dcim|0001_initial"]
@@ -172,6 +172,16 @@ def test_the_parts_of_upgrade_sh_are_told_as_it_goes(dumped: Server) -> None:
         "Building documentation",
         "Collecting static files",
     ]
+
+
+def test_views_that_the_migrations_removed_are_named(dumped: Server) -> None:
+    write_files(dumped.run, {"before/views": "public.kept\npublic.serials\n"})
+    write_files(dumped.world, {"views": "public.kept\npublic.new\n"})
+
+    dumped.apply("run_upgrade")
+
+    (warned,) = (entry for entry in dumped.journal if entry.startswith("warning "))
+    assert "removed views that read what is gone: public.serials; " in warned
 
 
 @pytest.mark.parametrize("shell", [("dash",), ("bash", "--posix")], ids=["dash", "bash"])

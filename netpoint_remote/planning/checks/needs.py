@@ -141,6 +141,14 @@ def database_can_be_dumped(case: Case) -> Problems:
             "it would be lost if the database had to be put back",
             "keep its definition, or ALTER VIEW ... OWNER TO NetPoint's role",
         )
+    if database.views and case.target is not None:
+        yield warning(
+            "database",
+            f"views read NetPoint's tables: {', '.join(database.views)}; "
+            "a migration that removes a column removes them with it, and one that changes its type fails on them",
+            "drop them before the upgrade and make them again afterwards",
+            "Django drops a column with CASCADE",
+        )
 
 
 def scratch_can_be_made(case: Case) -> Problems:

@@ -15,6 +15,7 @@ apply() {
         checkout symbolic-ref -q --short HEAD >"$RUN/before/ref" || checkout rev-parse HEAD >"$RUN/before/ref"
     fi
     applied_migrations >"$RUN/before/migrations"
+    views >"$RUN/before/views"
     # Whatever it answers, an error too: that is how it was.
     page_facts "$ROOT" "$HEALTH_URL" >"$RUN/before/page" || :
     tree_users processes >"$RUN/before/processes"
