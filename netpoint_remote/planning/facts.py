@@ -197,9 +197,9 @@ class Facts:
     shallow: bool = False
     origin: str = ""
     dirty: tuple[str, ...] = ()
-    git_trouble: str = ""
     own_commits: tuple[str, ...] = ()
     """Commits of the checkout that neither a tag nor a remote branch leads to: hash and subject."""
+    git_trouble: str = ""
     """Why git could not look at the checkout."""
     interpreters: tuple[Interpreter, ...] = ()
     units: tuple[Unit, ...] = ()
@@ -331,8 +331,8 @@ def parse_facts(text: str) -> Facts:
         branch=lines.text("git.branch"),
         origin=lines.text("git.origin"),
         dirty=lines.texts("git.dirty"),
-        git_trouble=lines.text("git.trouble"),
         own_commits=lines.texts("git.own_commit"),
+        git_trouble=lines.text("git.trouble"),
         interpreters=tuple(_interpreters(lines.texts("python"))),
         units=tuple(_units(lines)),
         outdated_units=lines.texts("outdated_unit"),

@@ -53,6 +53,8 @@ END = rb"(?![\w-]|\.\w)"
 OURS = (b'"""List what uses the releases', b'"""Ask an installed NetPoint')
 UNIT_FOLDERS = ("etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system",
                 "lib/systemd/system")  # fmt: skip
+USER_FOLDERS = ("etc/systemd/user", "run/systemd/user", "usr/local/lib/systemd/user", "usr/lib/systemd/user")
+OWN_FOLDERS = (".config/systemd/user", ".local/share/systemd/user")
 UNIT_FILE = re.compile(r"(?P<unit>[^/]+\.(?:service|timer|socket|path|mount))(?:\.d/[^/]+\.conf)?\Z")
 CRON_FOLDERS = {"hourly": True, "daily": False, "weekly": False, "monthly": False}  # whether it is often
 CRON_DAEMONS = ("cron.service", "crond.service", "cronie.service")
@@ -279,9 +281,21 @@ class Units:
     def find(self):
         """Look for every unit whose files name a release."""
         self.texts = dict(unit_texts(self.installation, self.told))
-        self.naming = [unit for unit in self.texts if "@." not in unit and self.runs_ours(unit)]
+        self.naming = [
+            unit for unit in self.texts if "@." not in unit and runs_ours(self.installation, self.texts[unit])
+        ]
+        managers = {}
+        for manager, folders in user_managers(self.installation, self.told):
+            texts, enabled = user_units(folders)
+            started = sorted(unit for unit in enabled if runs_ours(self.installation, started_by(unit, texts)))
+            if started:
+                managers[manager] = started
+                self.texts[manager] = b"\n".join(started_by(unit, texts) for unit in started)
+        self.naming += managers
         more = [*self.naming, *CRON_DAEMONS, self.installation.product + "-housekeeping.timer"]
         self.told.update(shown([name for name in more if name not in self.told]))
+        for manager, started in managers.items():
+            self.told.setdefault(manager, {})["Triggers"] = " ".join(started)
         return self
 
     def more(self, names):
@@ -289,15 +303,6 @@ class Units:
         self.told.update(shown([name for name in names if name and name not in self.told]))
         triggers = [name for told in list(self.told.values()) for name in told.get("TriggeredBy", "").split()]
         self.told.update(shown([name for name in triggers if name not in self.told]))
-
-    def runs_ours(self, unit):
-        """Whether a unit's commands run something out of a release, by their path or by the folder they start in."""
-        whole = self.texts[unit].replace(b"\\\n", b" ")
-        folders = re.findall(rb"(?m)^[ \t]*WorkingDirectory[ \t]*=[ \t]*[-!]*(.*?)[ \t]*$", whole)
-        inside = any(self.installation.tree_of(os.fsdecode(folder)) for folder in folders)
-        commands = b"\n".join(re.findall(rb"(?m)^[ \t]*Exec\w+[ \t]*=[ \t]*[-@:+!|]*(.*)$", whole))
-        values = b"\n".join(re.findall(rb"(?m)^[ \t]*Environment[ \t]*=(.*)$", whole))
-        return runs(self.installation, with_scripts(commands), values, inside=inside)
 
     @property
     def main_processes(self):
@@ -308,17 +313,75 @@ class Units:
         return self.told.get(unit, {}).get("ActiveState") in {"active", "activating", "reloading"}
 
 
+def runs_ours(installation, text):
+    """Whether a unit's commands run something out of a release, by their path or by the folder they start in."""
+    whole = text.replace(b"\\\n", b" ")
+    folders = re.findall(rb"(?m)^[ \t]*WorkingDirectory[ \t]*=[ \t]*[-!]*(.*?)[ \t]*$", whole)
+    inside = any(installation.tree_of(os.fsdecode(folder)) for folder in folders)
+    commands = b"\n".join(re.findall(rb"(?m)^[ \t]*Exec\w+[ \t]*=[ \t]*[-@:+!|]*(.*)$", whole))
+    values = b"\n".join(re.findall(rb"(?m)^[ \t]*Environment[ \t]*=(.*)$", whole))
+    return runs(installation, with_scripts(commands), values, inside=inside)
+
+
 def unit_texts(installation, told):
     """Yield each unit of an admin's or a package's with the text of its files."""
     texts = {}
     paths = [each.get("FragmentPath", "") for each in told.values()]
     folders = [installation.at(folder) for folder in UNIT_FOLDERS] + [os.path.dirname(path) for path in paths if path]
+    for unit, path in unit_files(folders):
+        texts[unit] = texts.get(unit, b"") + without_comments(read(path)) + b"\n"
+    return texts.items()
+
+
+def unit_files(folders):
+    """Yield (unit, path) for each file and each link of a unit."""
     for folder in dict.fromkeys(map(os.path.realpath, folders)):
         for path in files_below(folder, time.monotonic() + SECONDS):
             found = UNIT_FILE.search(os.path.relpath(path, folder))
             if found:
-                texts[found.group("unit")] = texts.get(found.group("unit"), b"") + without_comments(read(path)) + b"\n"
-    return texts.items()
+                yield found.group("unit"), path
+
+
+def user_managers(installation, told):
+    """Yield (unit, folders) for each user's own systemd that is up: root's, that of the release's owner, of a service.
+
+    What another user starts has no right to NetPoint's files, or is an admin's at work.
+    """
+    uids = {0, *filter(None, [number_of(each.get("User", "")) for each in told.values()])}
+    if os.path.exists(installation.real):
+        uids.add(os.stat(installation.real).st_uid)
+    for uid in sorted(uids):
+        if os.path.isdir(installation.at("run/user/%d" % uid)):
+            folders = [installation.at(folder) for folder in USER_FOLDERS]
+            with contextlib.suppress(KeyError):
+                folders += [os.path.join(pwd.getpwuid(uid).pw_dir, folder) for folder in OWN_FOLDERS]
+            yield "user@%d.service" % uid, folders
+
+
+def number_of(user):
+    """Return the number of a user by its name or number, and nothing for one that is not known."""
+    try:
+        return int(user) if re.match(r"[0-9]+\Z", user) else pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
+
+
+def user_units(folders):
+    """Return the text of each unit, and the names of those that a user's systemd starts by itself."""
+    texts, enabled = {}, set()
+    for unit, path in unit_files(folders):
+        if os.path.islink(path) and re.search(r"\.(wants|requires|upholds)/", path):
+            enabled.add(unit)
+        else:
+            texts[unit] = texts.get(unit, b"") + without_comments(read(path)) + b"\n"
+    return texts, enabled
+
+
+def started_by(unit, texts):
+    """Return the text of the service that a timer, a socket or a path starts, or of the service itself."""
+    text = texts.get(unit, b"")
+    named = re.findall(rb"(?m)^[ \t]*Unit[ \t]*=[ \t]*(\S+)", text)
+    return text + texts.get(os.fsdecode(named[-1]) if named else os.path.splitext(unit)[0] + ".service", b"")
 
 
 def without_comments(text):
@@ -378,11 +441,13 @@ def cron_jobs(installation):
 
 def all_jobs(installation):
     at = installation.at
-    tables = [(at("etc/crontab"), True)] + [(path, True) for path in paths_of(at("etc/cron.d"))]
-    tables += [(path, False) for path in files_below(at("var/spool/cron"), time.monotonic() + SECONDS)]
-    for path, has_user in tables:
+    tables = [(at("etc/crontab"), parse_system_cron)]
+    tables += [(path, parse_system_cron) for path in paths_of(at("etc/cron.d"))]
+    tables += [(path, parse_cron) for path in files_below(at("var/spool/cron"), time.monotonic() + SECONDS)]
+    tables += [(at("etc/anacrontab"), parse_anacron)]
+    for path, parse in tables:
         for number, line in enumerate(read(path).split(b"\n"), 1):
-            parsed = parse_cron(line, has_user)
+            parsed = parse(line)
             if parsed:
                 yield Job(path, number, parsed[0], with_scripts(parsed[1]), script_in(installation, parsed[1]))
     folders = {at("etc/cron." + name): often for name, often in CRON_FOLDERS.items()}
@@ -404,15 +469,26 @@ def paths_of(folder):
 CRON_LINE = re.compile(rb"\s*(?:@(?P<name>\w+)|[^\s#]\S*\s+(?P<hour>\S+)\s+\S+\s+\S+\s+\S+)\s+(?P<rest>\S.*)")
 
 
-def parse_cron(line, has_user):
-    """Return whether a line of a crontab is due often (not only at a few hours of a day), and its command."""
+def parse_cron(line):
+    """Return whether a line of a user's crontab is due often (not only at a few hours of a day), and its command."""
     found = CRON_LINE.match(line)
     if not found or re.match(rb"\s*[A-Za-z_]\w*\s*=", line):
         return None
-    command = found.group("rest").split(None, 1)[-1] if has_user else found.group("rest")
     if found.group("name"):
-        return found.group("name") in {b"hourly", b"every_minute"}, command
-    return not FEW_HOURS.match(os.fsdecode(found.group("hour"))), command
+        return found.group("name") in {b"hourly", b"every_minute"}, found.group("rest")
+    return not FEW_HOURS.match(os.fsdecode(found.group("hour"))), found.group("rest")
+
+
+def parse_system_cron(line):
+    """Return the same of a line that names the user before the command."""
+    parsed = parse_cron(line)
+    return parsed and (parsed[0], parsed[1].split(None, 1)[-1])
+
+
+def parse_anacron(line):
+    """Return the same of a line of anacrontab (period in days, delay, name, command), which is never due often."""
+    found = re.match(rb"\s*(?:\d+|@\w+)\s+\d+\s+\S+\s+(\S.*)", line)
+    return found and (False, found.group(1))
 
 
 FEW_HOURS = re.compile(r"\d+(,\d+){0,3}\Z")
@@ -467,6 +543,8 @@ def own_script(installation, path):
 def housekeeping(installation, units, jobs):
     """Return what schedules housekeeping and where; one predicate for the probe and for the step that schedules it."""
     for unit in [name for name in units.naming if b"housekeeping" in units.texts[name]]:
+        if unit.startswith("user@") and units.is_active(unit):
+            return "timer", unit
         for timer in units.told.get(unit, {}).get("TriggeredBy", "").split():
             if timer.endswith(".timer") and units.is_active(timer):
                 return "timer", timer
@@ -756,8 +834,9 @@ def mentions(installation):
     if installation.real == installation.root:  # a checkout has no other name
         return
     files, links = naming_files(installation)
-    for link in links:
-        target = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
+    targets = [(link, os.path.join(os.path.dirname(link), os.readlink(link))) for link in links]
+    for link, path in targets + local_links(installation):
+        target = os.path.normpath(path)
         tree = installation.tree_of(target)
         if tree and not (target + "/").startswith(installation.root + "/"):
             yield Mention("link", tree, target, link, 0, "")
@@ -809,6 +888,22 @@ def local_files(installation):
     own = os.path.join(installation.real, installation.product, installation.product)
     paths = [*paths_of(installation.real), *(path for path in paths_of(own) if path.endswith(".py"))]
     return [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
+
+
+def local_links(installation):
+    """Return (link, target) of each link in the current release, the targets as of another release's links."""
+    own = os.path.join(installation.real, installation.product)
+    elsewhere = os.path.join(os.path.dirname(installation.real), "\1")
+    found = []
+    for path in (
+        path
+        for folder in (installation.real, own, os.path.join(own, installation.product))
+        for path in paths_of(folder)
+    ):
+        if os.path.islink(path):
+            folder = elsewhere + os.path.dirname(path)[len(installation.real) :]
+            found.append((path, os.path.join(folder, os.readlink(path))))
+    return found
 
 
 def stray_packages(installation):

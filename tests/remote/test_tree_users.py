@@ -452,6 +452,43 @@ def test_a_job_of_cron_is_told_with_how_often_it_starts(system: System, when: st
     assert (job["often"], job["line"]) == (often, 2)
 
 
+@pytest.mark.parametrize(
+    ("place", "link"),
+    [
+        ("etc/systemd/user", "etc/systemd/user/timers.target.wants/sync.timer"),
+        ("usr/lib/systemd/user", "etc/systemd/user/timers.target.wants/sync.timer"),
+    ],
+)
+def test_what_a_users_own_systemd_starts_is_found(system: System, place: str, link: str) -> None:
+    manager = f"user@{os.getuid()}.service"
+    system.unit(manager, Type="notify")
+    (system.system / f"run/user/{os.getuid()}").mkdir(parents=True)
+    write_files(system.system / place, {
+        "sync.service": f"[Service]\nExecStart={system.root}/venv/bin/python {system.root}/netpoint/manage.py sync\n",
+        "sync.timer": "[Timer]\nOnCalendar=*:0/5\n",
+    })  # fmt: skip
+    assert manager not in [unit["name"] for unit in system.told("tree_unit")]
+    (system.system / link).parent.mkdir(parents=True)
+    (system.system / link).symlink_to(system.system / place / "sync.timer")
+
+    (unit,) = (unit for unit in system.told("tree_unit") if unit["name"] == manager)
+
+    assert (unit["in_tree"], unit["triggers"], unit["active"]) == (True, ["sync.timer"], "active")
+
+
+def test_housekeeping_by_a_users_own_systemd_is_found(system: System) -> None:
+    system.unit(f"user@{os.getuid()}.service")
+    (system.system / f"run/user/{os.getuid()}").mkdir(parents=True)
+    write_files(system.system / "etc/systemd/user", {
+        "nightly.service": f"[Service]\nExecStart={system.root}/contrib/netpoint-housekeeping.sh\n",
+        "nightly.timer": "[Timer]\nOnCalendar=daily\n",
+    })  # fmt: skip
+    (system.system / "etc/systemd/user/timers.target.wants").mkdir()
+    (system.system / "etc/systemd/user/timers.target.wants/nightly.timer").symlink_to("../nightly.timer")
+
+    assert system.ask("housekeeping") == [f"timer user@{os.getuid()}.service"]
+
+
 def test_a_job_that_calls_a_script_elsewhere_is_found(system: System) -> None:
     write_files(
         system.base, {"local/sync": f"#!/bin/sh\ncd {system.root} && ./venv/bin/python3 netpoint/manage.py x\n"}
@@ -468,14 +505,19 @@ HOUSEKEEPING = "#!/bin/sh\n{root}/venv/bin/python {root}/netpoint/manage.py hous
 
 
 @pytest.mark.parametrize(
-    "place", ["cron.daily/netpoint-housekeeping", "cron.daily/nightly", "cron.weekly/x", "crontab"]
+    ("place", "text"),
+    [
+        ("cron.daily/netpoint-housekeeping", "#!/bin/sh\n{command}\n"),
+        ("cron.daily/nightly", "#!/bin/sh\n{command}\n"),
+        ("cron.weekly/x", "#!/bin/sh\n{command}\n"),
+        ("crontab", "5 4 * * * root {command}\n"),
+        ("anacrontab", "SHELL=/bin/sh\n1 15 netpoint.housekeeping {command}\n"),
+    ],
 )
-def test_housekeeping_is_found_under_any_name(system: System, place: str) -> None:
+def test_housekeeping_is_found_under_any_name(system: System, place: str, text: str) -> None:
     write_files(system.real, {"venv/bin/python": ""})
-    text = HOUSEKEEPING.format(root=system.root)
-    write_files(
-        system.system / "etc", {place: f"5 4 * * * root {text.splitlines()[1]}\n" if place == "crontab" else text}
-    )
+    command = HOUSEKEEPING.format(root=system.root).splitlines()[1]
+    write_files(system.system / "etc", {place: text.format(command=command)})
 
     assert system.ask("housekeeping") == [f"cron {system.system}/etc/{place}"]
 
@@ -567,6 +609,24 @@ def test_a_link_into_the_folder_of_a_release_is_found(system: System) -> None:
     assert [(found["kind"], found["tree"]) for found in system.told("mention")] == [
         ("link", f"{system.base}/opt/netpoint-3.4.8")
     ]
+
+
+@pytest.mark.parametrize("target", ["{real}/etc/x.py", "../../../netpoint-3.4.9/etc/x.py"])
+def test_a_link_of_the_release_that_names_its_own_folder_is_found(system: System, target: str) -> None:
+    link = system.real / "netpoint/netpoint/configuration.py"
+    link.unlink()
+    link.symlink_to(target.format(real=system.real))
+
+    (found,) = system.told("mention")
+
+    assert (found["kind"], found["file"], found["path"]) == ("link", str(link), f"{system.real}/etc/x.py")
+
+
+@pytest.mark.parametrize("target", ["../../etc/x.py", "{root}/etc/x.py", "../../../etc/x.py"])
+def test_a_link_of_the_release_that_holds_for_the_next_one_too_is_right(system: System, target: str) -> None:
+    (system.real / "netpoint/netpoint/extra.py").symlink_to(target.format(root=system.root))
+
+    assert system.told("mention") == []
 
 
 def test_what_names_a_link_that_will_be_passed_by_is_found(system: System) -> None:

@@ -12,6 +12,7 @@ from netpoint_remote.planning.tree_users import (
     cron_daemon,
     foreign_sessions,
     frequent_jobs,
+    is_within,
     loose_processes,
     manager_of,
     mentions_of,
@@ -42,7 +43,8 @@ def nothing_goes_on(case: Case) -> Problems:
     if unlisted:
         yield error(
             "not-in-services",
-            f"{_listed(unlisted)} {_run(unlisted)} out of {case.facts.real}, and would go on in the window",
+            f"{_listed(_with_what_they_start(case, unlisted))} {_run(unlisted)} out of {case.facts.real}, "
+            "and would go on in the window",
             f"add {_them(unlisted)} to the hosts file: {_services_line(case, unlisted)}",
             f"{DOCUMENT}, step 5",
         )
@@ -166,10 +168,18 @@ def nothing_names_the_old_release(case: Case) -> Problems:
     code = (*mentions_of(case, "cron"), *(each for each in mentions_of(case, "local") if _is_code(each)))
     if code:
         yield error("old-folder", f"{_places(code)}: it would run the old release", f"write {case.host.root} instead")
+    inner = tuple(each for each in mentions_of(case, "link") if is_within(each.file, case.facts.real))
+    if inner:
+        yield error(
+            "old-folder",
+            f"{_places(inner)}: the new release would use what is in the old one",
+            f"move it out of the release, and let the link lead there; or write {case.host.root} in the link",
+            "netbox-community/netbox#338",
+        )
     rest = [
         each
         for each in mentions_of(case, "unit", "link", "local", "other")
-        if each not in stale and each not in code and not each.file.endswith("/configuration.py")
+        if each not in (*stale, *code, *inner) and not each.file.endswith("/configuration.py")
     ]
     if rest:
         yield warning(
@@ -230,6 +240,13 @@ def _services_line(case: Case, more: Iterable[str]) -> str:
 
 def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if len(names) > MOST else "")
+
+
+def _with_what_they_start(case: Case, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Name with a user's own systemd the units for whose sake it is there."""
+    started = {unit.name: unit.triggers for unit in case.facts.tree_units if unit.name.startswith("user@")}
+    of_users = {shortened(name): _listed(units) for name, units in started.items() if units}
+    return tuple(f"{name} ({of_users[name]})" if name in of_users else name for name in names)
 
 
 def _run(names: tuple[str, ...]) -> str:
