@@ -18,8 +18,9 @@ Runs on the server, under its own Python (3.6 or newer), isolated, as `files.py 
     write PATH                write standard input to a file of ours
 
 A name is looked up once, and what was opened is used from then on. New files are made under a name that is not there
-yet, get owner and mode by their descriptor, and take their place by rename. Nobody but root gets into a folder while it
-is filled.
+yet, get owner, mode and access lists by their descriptor, and take their place by rename; links, which have none, are
+made in a folder of root's. Nobody but root gets into a folder while it is copied. A folder that is there already, where
+others may have put it, gets no rights but those that its owner could give.
 """
 
 import errno
@@ -29,10 +30,12 @@ import sys
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+LINK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 PARTIAL = ".netpoint-remote.%d.partial" % os.getpid()
 ACCESS_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
 LEFT_OUT = "__pycache__"
+IN_ARCHIVE = "SCHILY.xattr."  # what GNU tar calls them
 MOST_LINKS = 40  # on one way, as the kernel has it
 
 
@@ -77,45 +80,70 @@ class Folder:
         return file
 
     def link(self, name):
-        return os.readlink(name, dir_fd=self.number)
+        """Return where a link in it leads, and what it is."""
+        number = os.open(name, LINK, dir_fd=self.number)
+        try:
+            return os.readlink("", dir_fd=number), os.fstat(number)
+        finally:
+            os.close(number)
+
+    def is_open_to_others(self):
+        """Say whether somebody else may put another thing under a name in it."""
+        known, ours = os.fstat(self.number), (0, os.geteuid())
+        foreign_group = known.st_gid not in (0, os.getegid()) or access_lists(self.number)
+        by_group = known.st_mode & stat.S_IWGRP and foreign_group
+        return known.st_uid not in ours or bool(by_group or known.st_mode & stat.S_IWOTH)
 
     def shut(self):
         """Let nobody else in."""
         os.fchown(self.number, os.geteuid(), os.getegid())
         os.fchmod(self.number, 0o700)
 
-    def become(self, like):
-        """Take over owner, mode and time."""
-        give(self.number, like)
-
     def become_as(self, other):
         """Take over owner, rights and time of an open folder."""
-        self.become(os.fstat(other.number))
-        give_access_lists(self.number, other.number)
+        give(self.number, os.fstat(other.number), access_lists(other.number))
 
-    def put_file(self, name, content, like, *, lists_of=None):
-        """Write a file in place of what is there, with the access lists of one that is open."""
+    def put_file(self, name, content, like, lists):
+        """Write a file in place of what is there."""
         self.remove(PARTIAL)
         with os.fdopen(os.open(PARTIAL, NEW_FILE, 0o600, dir_fd=self.number), "wb") as file:
             pour(content, file)
             file.flush()
-            give(file.fileno(), like)
-            if lists_of is not None:
-                give_access_lists(file.fileno(), lists_of)
+            give(file.fileno(), like, lists)
         self.rename(name)
 
     def put_link(self, name, target, like):
-        self.remove(PARTIAL)
-        os.symlink(target, PARTIAL, dir_fd=self.number)
-        os.chown(PARTIAL, like.st_uid, like.st_gid, dir_fd=self.number, follow_symlinks=False)
-        os.utime(PARTIAL, ns=(like.st_mtime_ns,) * 2, dir_fd=self.number, follow_symlinks=False)
+        """Make a link in place of what is there. It is named again to get its owner: in a folder of ours."""
+        with self.private() as folder:
+            os.symlink(target, PARTIAL, dir_fd=folder.number)
+            os.chown(PARTIAL, like.st_uid, like.st_gid, dir_fd=folder.number, follow_symlinks=False)
+            os.utime(PARTIAL, ns=(like.st_mtime_ns,) * 2, dir_fd=folder.number, follow_symlinks=False)
+            os.rename(PARTIAL, name, src_dir_fd=folder.number, dst_dir_fd=self.number)
+        os.rmdir(PARTIAL, dir_fd=self.number)
+
+    def put_folder(self, name, like, lists):
+        """Make a folder, which gets its name when it has its owner and rights."""
+        with self.private() as folder:
+            give(folder.number, like, lists)
         self.rename(name)
+
+    def private(self):
+        """Make an empty folder that nobody else can enter."""
+        self.remove(PARTIAL)
+        os.mkdir(PARTIAL, 0o700, dir_fd=self.number)
+        folder = self.inner(PARTIAL)
+        if os.listdir(folder.number) or folder.is_open_to_others():
+            folder.__exit__()
+            raise OSError(errno.EAGAIN, "somebody else has put another folder there", PARTIAL)
+        return folder
 
     def rename(self, name):
         os.rename(PARTIAL, name, src_dir_fd=self.number, dst_dir_fd=self.number)
 
-    def make_folder(self, name):
-        """Have an empty folder of that name, or the one that is there, and let nobody else in."""
+    def make_folder(self, name, like):
+        """Have an empty folder of that name, or the one that is there."""
+        if self.is_open_to_others():
+            self.remove_planted(name, like)
         there = self.look(name)
         if there is not None and not stat.S_ISDIR(there.st_mode):
             self.remove(name)
@@ -123,6 +151,12 @@ class Folder:
         if there is None:
             os.mkdir(name, 0o700, dir_fd=self.number)
         return self.inner(name)
+
+    def remove_planted(self, name, like):
+        """Remove a folder that another owner would get, where others may have put it under this name."""
+        there = self.look(name)
+        if there is not None and stat.S_ISDIR(there.st_mode) and there.st_uid != like.st_uid:
+            self.remove(name)
 
     def remove(self, name):
         """Remove an entry with all that is in it; what is mounted there is not left."""
@@ -145,23 +179,31 @@ def pour(source, target):
         target.write(piece)
 
 
-def give(number, like):
-    """Give what is open owner, mode and time; an owner that is set takes the bits of others' rights away."""
+def give(number, like, lists):
+    """Give what is open rights, owner and time; an owner that is set takes the bits of others' rights away."""
+    for name in ACCESS_LISTS:
+        if name in lists:
+            os.setxattr(number, name, lists[name])
+        elif access_list(number, name) is not None:
+            os.removexattr(number, name)
     os.fchown(number, like.st_uid, like.st_gid)
     os.fchmod(number, stat.S_IMODE(like.st_mode))
     os.utime(number, ns=(like.st_mtime_ns,) * 2)
 
 
-def give_access_lists(number, old):
-    """Give what is open the access lists of something else that is open, and no others."""
-    for name in ACCESS_LISTS:
-        try:
-            if name in os.listxattr(number):
-                os.removexattr(number, name)
-            if name in os.listxattr(old):
-                os.setxattr(number, name, os.getxattr(old, name))
-        except OSError:  # a file system that knows none
-            return
+def access_lists(number):
+    """Return the access lists of what is open."""
+    found = {name: access_list(number, name) for name in ACCESS_LISTS}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def access_list(number, name):
+    try:
+        return os.getxattr(number, name)
+    except OSError as error:
+        if error.errno in (errno.ENODATA, errno.ENOTSUP):  # it has none, or its file system knows none
+            return None
+        raise
 
 
 def open_folder(path, *, make=False):
@@ -177,9 +219,9 @@ def open_folder(path, *, make=False):
                 links += 1
                 if links > MOST_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-                if not is_ours_to_follow(here.number, there):
+                target, link = here.link(part)
+                if not is_ours_to_follow(here, link):
                     raise StrangersLinkError("%s: %s is a link that somebody else may have made" % (path, part))
-                target = here.link(part)
                 parts = target.split("/") + parts
                 here = Folder(os.open("/" if target.startswith("/") else ".", FOLDER, dir_fd=here.number))
             else:
@@ -187,21 +229,11 @@ def open_folder(path, *, make=False):
     return here
 
 
-def is_ours_to_follow(number, link):
+def is_ours_to_follow(folder, link):
     """Say whether a link in an open folder is ours and nobody else can put another one in its place."""
-    folder, ours = os.fstat(number), (0, os.geteuid())
-    if folder.st_uid not in ours or link.st_uid not in ours:
-        return False
-    by_group = folder.st_mode & stat.S_IWGRP and (folder.st_gid not in (0, os.getegid()) or has_access_list(number))
-    return not (by_group or folder.st_mode & stat.S_IWOTH) or bool(folder.st_mode & stat.S_ISVTX)
-
-
-def has_access_list(number):
-    """Say whether the rights of the group are the most that anybody in a list has."""
-    try:
-        return bool(os.getxattr(number, ACCESS_LISTS[0]))
-    except OSError:
-        return False
+    known, ours = os.fstat(folder.number), (0, os.geteuid())
+    is_sticky = known.st_uid in ours and known.st_mode & stat.S_ISVTX
+    return link.st_uid in ours and bool(is_sticky or not folder.is_open_to_others())
 
 
 def open_place(path, *, make=False):
@@ -227,9 +259,19 @@ def open_parent(folder, name):
 # ---- folders of uploaded files
 
 
+def shut(old, new):
+    """Let nobody else into a folder that is to be filled, and keep no folder that others may have put there."""
+    was_open = new.is_open_to_others()
+    new.shut()
+    for name in old.names() if was_open else ():
+        wanted = old.look(name)
+        if wanted is not None:
+            new.remove_planted(name, wanted)
+
+
 def fill(old, new):
     """Let a folder have all that another one has, which its users may go on changing."""
-    new.shut()
+    shut(old, new)
     for name in old.names():
         fill_entry(old, new, name)
 
@@ -250,16 +292,17 @@ def bring_entry(old, new, name):
         new.remove(name)
         there = None
     if stat.S_ISDIR(wanted.st_mode):
-        with old.inner(name) as old_inner, new.make_folder(name) as new_inner:
+        with old.inner(name) as old_inner, new.make_folder(name, wanted) as new_inner:
             fill(old_inner, new_inner)
             new_inner.become_as(old_inner)
     elif stat.S_ISREG(wanted.st_mode):
         if not is_alike(wanted, there):
             with old.read(name) as file:
-                new.put_file(name, file, os.fstat(file.fileno()), lists_of=file.fileno())
+                new.put_file(name, file, os.fstat(file.fileno()), access_lists(file.fileno()))
     elif stat.S_ISLNK(wanted.st_mode):
-        if not is_alike(wanted, there) or old.link(name) != new.link(name):
-            new.put_link(name, old.link(name), wanted)
+        target, wanted = old.link(name)
+        if not is_alike(wanted, there) or target != new.link(name)[0]:
+            new.put_link(name, target, wanted)
     else:
         print("left behind, for it is neither file nor folder nor link: %s" % ascii(name))
 
@@ -301,7 +344,7 @@ def differs(old, new, brought, at=""):
                 return path
         elif not (stat.S_ISDIR(one.st_mode) or stat.S_ISREG(one.st_mode) or stat.S_ISLNK(one.st_mode)):
             continue
-        elif not is_alike(one, other) or (stat.S_ISLNK(one.st_mode) and old.link(name) != new.link(name)):
+        elif not is_alike(one, other) or (stat.S_ISLNK(one.st_mode) and old.link(name)[0] != new.link(name)[0]):
             return path
         if other is not None and stat.S_ISDIR(other.st_mode):
             with new.inner(name) as new_inner:
@@ -317,13 +360,14 @@ def differs(old, new, brought, at=""):
 
 def copy(old_path, new_path, *, opened=True, brought=None):
     parent, name = os.path.split(new_path)
-    with open_folder(old_path) as old, open_folder(parent, make=True) as place, place.make_folder(name) as new:
-        new.shut()
-        if brought is not None:
-            remove_surplus(old, new, brought)
-        fill(old, new)
-        if opened:
-            new.become_as(old)
+    with open_folder(old_path) as old, open_folder(parent, make=True) as place:
+        with place.make_folder(name, os.fstat(old.number)) as new:
+            shut(old, new)
+            if brought is not None:
+                remove_surplus(old, new, brought)
+            fill(old, new)
+            if opened:
+                new.become_as(old)
 
 
 def carry(old_path, new_path):
@@ -355,6 +399,12 @@ class Like:
         self.st_mtime_ns = int(member.mtime * 10**9)
 
 
+def lists_of(member):
+    """Return the access lists that an archive has of a member."""
+    found = {name: member.pax_headers.get(IN_ARCHIVE + name) for name in ACCESS_LISTS}
+    return {name: value.encode("utf-8", "surrogateescape") for name, value in found.items() if value}
+
+
 def place_of(member):
     """Return the folder and the name in it of a member."""
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
@@ -374,7 +424,7 @@ def save(archive, saved, absent):
     import tarfile
 
     lacking = []
-    with tarfile.open(archive) as source, tarfile.open(saved, "w", format=tarfile.GNU_FORMAT) as target:
+    with tarfile.open(archive) as source, tarfile.open(saved, "w", format=tarfile.PAX_FORMAT) as target:
         for member in source:
             parent, name = place_of(member)
             try:
@@ -400,28 +450,31 @@ def save_entry(target, folder, name, there, path):
     import tarfile
 
     entry = tarfile.TarInfo(path)
-    entry.uid, entry.gid, entry.mode, entry.mtime = (
-        there.st_uid,
-        there.st_gid,
-        stat.S_IMODE(there.st_mode),
-        int(there.st_mtime),
-    )
+
+    def save_opened(number, file=None):
+        for kind, value in access_lists(number).items():
+            entry.pax_headers[IN_ARCHIVE + kind] = value.decode("utf-8", "surrogateescape")
+        describe(entry, os.fstat(number))
+        target.addfile(entry, file)
+
     if stat.S_ISDIR(there.st_mode):
         entry.type = tarfile.DIRTYPE
-        target.addfile(entry)
+        with folder.inner(name) as inner:
+            save_opened(inner.number)
     elif stat.S_ISLNK(there.st_mode):
-        entry.type, entry.linkname = tarfile.SYMTYPE, folder.link(name)
+        entry.type = tarfile.SYMTYPE
+        entry.linkname, link = folder.link(name)
+        describe(entry, link)
         target.addfile(entry)
     elif stat.S_ISREG(there.st_mode):
         with folder.read(name) as file:
-            now = os.fstat(file.fileno())
-            entry.uid, entry.gid, entry.mode, entry.size = (
-                now.st_uid,
-                now.st_gid,
-                stat.S_IMODE(now.st_mode),
-                now.st_size,
-            )
-            target.addfile(entry, file)
+            entry.size = os.fstat(file.fileno()).st_size
+            save_opened(file.fileno(), file)
+
+
+def describe(entry, known):
+    entry.uid, entry.gid, entry.mode = known.st_uid, known.st_gid, stat.S_IMODE(known.st_mode)
+    entry.mtime = int(known.st_mtime)
 
 
 def extract(archive):
@@ -433,16 +486,33 @@ def extract(archive):
             parent, name = place_of(member)
             with open_folder(parent, make=True) as folder:
                 if member.isdir():
-                    folder.make_folder(name).__exit__()
+                    put_back_folder(folder, name, member)
                     folders.append(member)
                 elif member.issym():
                     folder.put_link(name, member.linkname, Like(member))
                 elif member.isfile() or member.islnk():
-                    folder.put_file(name, source.extractfile(member), Like(member))
+                    folder.put_file(name, source.extractfile(member), Like(member), lists_of(member))
     for member in reversed(folders):
         parent, name = place_of(member)
         with open_folder(parent) as place, place.inner(name) as folder:
-            folder.become(Like(member))
+            os.utime(folder.number, ns=(Like(member).st_mtime_ns,) * 2)
+
+
+def put_back_folder(place, name, member):
+    """Have a folder as it was saved; where others may have put another one under its name, that stays as it is."""
+    like, there = Like(member), place.look(name)
+    if there is not None and not stat.S_ISDIR(there.st_mode):
+        place.remove(name)
+        there = None
+    if there is None:
+        place.put_folder(name, like, lists_of(member))
+        return
+    with place.inner(name) as folder:
+        owners = {os.fstat(folder.number).st_uid, os.fstat(place.number).st_uid, like.st_uid}
+        if len(owners) == 1 or not place.is_open_to_others():
+            give(folder.number, like, lists_of(member))
+        else:
+            print("left with the owner and the rights that it has: %s" % ascii(member.name))
 
 
 def take_back(saved, absent):

@@ -1,6 +1,7 @@
 """Whatever the service's user plants in its folders, or swaps while root works there, root touches nothing else."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,21 @@ def files(verb: str, *paths: object, said: bytes = b"") -> "subprocess.Completed
         capture_output=True,
         check=False,
     )
+
+
+def files_when(event: str, reaction: str, verb: str, *paths: object) -> "subprocess.CompletedProcess[bytes]":
+    """Do the same, and something else right before a system call, each time."""
+    program = f"""
+import contextlib, errno, os, runpy, sys
+def react(event, words):
+    if event == {event!r}:
+        {reaction}
+sys.addaudithook(react)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+    words = [sys.executable, "-I", "-S", "-c", program, REMOTE / "files.py", verb, *map(str, paths)]
+    return subprocess.run(words, capture_output=True, check=False)
 
 
 @pytest.fixture
@@ -254,6 +270,111 @@ def test_a_link_where_an_access_list_lets_others_write_is_not_followed(media: Pa
     give_by_list(media, STRANGER, 7)
 
     assert files("read", media / "link/0").returncode == 1
+
+
+def saved_of(media: Path, archive: Path) -> Path:
+    """Save as the step does."""
+    line = next(line for line in (REMOTE / "steps/save_files.sh").read_text().splitlines() if " -cf " in line)
+    options = line.replace("--null", "").partition(" -cf ")[0]
+    subprocess.run([*shlex.split(options), "-cf", archive, str(media).lstrip("/")], check=True)
+    return archive
+
+
+def test_access_lists_come_back_with_a_backup(media: Path, tmp_path: Path) -> None:
+    for path in (media / "sub/0", media / "sub", media / "sub/2"):
+        give_by_list(path, STRANGER, 6)
+    os.setxattr(media / "sub", DEFAULT_LIST, os.getxattr(media / "sub", LIST))
+    archive, saved, absent = saved_of(media, tmp_path / "files.tar"), tmp_path / "saved.tar", tmp_path / "absent"
+    before = lists_below(media)
+    shutil.rmtree(media / "sub")
+    write_files(media, {"sub/1": "new", "sub/2": "new"})
+    for path in (media / "sub", media / "sub/1"):
+        give_by_list(path, STRANGER, 4)
+    changed = lists_below(media)
+
+    assert files("put_back", archive, saved, absent).returncode == 0
+    assert lists_below(media) == before
+    assert files("take_back", saved, absent).returncode == 0
+    assert lists_below(media) == changed
+
+
+def lists_below(folder: Path) -> dict[tuple[str, str], bytes]:
+    return {
+        (str(path.relative_to(folder)), name): os.getxattr(path, name)
+        for path in folder.rglob("*")
+        for name in os.listxattr(path)
+    }
+
+
+def test_an_access_list_that_cannot_be_given_is_not_left_out_silently(media: Path, tmp_path: Path) -> None:
+    give_by_list(media / "sub/0", STRANGER, 6)
+
+    done = files_when("os.setxattr", "raise OSError(errno.EPERM, 'refused')", "copy", media, tmp_path / "new")
+
+    assert (done.returncode, b"refused" in done.stderr) == (1, True)
+
+
+def test_a_file_system_without_access_lists_will_do(media: Path, tmp_path: Path) -> None:
+    reaction = "raise OSError(errno.ENOTSUP, 'it knows none')"
+
+    assert files_when("os.getxattr", reaction, "copy", media, tmp_path / "new").returncode == 0
+
+
+@needs_root
+@pytest.mark.parametrize("planted", ["put_back", "carry"])
+def test_a_link_that_is_swapped_gives_its_owner_to_nothing_else(media: Path, tmp_path: Path, planted: str) -> None:
+    """A file of root's in a folder of a stranger, who moves it to the name under which the link was just made."""
+    (media / "sub/link").symlink_to("x")
+    os.chown(media / "sub/link", STRANGER, STRANGER, follow_symlinks=False)
+    target = tmp_path / "new" if planted == "carry" else media
+    words: tuple[object, ...] = (media / "sub/link", target / "link")
+    if planted == "put_back":
+        words = saved_of(media / "sub/link", tmp_path / "files.tar"), tmp_path / "saved.tar", tmp_path / "absent"
+        target = media / "sub"
+    write_files(target, {"roots": "secret"})
+    os.chown(target, STRANGER, STRANGER)
+    reaction = f"""
+        folder = os.open({str(target)!r}, os.O_RDONLY)
+        os.seteuid({STRANGER})
+        for place in (words[3], folder):
+            with contextlib.suppress(OSError):
+                os.rename("roots", words[0], src_dir_fd=folder, dst_dir_fd=place)
+        os.seteuid(0)"""
+
+    files_when("os.chown", reaction, planted, *words)
+
+    assert all(path.lstat().st_uid == 0 for path in target.iterdir() if path.is_file() and not path.is_symlink())
+    assert (target / "roots").read_text() == "secret"
+
+
+@needs_root
+def test_a_backup_gives_no_folder_away_that_was_put_in_place_of_another(media: Path, tmp_path: Path) -> None:
+    for path in (media, media / "sub"):
+        os.chown(path, STRANGER, STRANGER)
+    archive = saved_of(media, tmp_path / "files.tar")
+    (media / "sub").rename(media / "was")
+    write_files(media, {"sub/secret": "secret"})
+    (media / "sub").chmod(0o700)
+
+    done = files("put_back", archive, tmp_path / "saved.tar", tmp_path / "absent")
+
+    assert (done.returncode, b"left with the owner" in done.stdout) == (0, True)
+    assert ((media / "sub").stat().st_uid, oct((media / "sub").stat().st_mode)) == (0, "0o40700")
+
+
+@needs_root
+@pytest.mark.parametrize("verb", ["bring", "copy", "mirror", "carry"])
+def test_a_copy_gives_no_folder_away_that_was_put_in_place_of_another(media: Path, tmp_path: Path, verb: str) -> None:
+    new = tmp_path / "new/media"
+    for path in (media, media / "sub"):
+        os.chown(path, STRANGER, STRANGER)
+    assert files("copy", media, new).returncode == 0
+    (new / "sub").rename(new / "was")
+    write_files(new, {"sub/secret": "secret"})
+
+    assert files(verb, media, new).returncode == 0
+
+    assert ((new / "sub").stat().st_uid, (new / "sub/secret").exists()) == (STRANGER, False)
 
 
 @needs_root

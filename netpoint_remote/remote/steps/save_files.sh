@@ -15,7 +15,7 @@ apply() {
     upload_names >"$RUN/files.uploads"
     sort -u -- "$RUN/files.local" "$RUN/files.uploads" | tr '\n' '\0' >"$RUN/files.names"
     status=0
-    tar -C / --null --exclude=__pycache__ -cf "$making/files.tar" -T "$RUN/files.names" || status=$?
+    tar -C / --null --exclude=__pycache__ --xattrs --xattrs-include='system.posix_acl_*' -cf "$making/files.tar" -T "$RUN/files.names" || status=$?
     # 1: users went on writing into a file while it was read
     case $status in
         0) ;;
