@@ -101,9 +101,9 @@ begin_unit() {
     own=$(cat "$folder/directory")
     place=$(in_tree "$2" "${own#!}")
     shift 2
-    cat >"$folder/in"
-    : >"$folder/out"
-    : >"$folder/err"
+    # New files each time: a process may have kept a descriptor of those before.
+    rm -f -- "$folder/in" "$folder/out" "$folder/err"
+    (umask 077 && cat >"$folder/in" && : >"$folder/out" && : >"$folder/err")
     # In double quotes systemd reads what is behind a backslash as it is, in all its versions for these four.
     printf 'NETPOINT_REMOTE_COMMAND="%s"\n' "$({ if [ "$place" != "$own" ]; then printf 'cd -- %s && ' "$(quoted "$place")"; fi && command_line "$@"; } | sed 's/[\\"$`]/\\&/g')" >"$folder/env"
 }

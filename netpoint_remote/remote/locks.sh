@@ -31,16 +31,19 @@ holder=''
 # process ends, however it ends, so does the pipe, the psql and with it the lock.
 lock_database() {
     exec 5>&-
-    rm -f -- "$RUN/database.pipe"
-    if ! { mkfifo -m 600 -- "$RUN/database.pipe" && ( : >"$RUN/database.lock"); }; then
+    rm -f -- "$RUN/database.pipe" "$RUN/database.answers" "$RUN/database.lock"
+    if ! { mkfifo -m 600 -- "$RUN/database.pipe" "$RUN/database.answers" && ( : >"$RUN/database.lock"); }; then
         answer="the lock of the database could not be asked for: there may be no room in $RUN"
         return 1
     fi
+    # NetPoint's user gets no descriptor of our file.
+    cat <"$RUN/database.answers" >>"$RUN/database.lock" 6>&- 7>&- 8>&- 9>&- &
+    copier=$!
     PGAPPNAME="netpoint-remote $RUN_ID $OPERATOR $HOST" with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - \
-        <"$RUN/database.pipe" >"$RUN/database.lock" 2>&1 6>&- 7>&- 8>&- 9>&- &
+        >"$RUN/database.answers" 2>&1 <"$RUN/database.pipe" 6>&- 7>&- 8>&- 9>&- &
     holder=$!
     exec 5>"$RUN/database.pipe"
-    rm -f -- "$RUN/database.pipe"
+    rm -f -- "$RUN/database.pipe" "$RUN/database.answers"
     { end_own_sessions && say "$without_limits"; } >&5 2>/dev/null || :
     tries=0
     until ask_for_lock; do
@@ -72,6 +75,7 @@ ask_for_lock() {
     waited=0
     until answer=$(tail -n "+$((before + 1))" "$RUN/database.lock" | head -n 1) && [ -n "$answer" ]; do
         if [ -z "$holder" ] || ! kill -0 "$holder" 2>/dev/null || [ "$waited" -ge 600 ]; then
+            wait_for_copier
             answer="the database does not answer: $(tail -n 1 "$RUN/database.lock")"
             break
         fi
@@ -79,6 +83,15 @@ ask_for_lock() {
         sleep 0.05
     done
     [ "$answer" = locked ]
+}
+
+# What psql wrote last is to be in the file.
+wait_for_copier() {
+    waited=0
+    while [ -n "$holder" ] && kill -0 "$copier" 2>/dev/null && [ "$waited" -lt 20 ]; do
+        waited=$((waited + 1))
+        sleep 0.05
+    done
 }
 
 # Backups only read, so they exclude each other no more than readers do.

@@ -220,6 +220,16 @@ def _entry(path: Path) -> tuple[object, ...]:
     return ("file", owner, oct(known.st_mode), path.read_bytes())
 
 
+WRITTEN = """for number in /proc/$$/fd/*; do
+    if [ -f "$number" ] && grep -q '^flags:.*[12]$' "/proc/$$/fdinfo/${number##*/}"; then
+        file=$(readlink "$number")
+        echo "$file" >>"$WORLD/written"
+    fi
+done
+exec "$STAND_INS/%s" "$@"
+"""
+
+
 @dataclass
 class Server:
     """One server, of a release archive or (`checkout`: a folder to copy) of git."""
@@ -369,6 +379,14 @@ class Server:
     def replace(self, program: str, text: str) -> None:
         """Let a stand-in do something else."""
         write_files(self.world, {f"bin/{program}": f"#!/bin/sh\n{text}\n"})
+
+    def record_written(self, *programs: str) -> Path:
+        """Let stand-ins write down which files they can write to by a descriptor that they were given."""
+        for program in programs:
+            self.replace(program, WRITTEN % program)
+        written = self.world / "written"
+        written.touch()
+        return written
 
     def look(self, *leave_out: str) -> Seen:
         """Return all that a step may change and its undo has to put back; `leave_out` counts from the new tree."""

@@ -158,6 +158,30 @@ def test_secrets_reach_the_database_by_the_environment_alone(stopped: Server) ->
     assert PASSWORD not in done.stdout + "".join(stopped.said)
 
 
+@pytest.mark.promise(8)
+def test_no_process_of_netpoints_user_can_go_on_writing_into_what_root_believes(stopped: Server) -> None:
+    """It could hand the descriptor on, and change the dump after it was verified."""
+    written = stopped.record_written("psql", "pg_dump", "pg_restore")
+
+    stopped.apply("dump_database", "seal_backup", "run_upgrade")
+    assert stopped.step("run_upgrade", "undo").returncode == 0
+
+    assert written.read_text() == ""
+
+
+@pytest.mark.promise(6)
+def test_a_dump_that_could_not_be_written_is_none(stopped: Server) -> None:
+    stopped.replace("cat", 'case $(readlink /proc/$$/fd/1) in *.dump) exit 1 ;; esac; exec /bin/cat "$@"')
+
+    done = stopped.step("dump_database", "apply")
+
+    assert (done.returncode, "the dump could not be written" in stopped.reason, stopped.dump.exists()) == (
+        1,
+        True,
+        False,
+    )
+
+
 # ---- upgrade.sh
 
 

@@ -716,6 +716,14 @@ def test_a_session_that_its_own_run_has_left_behind_is_waited_for_to_end(planned
     assert run(planned) == "upgraded"
 
 
+@pytest.mark.promise(8)
+def test_the_session_that_holds_the_lock_cannot_write_what_others_say_of_it(planned: Server) -> None:
+    written = planned.record_written("psql")
+
+    assert run(planned) == "upgraded"
+    assert "database.lock" not in written.read_text()
+
+
 # ---- an undo that fails
 
 
