@@ -14,13 +14,17 @@ LONGEST = 1000  # characters of one text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """A process that runs out of a release; `unit` is the systemd unit or scope it belongs to, `tree` the release."""
+    """A process that runs out of a release; `unit` is the systemd unit or scope it belongs to, `tree` the release.
+
+    One of a `stranger` is neither root's, nor NetPoint's user's, nor of who owns the release.
+    """
 
     number: int = 0
     unit: str = ""
     user: str = ""
     tree: str = ""
     command: str = ""
+    stranger: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,8 @@ class CronJob:
     line: int = 0
     often: bool = False
     housekeeping: bool = False
+    user: str = ""
+    stranger: bool = False
 
     @property
     def place(self) -> str:

@@ -84,8 +84,22 @@ def loose_processes(case: Case) -> Iterator[Process]:
         return
     once = {unit.name for unit in case.facts.tree_units if _is_job(case, unit)}
     for process in case.facts.processes:
-        if process.unit not in stopped | once and not (process.unit in CRON_DAEMONS and _stops_cron(case)):
+        if (
+            not process.stranger
+            and process.unit not in stopped | once
+            and not (process.unit in CRON_DAEMONS and _stops_cron(case))
+        ):
             yield process
+
+
+def strangers(facts: Facts) -> Iterator[str]:
+    """Yield what users who have nothing to do with NetPoint let run out of a release."""
+    for process in facts.processes:
+        if process.stranger:
+            yield f"{process.command} (process {process.number} of {process.user})"
+    for job in facts.cron_jobs:
+        if job.stranger:
+            yield f"{job.place} (a cron job of {job.user})"
 
 
 def manager_of(processes: Iterable[Process]) -> str:
@@ -95,7 +109,7 @@ def manager_of(processes: Iterable[Process]) -> str:
 
 def frequent_jobs(case: Case) -> tuple[CronJob, ...]:
     """Return the jobs of cron that are likely to start in the window."""
-    return () if _stops_cron(case) else tuple(job for job in case.facts.cron_jobs if job.often)
+    return () if _stops_cron(case) else tuple(job for job in case.facts.cron_jobs if job.often and not job.stranger)
 
 
 def cron_daemon(facts: Facts) -> str:
@@ -144,7 +158,9 @@ def mentions_of(case: Case, *kinds: str) -> tuple[Mention, ...]:
 
 def trees_in_use(facts: Facts) -> frozenset[str]:
     """Return the releases that something on the server names, runs out of or has mounts in: none of them may go."""
-    trees = {mention.tree for mention in facts.mentions} | {process.tree for process in facts.processes}
+    trees = {mention.tree for mention in facts.mentions} | {
+        process.tree for process in facts.processes if not process.stranger
+    }
     trees |= {release.path for release in facts.releases for mount in facts.mounts if is_within(mount, release.path)}
     named = str(dict(facts.configuration))
     return frozenset(trees | {release.path for release in facts.releases if f"{release.path}/" in named})

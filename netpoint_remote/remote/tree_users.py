@@ -11,6 +11,10 @@ Runs on the server, isolated from every environment, under any Python from 3.6 o
     sessions        print who holds the sessions that sessions.sql has listed, which come on standard input
     strangers ADDRESSES  name those that no service holds; the addresses are this server's own
 
+Anybody can start a process, or a job of cron of their own, that names a release. It says so (`stranger`), and counts as
+nothing that uses the release: a user counts who is root, owns the release or is one of the services'; so does all that a
+unit of the system runs.
+
 It changes nothing. No command line is printed as it is, for it may hold a secret: only programs and files of a release.
 """
 
@@ -57,6 +61,8 @@ USER_FOLDERS = ("etc/systemd/user", "run/systemd/user", "usr/local/lib/systemd/u
 OWN_FOLDERS = (".config/systemd/user", ".local/share/systemd/user")
 UNIT_FILE = re.compile(r"(?P<unit>[^/]+\.(?:service|timer|socket|path|mount))(?:\.d/[^/]+\.conf)?\Z")
 CRON_FOLDERS = {"hourly": True, "daily": False, "weekly": False, "monthly": False}  # whether it is often
+# Units of the system in which anybody's processes are.
+ANYBODYS = re.compile(r"(.*\.scope|user@.*|(cron|crond|cronie|atd|ssh|sshd)(@.*)?\.service|)\Z")
 CRON_DAEMONS = ("cron.service", "crond.service", "cronie.service")
 WEB_SERVERS = re.compile(r"etc/(nginx|openresty|angie|apache2|httpd|caddy|lighttpd|haproxy)/")
 NAMING_PLACES = ("etc", "var/spool/cron", "usr/local/bin", "usr/local/sbin", "usr/local/etc", *UNIT_FOLDERS[1:])
@@ -92,6 +98,16 @@ class Installation:
             os.path.join(path, ".git")
         )
 
+    def is_strangers(self, user, units):
+        """Whether a user is neither root's, nor the services', nor who owns the release."""
+        return user not in self.service_users(units.told) and uid_of(user) not in self.own_uids(units.told)
+
+    def service_users(self, told):
+        return {told.get(unit, {}).get("User") or "root" for unit in self.services}
+
+    def own_uids(self, told):
+        return ({uid_of(name) for name in self.service_users(told)} | {0, owner_of(self.real)}) - {None}
+
     def at(self, place):
         return os.path.join(self.system, place)
 
@@ -114,6 +130,20 @@ def pattern_of(way):
     return re.compile(BEGINNING + re.escape(os.fsencode(way)) + END)
 
 
+def uid_of(name):
+    try:
+        return int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def owner_of(path):
+    try:
+        return os.stat(path).st_uid
+    except OSError:
+        return 0
+
+
 def with_ending(name):
     return name if re.search(r"\.(service|timer|socket|path|target|mount)\Z", name) else name + ".service"
 
@@ -126,13 +156,21 @@ def names_in(folder):
 
 
 def read(path, most=LARGEST):
-    """Return the bytes of a regular file, none of what is too large or no file."""
+    """Return the bytes of a regular file, none of what is too large or no file: to open a device may do something."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
-            known = os.fstat(file.fileno())
-            return file.read(most) if stat.S_ISREG(known.st_mode) and known.st_size <= most else b""
+        found = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return b""
+    try:
+        known = os.fstat(found)
+        if not stat.S_ISREG(known.st_mode) or known.st_size > most:
+            return b""
+        with open("/proc/self/fd/%d" % found, "rb") as file:
+            return file.read(most)
+    except OSError:
+        return b""
+    finally:
+        os.close(found)
 
 
 # ---- processes
@@ -140,12 +178,14 @@ def read(path, most=LARGEST):
 
 Process = typing.NamedTuple(
     "Process",
-    [("number", int), ("start", int), ("unit", str), ("user", str), ("tree", str), ("command", str)],
-)
+    [("number", int), ("start", int), ("unit", str), ("user", str), ("tree", str), ("command", str),
+     ("stranger", bool)],
+)  # fmt: skip
 
 
-def processes_of(installation, main_processes):
-    """Return the processes that run out of the releases, but for our own; `main_processes` maps numbers to units."""
+def processes_of(installation, units):
+    """Return the processes that run out of the releases, but for our own."""
+    main_processes = units.main_processes
     mine = own_processes()
     session = stat_of(os.getpid())[2]
     found = []
@@ -158,7 +198,9 @@ def processes_of(installation, main_processes):
             tree = tree_run(installation, number, exe, cwd, words)
             if tree and sees(number, tree) and not is_probe(number, words):
                 unit, user = unit_of(number, main_processes), owner(number)
-                found.append(Process(number, start, unit, user, tree, command_of(installation, exe, cwd, words)))
+                command = command_of(installation, exe, cwd, words)
+                stranger = bool(ANYBODYS.match(unit)) and installation.is_strangers(user, units)
+                found.append(Process(number, start, unit, user, tree, command, stranger))
     return found
 
 
@@ -347,23 +389,12 @@ def user_managers(installation, told):
 
     What another user starts has no right to NetPoint's files, or is an admin's at work.
     """
-    uids = {0, *filter(None, [number_of(each.get("User", "")) for each in told.values()])}
-    if os.path.exists(installation.real):
-        uids.add(os.stat(installation.real).st_uid)
-    for uid in sorted(uids):
+    for uid in sorted(installation.own_uids(told)):
         if os.path.isdir(installation.at("run/user/%d" % uid)):
             folders = [installation.at(folder) for folder in USER_FOLDERS]
             with contextlib.suppress(KeyError):
                 folders += [os.path.join(pwd.getpwuid(uid).pw_dir, folder) for folder in OWN_FOLDERS]
             yield "user@%d.service" % uid, folders
-
-
-def number_of(user):
-    """Return the number of a user by its name or number, and nothing for one that is not known."""
-    try:
-        return int(user) if re.match(r"[0-9]+\Z", user) else pwd.getpwnam(user).pw_uid
-    except KeyError:
-        return None
 
 
 def user_units(folders):
@@ -428,18 +459,29 @@ def files_below(folder, deadline):
 # ---- cron
 
 
-Job = typing.NamedTuple("Job", [("file", str), ("line", int), ("often", bool), ("text", bytes), ("script", str)])
+Job = typing.NamedTuple(
+    "Job",
+    [
+        ("file", str),
+        ("line", int),
+        ("often", bool),
+        ("text", bytes),
+        ("script", str),
+        ("user", str),
+        ("stranger", bool),
+    ],
+)
 
 
-def cron_jobs(installation):
+def cron_jobs(installation, units):
     """Yield the jobs of cron that run something out of a release; one that only reads there, as a backup, is none."""
-    for job in all_jobs(installation):
+    for job in all_jobs(installation, units):
         is_link = job.script and not job.line
         if is_link or runs(installation, job.text):
             yield job
 
 
-def all_jobs(installation):
+def all_jobs(installation, units):
     at = installation.at
     tables = [(at("etc/crontab"), parse_system_cron)]
     tables += [(path, parse_system_cron) for path in paths_of(at("etc/cron.d"))]
@@ -449,7 +491,12 @@ def all_jobs(installation):
         for number, line in enumerate(read(path).split(b"\n"), 1):
             parsed = parse(line)
             if parsed:
-                yield Job(path, number, parsed[0], with_scripts(parsed[1]), script_in(installation, parsed[1]))
+                often, command, user = parsed
+                user = user or os.path.basename(path)
+                stranger = installation.is_strangers(user, units)
+                # What a stranger's job names is nothing for root to open.
+                text, script = (command, "") if stranger else (with_scripts(command), script_in(installation, command))
+                yield Job(path, number, often, text, script, user, stranger)
     folders = {at("etc/cron." + name): often for name, often in CRON_FOLDERS.items()}
     folders.setdefault(installation.cron_dir, False)
     for folder, often in folders.items():
@@ -459,7 +506,7 @@ def all_jobs(installation):
                 "." in os.path.basename(path) and os.path.exists(at("etc/debian_version"))
             ):
                 text = without_comments(read(path))
-                yield Job(path, 0, often, with_scripts(text), own_script(installation, path))
+                yield Job(path, 0, often, with_scripts(text), own_script(installation, path), "root", False)
 
 
 def paths_of(folder):
@@ -470,25 +517,26 @@ CRON_LINE = re.compile(rb"\s*(?:@(?P<name>\w+)|[^\s#]\S*\s+(?P<hour>\S+)\s+\S+\s
 
 
 def parse_cron(line):
-    """Return whether a line of a user's crontab is due often (not only at a few hours of a day), and its command."""
+    """Return whether a line of a crontab is due often (not only at a few hours of a day), its command and no user."""
     found = CRON_LINE.match(line)
     if not found or re.match(rb"\s*[A-Za-z_]\w*\s*=", line):
         return None
     if found.group("name"):
-        return found.group("name") in {b"hourly", b"every_minute"}, found.group("rest")
-    return not FEW_HOURS.match(os.fsdecode(found.group("hour"))), found.group("rest")
+        return found.group("name") in {b"hourly", b"every_minute"}, found.group("rest"), ""
+    return not FEW_HOURS.match(os.fsdecode(found.group("hour"))), found.group("rest"), ""
 
 
 def parse_system_cron(line):
     """Return the same of a line that names the user before the command."""
     parsed = parse_cron(line)
-    return parsed and (parsed[0], parsed[1].split(None, 1)[-1])
+    words = parsed[1].split(None, 1) if parsed else []
+    return parsed and (parsed[0], words[-1], os.fsdecode(words[0]))
 
 
 def parse_anacron(line):
     """Return the same of a line of anacrontab (period in days, delay, name, command), which is never due often."""
     found = re.match(rb"\s*(?:\d+|@\w+)\s+\d+\s+\S+\s+(\S.*)", line)
-    return found and (False, found.group(1))
+    return found and (False, found.group(1), "root")
 
 
 FEW_HOURS = re.compile(r"\d+(,\d+){0,3}\Z")
@@ -543,16 +591,16 @@ def own_script(installation, path):
 def housekeeping(installation, units, jobs):
     """Return what schedules housekeeping and where; one predicate for the probe and for the step that schedules it."""
     for unit in [name for name in units.naming if b"housekeeping" in units.texts[name]]:
-        if unit.startswith("user@") and units.is_active(unit):
-            return "timer", unit
-        for timer in units.told.get(unit, {}).get("TriggeredBy", "").split():
-            if timer.endswith(".timer") and units.is_active(timer):
-                return "timer", timer
+        for starter in (unit, *units.told.get(unit, {}).get("TriggeredBy", "").split()):
+            if (starter.startswith("user@") or starter.endswith(".timer")) and units.is_active(starter):
+                return "timer", starter
     usual = installation.product + "-housekeeping.timer"
     if units.is_active(usual):
         return "timer", usual
     broken = ("", "")
     for job in jobs:
+        if job.stranger:
+            continue
         if b"housekeeping" in job.text or "housekeeping" in os.path.basename(job.script):
             if starts(installation, job):
                 return "cron", job.file
@@ -829,7 +877,7 @@ Mention = typing.NamedTuple(
 )
 
 
-def mentions(installation):
+def mentions(installation, units):
     """Yield each place that names a release's own folder, or another way to it than the root."""
     if installation.real == installation.root:  # a checkout has no other name
         return
@@ -843,7 +891,7 @@ def mentions(installation):
     led_to = {os.path.realpath(link) for link in links}
     for path in files + local_files(installation):
         for number, way in named_lines(installation, path):
-            kind = kind_of(installation, path, led_to)
+            kind = kind_of(installation, path, led_to, units)
             yield Mention(kind, installation.ways[way], way, path, number, unit_named(path))
 
 
@@ -867,7 +915,7 @@ def named_lines(installation, path):
                     yield number, way
 
 
-def kind_of(installation, path, led_to):
+def kind_of(installation, path, led_to, units):
     inside = os.path.relpath(path, os.path.realpath(installation.system))
     if installation.tree_of(path):
         return "local"
@@ -875,6 +923,8 @@ def kind_of(installation, path, led_to):
         return "unit"
     if WEB_SERVERS.match(inside):
         return "web" if "-available/" not in inside or path in led_to else "other"
+    if inside.startswith("var/spool/cron/") and installation.is_strangers(os.path.basename(path), units):
+        return "other"
     return "cron" if re.match(r"etc/cron|etc/anacrontab|var/spool/cron", inside) else "other"
 
 
@@ -953,21 +1003,27 @@ def facts(installation):
 
 def everything(installation):
     units = Units(installation).find()
-    running = processes_of(installation, units.main_processes)
+    running = strangers_last(processes_of(installation, units))
     units.more([process.unit for process in running if process.unit.endswith(".service")])
     for process in running:
-        yield "process", values(process, "number", "unit", "user", "tree", "command")
-    for unit in unit_values(units, running):
+        yield "process", values(process, "number", "unit", "user", "tree", "command", "stranger")
+    for unit in unit_values(units, [process for process in running if not process.stranger]):
         yield "tree_unit", unit
-    jobs = list(cron_jobs(installation))
+    jobs = strangers_last(cron_jobs(installation, units))
     for job in jobs:
-        yield "cron_job", dict(values(job, "file", "line", "often"), housekeeping=b"housekeeping" in job.text)
+        known = values(job, "file", "line", "often", "user", "stranger")
+        yield "cron_job", dict(known, housekeeping=b"housekeeping" in job.text)
     yield "housekeeping", housekeeping(installation, units, jobs)[0]
     for name, find in (("mount", mounts), ("middle_link", middle_links), ("stray_package", stray_packages)):
         for found in find(installation):
             yield name, found
-    for mention in mentions(installation):
+    for mention in sorted(mentions(installation, units), key=lambda mention: mention.kind == "other"):
         yield "mention", values(mention, *mention._fields)
+
+
+def strangers_last(found):
+    """Order so that strangers cannot fill the lines that are printed at most."""
+    return sorted(found, key=lambda each: each.stranger)
 
 
 def unit_values(units, running):
@@ -1003,8 +1059,12 @@ def printable(value):
     return plain(value) if isinstance(value, str) else value
 
 
+def own_processes_of(installation, units):
+    return [process for process in processes_of(installation, units) if not process.stranger]
+
+
 def processes(installation):
-    for process in processes_of(installation, Units(installation).main_processes):
+    for process in own_processes_of(installation, Units(installation)):
         say(
             " ".join(
                 [
@@ -1023,7 +1083,7 @@ def left(installation, whose, seconds):
     units = Units(installation)
     end = time.monotonic() + int(seconds)
     while True:
-        running = processes_of(installation, units.main_processes)
+        running = own_processes_of(installation, units)
         running = [process for process in running if whose == "any" or process.unit not in installation.services]
         if not running or time.monotonic() > end:
             break
@@ -1037,7 +1097,7 @@ def compare(installation, before):
     """Compare what runs with what ran before; prints `same`, `other` or `wrong`, and why."""
     with open(before, errors="surrogateescape") as file:
         lines = [line.split(" ", 4) for line in file.read().split("\n") if line.count(" ") > 3]
-    running = processes_of(installation, Units(installation).main_processes)
+    running = own_processes_of(installation, Units(installation))
     services = set(installation.services)
     was = {(int(number), int(start)) for _, number, start, _, _ in lines}
     kept = [(process, "still runs as before") for process in running if (process.number, process.start) in was]
@@ -1070,7 +1130,7 @@ def print_facts(installation):
 def print_housekeeping(installation):
     units = Units(installation).find()
     units.more([])
-    found = housekeeping(installation, units, cron_jobs(installation))
+    found = housekeeping(installation, units, cron_jobs(installation, units))
     if found[0]:
         say(" ".join(found))
 

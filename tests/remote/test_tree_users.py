@@ -85,9 +85,9 @@ def start() -> Iterator[Start]:
     """Return what starts a process that waits for its end, and returns its number."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def begin(*command: str, cwd: Path | None = None) -> int:
+    def begin(*command: str, cwd: Path | None = None, user: int | None = None) -> int:
         process = subprocess.Popen(
-            command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+            command, cwd=cwd, user=user, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
         )
         started.append(process)
         # It has its own program once the one that started it is replaced.
@@ -101,6 +101,7 @@ def start() -> Iterator[Start]:
         process.wait()
 
 
+STRANGER = 65534
 PYTHON = os.path.realpath(sys.executable)
 
 
@@ -520,6 +521,51 @@ def test_housekeeping_is_found_under_any_name(system: System, place: str, text: 
     write_files(system.system / "etc", {place: text.format(command=command)})
 
     assert system.ask("housekeeping") == [f"cron {system.system}/etc/{place}"]
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize(
+    ("place", "user", "ours"),
+    [
+        ("var/spool/cron/crontabs/nobody", "nobody", False),
+        ("etc/cron.d/x", "nobody", False),
+        ("var/spool/cron/crontabs/root", "root", True),
+        ("var/spool/cron/netpoint", "netpoint", True),
+    ],
+)
+def test_a_job_of_a_stranger_is_no_housekeeping_and_blocks_nothing(
+    system: System, place: str, user: str, *, ours: bool
+) -> None:
+    system.unit("netpoint.service")
+    write_files(system.real, {"venv/bin/python": ""})
+    command = HOUSEKEEPING.format(root=system.real).splitlines()[1]
+    column = f"{user} " if place.startswith("etc") else ""
+    write_files(system.system, {place: f"* * * * * {column}{command}\n"})
+
+    (job,) = system.told("cron_job")
+
+    assert (job["user"], job["stranger"]) == (user, not ours)
+    assert system.ask("housekeeping") == ([f"cron {system.system}/{place}"] if ours else [])
+    assert [mention["kind"] for mention in system.told("mention")] == [
+        "other" if user == "nobody" and "spool" in place else "cron"
+    ]
+
+
+@pytest.mark.promise(8)
+@pytest.mark.skipif(os.geteuid() != 0, reason="starts a process of another user, which only root may")
+def test_a_process_of_a_stranger_blocks_nothing(system: System, start: Start) -> None:
+    """Anybody can go to the folder of a release and start a Python there."""
+    number = start("/usr/bin/python3", "-c", SLEEPER, cwd=system.real, user=STRANGER)
+
+    (process,) = system.told("process")
+    assert (process["number"], process["user"], process["stranger"]) == (number, "nobody", True)
+    assert system.ask("left", "any", "0") == [""]
+    assert system.ask("processes") == []
+
+    system.unit("netpoint.service", User="nobody")
+    (process,) = system.told("process")
+    assert process["stranger"] is False
+    assert system.ask("left", "any", "0") != [""]
 
 
 def test_housekeeping_by_a_timer_of_any_name_is_found(system: System) -> None:

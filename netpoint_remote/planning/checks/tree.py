@@ -19,6 +19,7 @@ from netpoint_remote.planning.tree_users import (
     running_jobs,
     seldom_timers,
     services_of,
+    strangers,
     unlisted_units,
 )
 from netpoint_remote.planning.unit_names import shortened, with_ending
@@ -57,13 +58,22 @@ def nothing_goes_on(case: Case) -> Problems:
             f"let cron be stopped with the services: {_services_line(case, (cron_daemon(case.facts),))}; or comment "
             "the entry out until the upgrade is done",
         )
-    seldom = tuple(job.place for job in case.facts.cron_jobs if not job.often and not job.housekeeping)
+    seldom = tuple(
+        job.place for job in case.facts.cron_jobs if not job.often and not job.housekeeping and not job.stranger
+    )
     seldom += tuple(seldom_timers(case))
     if seldom:
         yield warning(
             "cron",
             f"something out of the release is started at some hours: {_listed(seldom)}",
             "choose another hour for the upgrade, for the job would start in the window too",
+        )
+    others = tuple(strangers(case.facts))
+    if others:
+        yield warning(
+            "stranger",
+            f"users who have nothing to do with NetPoint run something out of the release: {_listed(others)}",
+            "ask them to stop it: an upgrade does not wait for it, and it may read a release that is being changed",
         )
     running = tuple(running_jobs(case))
     if running:
