@@ -158,10 +158,15 @@ def places_for_modules(folder, name):
 
 
 def plain_text(path):
-    """Return the text of a plain file; of what is none (a pipe, which would be waited for) nothing."""
-    with contextlib.suppress(OSError), open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return file.read(LONGEST).decode("utf-8", "surrogateescape")
+    """Return the text of a plain file; of what is none nothing: a pipe is waited for, and to open a device may do much."""
+    with contextlib.suppress(OSError):
+        found = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            if stat.S_ISREG(os.fstat(found).st_mode):
+                with open("/proc/self/fd/%d" % found, "rb") as file:
+                    return file.read(LONGEST).decode("utf-8", "surrogateescape")
+        finally:
+            os.close(found)
     return ""
 
 

@@ -225,15 +225,44 @@ settle_disks() {
 # Print the version that a tree carries (release.yaml since 4.1, settings.py before).
 tree_version() {
     if [ -f "$1/${PRODUCT:?}/release.yaml" ]; then
-        designation=$(yaml_value designation "$1/$PRODUCT/release.yaml")
-        say "$(yaml_value version "$1/$PRODUCT/release.yaml")${designation:+-$designation}"
+        release=$(show_file "$1/$PRODUCT/release.yaml")
+        designation=$(say "$release" | yaml_value designation)
+        say "$(say "$release" | yaml_value version)${designation:+-$designation}"
     else
-        sed -n 's/^VERSION = ["'\'']\([^"'\'']*\).*/\1/p' "$1/$PRODUCT/$PRODUCT/settings.py" 2>/dev/null | head -n 1
+        show_file "$1/$PRODUCT/$PRODUCT/settings.py" | sed -n 's/^VERSION = ["'\'']\([^"'\'']*\).*/\1/p' | head -n 1
     fi
 }
 
 yaml_value() {
-    sed -n "s/^$1: *[\"']\{0,1\}\([^\"' ]*\).*/\1/p" "$2" | head -n 1
+    sed -n "s/^$1: *[\"']\{0,1\}\([^\"' ]*\).*/\1/p" | head -n 1
+}
+
+# Print a file of a release. What somebody else can put in its place is read with no more rights than theirs: it may be a
+# link to a file that only root can read.
+show_file() (
+    [ -f "$1" ] || exit 0
+    if [ "$(id -u)" != 0 ] || [ -z "$(weak_spot "$1")" ]; then exec cat -- "$1"; fi
+    file=$1 way=$(readlink -f -- "$(dirname -- "$1")") || exit 0
+    set --
+    if [ -z "$(weak_spot "$way")" ]; then set -- "$file"; fi
+    while [ "$way" != / ]; do set -- "$way" "$@" && way=$(dirname -- "$way"); done
+    with_rights_of "$(rights_of_owner "$@")" timeout 10 head -c 1000000 -- "$file"
+) 2>/dev/null
+
+# Print the options of setpriv for the first owner of some paths who is not root; for nobody where root owns all.
+rights_of_owner() {
+    uid=$(stat -c %u -- "$@" 2>/dev/null | grep -v -x 0 | head -n 1)
+    uid=${uid:-65534}
+    gid=$(id -g -- "$uid" 2>/dev/null || :)
+    say "--reuid=$uid --regid=${gid:-65534}"
+}
+
+# Run a command for a look at what others can change: they get no environment, input or lock of ours.
+with_rights_of() {
+    rights=$1
+    shift
+    # shellcheck disable=SC2086 # options of numbers
+    setpriv $rights --clear-groups --no-new-privs env -i PATH="$PATH" LC_ALL=C HOME=/ "$@" </dev/null 5>&- 7>&- 8>&- 9>&-
 }
 
 # Look at the checkout: as root only where nobody else may write what git obeys, else as they could themselves.
@@ -273,9 +302,7 @@ END
 git_there() {
     set -- -c "safe.directory=${ROOT:?}" -C "$ROOT" --work-tree="$ROOT" "$@"
     if [ -z "$looker" ]; then git "$@"; return; fi
-    # shellcheck disable=SC2086 # options of numbers
-    setpriv $looker --clear-groups --no-new-privs env -i PATH="$PATH" LC_ALL=C HOME=/ git "$@" \
-        </dev/null 5>&- 7>&- 8>&- 9>&-
+    with_rights_of "$looker" git "$@"
 }
 
 # Print the options of setpriv that make root the one who may write what git obeys; nothing where that is root alone, or
@@ -299,10 +326,7 @@ looker_at_checkout() (
                 set -- "$place" "$@"
                 if [ -z "$(weak_spot "$place/commondir")" ]; then set -- "$common" "$@"; fi
             fi
-            uid=$(stat -c %u -- "$@" 2>/dev/null | grep -v -x 0 | head -n 1)
-            uid=${uid:-65534}
-            gid=$(id -g -- "$uid" 2>/dev/null || :)
-            say "--reuid=$uid --regid=${gid:-65534}"
+            rights_of_owner "$@"
             exit 0
         fi
     done

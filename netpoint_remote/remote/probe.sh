@@ -41,7 +41,7 @@ probe_install() {
     done
     if [ -f "$ROOT/$PRODUCT/$PRODUCT/ldap_config.py" ]; then fact install.ldap yes; fi
     # Names only: a line may hold the credentials of an index.
-    sed -n 's/^[[:space:]]*\([A-Za-z0-9][A-Za-z0-9._-]*\).*/\1/p' "$ROOT/local_requirements.txt" 2>/dev/null |
+    show_file "$ROOT/local_requirements.txt" | sed -n 's/^[[:space:]]*\([A-Za-z0-9][A-Za-z0-9._-]*\).*/\1/p' |
         while IFS= read -r name; do fact local_requirement "$name"; done
 }
 

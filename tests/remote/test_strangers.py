@@ -649,6 +649,43 @@ class AsksForPassword(BaseHTTPRequestHandler):
 
 
 @needs_root
+@pytest.mark.parametrize("kind", ["link", "second name"])
+@pytest.mark.parametrize(
+    ("place", "asked"),
+    [
+        ("netpoint/release.yaml", 'tree_version "$ROOT"'),
+        ("netpoint/netpoint/settings.py", 'tree_version "$ROOT"'),
+        ("local_requirements.txt", 'show_file "$ROOT/local_requirements.txt"'),
+    ],
+)
+def test_a_look_at_a_release_shows_no_file_that_its_owner_cannot_read(
+    reachable: Path, place: str, asked: str, kind: str
+) -> None:
+    secret = reachable.parent / "secret"
+    secret.write_text("version: secret\nVERSION = 'secret'\n")
+    secret.chmod(0o600)
+    (reachable / place).parent.mkdir(parents=True, exist_ok=True)
+    (reachable / place).symlink_to(secret) if kind == "link" else (reachable / place).hardlink_to(secret)
+    for path in (reachable, *(path for path in reachable.rglob("*") if path.is_dir())):
+        os.chown(path, STRANGER, STRANGER)
+
+    asked = f"PRODUCT=netpoint; {asked}"
+    assert at_checkout(reachable, asked).stdout.strip() == ""
+
+    (reachable / place).unlink()
+    write_files(reachable, {place: "version: 4.1.0\nVERSION = '4.1.0'\n"})
+    assert "4.1.0" in at_checkout(reachable, asked).stdout
+
+
+@needs_root
+def test_a_release_that_is_a_pipe_in_part_keeps_no_look_waiting(reachable: Path) -> None:
+    (reachable / "netpoint").mkdir()
+    os.mkfifo(reachable / "netpoint/release.yaml")
+
+    assert at_checkout(reachable, "PRODUCT=netpoint; tree_version $ROOT").stdout.strip() == ""
+
+
+@needs_root
 @pytest.mark.parametrize(("owner", "ran"), [(0, True), (STRANGER, False)])
 def test_the_python_of_somebody_elses_environment_is_not_tried_as_root(
     reachable: Path, tmp_path: Path, owner: int, *, ran: bool
