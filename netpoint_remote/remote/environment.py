@@ -158,7 +158,7 @@ def places_for_modules(folder, name):
 
 
 def plain_text(path):
-    """Return the text of a plain file; of what is none nothing: a pipe is waited for, and to open a device may do much."""
+    """Return the text of a plain file; nothing else is opened: a pipe is waited for, and a device may do something."""
     with contextlib.suppress(OSError):
         found = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:

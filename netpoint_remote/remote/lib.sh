@@ -241,13 +241,21 @@ yaml_value() {
 # link to a file that only root can read.
 show_file() (
     [ -f "$1" ] || exit 0
-    if [ "$(id -u)" != 0 ] || [ -z "$(weak_spot "$1")" ]; then exec cat -- "$1"; fi
-    file=$1 way=$(readlink -f -- "$(dirname -- "$1")") || exit 0
-    set --
-    if [ -z "$(weak_spot "$way")" ]; then set -- "$file"; fi
-    while [ "$way" != / ]; do set -- "$way" "$@" && way=$(dirname -- "$way"); done
-    with_rights_of "$(rights_of_owner "$@")" timeout 10 head -c 1000000 -- "$file"
+    rights=$(rights_for "$1")
+    if [ -z "$rights" ]; then exec cat -- "$1"; fi
+    with_rights_of "$rights" timeout 10 head -c 1000000 -- "$1"
 ) 2>/dev/null
+
+# Print the options of setpriv for a look at what others can put in the place of a path: of who owns its folder, or where
+# that is nobody else's, what it leads to. Nothing where root alone can, or where we are not root.
+rights_for() (
+    [ "$(id -u)" = 0 ] && [ -n "$(weak_spot "$1")" ] || exit 0
+    way=$(readlink -f -- "$(dirname -- "$1")") || way=/
+    if [ -z "$(weak_spot "$way")" ]; then way=$(readlink -f -- "$1") || way=/; fi
+    set --
+    while [ "$way" != / ]; do set -- "$way" "$@" && way=$(dirname -- "$way"); done
+    rights_of_owner / "$@"
+)
 
 # Print the options of setpriv for the first owner of some paths who is not root; for nobody where root owns all.
 rights_of_owner() {
@@ -257,10 +265,12 @@ rights_of_owner() {
     say "--reuid=$uid --regid=${gid:-65534}"
 }
 
-# Run a command for a look at what others can change: they get no environment, input or lock of ours.
+# Run a command for a look at what others can change, with such options or as we are: they get no environment, input or
+# lock of ours.
 with_rights_of() {
     rights=$1
     shift
+    if [ -z "$rights" ]; then "$@"; return; fi
     # shellcheck disable=SC2086 # options of numbers
     setpriv $rights --clear-groups --no-new-privs env -i PATH="$PATH" LC_ALL=C HOME=/ "$@" </dev/null 5>&- 7>&- 8>&- 9>&-
 }
@@ -301,7 +311,6 @@ END
 # works in is not for the checkout to say, and of ours its user gets no environment, input or lock.
 git_there() {
     set -- -c "safe.directory=${ROOT:?}" -C "$ROOT" --work-tree="$ROOT" "$@"
-    if [ -z "$looker" ]; then git "$@"; return; fi
     with_rights_of "$looker" git "$@"
 }
 

@@ -72,14 +72,15 @@ probe_git() {
     fi
 }
 
-# Every interpreter that upgrade.sh could be given, and whether it can make a virtual environment.
+# Every interpreter that upgrade.sh could be given, and whether it can make a virtual environment. One that somebody else
+# can change is not started as root.
 probe_python() {
     known=' '
     for name in ${PYTHON:-python3} python3.8 python3.9 python3.10 python3.11 python3.12 python3.13 python3.14; do
         path=$(command -v "$name" 2>/dev/null) || continue
         real=$(readlink -f -- "$path")
         case $known in *" $real "*) continue ;; *) known="$known$real " ;; esac
-        told=$("$path" -I -c 'import sys; print("%d.%d.%d" % sys.version_info[:3], flush=True); import venv, ensurepip; print("venv")' 2>/dev/null | tr '\n' ' ')
+        told=$(with_rights_of "$(rights_for "$path")" "$path" -I -c 'import sys; print("%d.%d.%d" % sys.version_info[:3], flush=True); import venv, ensurepip; print("venv")' 2>/dev/null | tr '\n' ' ')
         case $told in
             '') ;;
             *venv*) fact python "$path ${told% }" ;;

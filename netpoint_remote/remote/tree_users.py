@@ -11,9 +11,9 @@ Runs on the server, isolated from every environment, under any Python from 3.6 o
     sessions        print who holds the sessions that sessions.sql has listed, which come on standard input
     strangers ADDRESSES  name those that no service holds; the addresses are this server's own
 
-Anybody can start a process, or a job of cron of their own, that names a release. It says so (`stranger`), and counts as
-nothing that uses the release: a user counts who is root, owns the release or is one of the services'; so does all that a
-unit of the system runs.
+Anybody can start a process that names a release, or have a job of cron that does. What is such a `stranger`'s counts as
+nothing that uses the release. A user counts who is root, owns the release or is one of the services'; so does all that
+a unit of the system runs.
 
 It changes nothing. No command line is printed as it is, for it may hold a secret: only programs and files of a release.
 """

@@ -8,6 +8,7 @@ import stat
 import subprocess
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -326,6 +327,21 @@ def test_one_interpreter_of_two_names_is_told_once(quick: Server) -> None:
     assert [each.path for each in seen(quick).interpreters if each.path.startswith(str(quick.world))] == [
         str(quick.world / "bin/python3")
     ]
+
+
+@pytest.mark.promise(8)
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to another user, which only root may")
+def test_an_interpreter_that_somebody_else_can_change_is_not_started_as_root(quick: Server) -> None:
+    with TemporaryDirectory() as folder:
+        wanted, ran = Path(folder, "python3"), Path(folder, "ran")
+        write_files(Path(folder), {"python3": f"#!/bin/sh\nid -u >>{ran}; echo 3.11.2\n"})
+        Path(folder).chmod(0o755)
+        for path in (Path(folder), wanted):
+            os.chown(path, 65534, 65534)
+
+        found = seen(quick, python=str(wanted)).interpreters[0].path
+
+        assert (found, set(ran.read_text().split())) == (str(wanted), {"65534"})
 
 
 def test_an_interpreter_tells_whether_it_can_make_environments(quick: Server) -> None:
