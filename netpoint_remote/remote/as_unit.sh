@@ -171,6 +171,8 @@ unit_text() (
     say "TimeoutStartSec=$2"
     say 'TimeoutStopSec=20'
     say 'KillSignal=SIGKILL'
+    # What it prints lies in memory.
+    say 'LimitFSIZE=64M'
     # Else the end of ours would take the folder of the service away.
     say 'RuntimeDirectoryPreserve=yes'
     if [ "$1" = beside ]; then

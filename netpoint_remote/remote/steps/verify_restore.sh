@@ -102,7 +102,7 @@ as_superuser() (
 count_rows() {
     sed -n 's/^rows\.\([A-Za-z0-9_]*\)\.\([A-Za-z0-9_]*\)=.*/SELECT '\''rows.\1.\2='\'' || count(*) FROM "\1"."\2";/p' "$RUN/counted"
     # What a database says of the search path, it does not say of a copy.
-    say "SET search_path = $(sql 'SHOW search_path' </dev/null);"
+    say "SELECT pg_catalog.set_config('search_path', '$(sql 'SHOW search_path' </dev/null | sed "s/'/''/g")', false) \\g /dev/null"
     say "SELECT 'migrations=' || $(migrations_told) FROM django_migrations;"
 }
 
