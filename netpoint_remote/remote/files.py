@@ -23,6 +23,7 @@ made in a folder of root's. Nobody but root gets into a folder while it is copie
 others may have put it, gets no rights but those that its owner could give.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -360,14 +361,16 @@ def differs(old, new, brought, at=""):
 
 def copy(old_path, new_path, *, opened=True, brought=None):
     parent, name = os.path.split(new_path)
-    with open_folder(old_path) as old, open_folder(parent, make=True) as place:
-        with place.make_folder(name, os.fstat(old.number)) as new:
-            shut(old, new)
-            if brought is not None:
-                remove_surplus(old, new, brought)
-            fill(old, new)
-            if opened:
-                new.become_as(old)
+    with contextlib.ExitStack() as opened_folders:
+        old = opened_folders.enter_context(open_folder(old_path))
+        place = opened_folders.enter_context(open_folder(parent, make=True))
+        new = opened_folders.enter_context(place.make_folder(name, os.fstat(old.number)))
+        shut(old, new)
+        if brought is not None:
+            remove_surplus(old, new, brought)
+        fill(old, new)
+        if opened:
+            new.become_as(old)
 
 
 def carry(old_path, new_path):
