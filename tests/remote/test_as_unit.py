@@ -1,5 +1,6 @@
 """What stands in for a service has all its settings but when it is started and stopped, and its command as words."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -197,6 +198,28 @@ def test_a_unit_of_roots_has_nothing_that_decides_what_it_loads(server: Server) 
     assert [line for line in text.splitlines() if line.startswith("Unset")] == [
         "UnsetEnvironment=LD_PRELOAD OPENSSL_CONF"
     ]
+
+
+@pytest.mark.promise(8)
+def test_what_a_unit_prints_cannot_fill_the_memory(server: Server) -> None:
+    server.unit("netpoint", "x", LimitFSIZE="infinity")
+
+    as_unit(server, 'as_unit ask "$OLD" true')
+
+    for name in ("ask", "beside", "worker"):
+        lines = (server.folder / f"run/systemd/system/netpoint_remote.r1.{name}.service").read_text().splitlines()
+        assert [line for line in lines if line.startswith("LimitFSIZE=")][-1] == "LimitFSIZE=64M"
+
+
+@pytest.mark.promise(8)
+def test_a_question_is_not_answered_by_what_an_earlier_one_has_left(server: Server) -> None:
+    """A process of the service's user may have kept a descriptor of the file."""
+    out = shlex.quote(str(server.folder / "run/netpoint_remote.r1/ask/out"))
+    first, second = 'as_unit ask "$OLD" true', 'as_unit ask "$OLD" echo yes'
+
+    said = as_unit(server, f'out={out}; {first}; exec 3>"$out"; {second}; echo no >&3; cat "$out"')
+
+    assert said == "yes\nyes\n"
 
 
 @pytest.mark.promise(8)

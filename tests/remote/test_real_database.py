@@ -77,6 +77,20 @@ def test_what_lies_in_a_dump_makes_nobody_a_superuser(
     assert databases(cluster) == ["netpoint", "postgres"]
 
 
+@pytest.mark.promise(8)
+def test_a_search_path_is_no_command_of_psql(cluster: Cluster, served: Server, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    path = f"SELECT set_config('search_path', E'public,\\n\\\\!\\\\touch$IFS{canary}', false)"
+    cluster.sql("ALTER ROLE netpoint CREATEDB", path, "ALTER ROLE netpoint SET search_path FROM CURRENT")
+    try:
+        served.apply("dump_database")
+        done = served.step("verify_restore", "apply")
+    finally:
+        cluster.sql("ALTER ROLE netpoint RESET ALL")
+
+    assert (done.returncode, canary.exists()) == (0, False), done.stdout
+
+
 @pytest.mark.parametrize("taken", [True, False])
 def test_limits_of_the_role_do_not_end_a_migration(cluster: Cluster, served: Server, *, taken: bool) -> None:
     """What configuration.py gives to libpq comes before what we give."""
