@@ -408,6 +408,15 @@ def lists_of(member):
     return {name: value.encode("utf-8", "surrogateescape") for name, value in found.items() if value}
 
 
+def members_of(archive):
+    """Yield the members of an open archive, with names as the system has them: Python 3.6 may know ASCII only."""
+    for member in archive:
+        member.name, member.linkname = (
+            os.fsdecode(name.encode("utf-8", "surrogateescape")) for name in (member.name, member.linkname)
+        )
+        yield member
+
+
 def place_of(member):
     """Return the folder and the name in it of a member."""
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
@@ -428,7 +437,7 @@ def save(archive, saved, absent):
 
     lacking = []
     with tarfile.open(archive) as source, tarfile.open(saved, "w", format=tarfile.PAX_FORMAT) as target:
-        for member in source:
+        for member in members_of(source):
             parent, name = place_of(member)
             try:
                 with open_folder(parent) as folder:
@@ -485,7 +494,7 @@ def extract(archive):
 
     folders = []
     with tarfile.open(archive) as source:
-        for member in source:
+        for member in members_of(source):
             parent, name = place_of(member)
             with open_folder(parent, make=True) as folder:
                 if member.isdir():

@@ -298,6 +298,30 @@ def test_access_lists_come_back_with_a_backup(media: Path, tmp_path: Path) -> No
     assert lists_below(media) == changed
 
 
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_names_that_are_no_ascii_and_no_text_come_back_with_a_backup(media: Path, tmp_path: Path, utf8: str) -> None:
+    """Python 3.6 knows no other letters where the locale is C."""
+    names = sorted([os.fsencode("Grundriß"), b"\xff\xfe", os.fsencode("n" * 100 + "ü")])
+    for name in names:
+        (media / os.fsdecode(name)).write_text("upload")
+        (media / os.fsdecode(name + b".link")).symlink_to(os.fsdecode(name))
+    archive, saved, absent = saved_of(media, tmp_path / "files.tar"), tmp_path / "saved.tar", tmp_path / "absent"
+    before = look(media.parent, media.name)
+    words = [sys.executable, "-I", "-S", "-X", f"utf8={utf8}", REMOTE / "files.py"]
+
+    def run(verb: str, *paths: Path) -> int:
+        return subprocess.run([*words, verb, *paths], env={"LC_ALL": "C"}, check=False).returncode
+
+    for path in media.iterdir():
+        if path.is_file() and not path.is_symlink():
+            path.write_text("changed")
+    changed = look(media.parent, media.name)
+    assert run("put_back", archive, saved, absent) == 0
+    assert look(media.parent, media.name) == before
+    assert run("take_back", saved, absent) == 0
+    assert look(media.parent, media.name) == changed
+
+
 def lists_below(folder: Path) -> dict[tuple[str, str], bytes]:
     return {
         (str(path.relative_to(folder)), name): os.getxattr(path, name)
