@@ -61,6 +61,7 @@ def test_what_undo_needs_is_written_down(server: Server) -> None:
         "complete": "",
         "link": "netpoint-3.4.9/\n",
         "migrations": "dcim|0001_initial\n",
+        "views": "",
         "page": "page.login=200\npage.static=200\n",
         "processes": "",
         "user": f"{Path.home().owner()}\n",
@@ -204,6 +205,24 @@ def test_a_worker_that_survives_the_stop_of_its_unit_is_seen(server: Server) -> 
     assert (status, server.active) == (1, [])
     assert server.reason.startswith("the services were stopped, and something still runs out of the release: ")
     assert f"(process {number} of netpoint-rq.service)" in server.reason
+
+
+def test_sessions_that_a_pooler_keeps_open_are_ended(server: Server) -> None:
+    server.record()
+    write_files(server.world, {"sessions": "2\n", "sessions.next": "0\n"})
+
+    server.apply("stop_services")
+
+    assert server.journal == ["window-open stop_services "]
+
+
+@pytest.mark.promise(2)
+def test_who_comes_back_by_a_pooler_is_refused(server: Server) -> None:
+    server.record()
+    write_files(server.world, {"sessions": "2\n", "sessions.next": "0\n0\n1\n"})
+
+    assert server.step("stop_services", "apply").returncode == 1
+    assert server.reason.startswith("somebody else works with NetPoint's database: ")
 
 
 def test_sessions_of_netpoint_itself_are_waited_for(server: Server) -> None:

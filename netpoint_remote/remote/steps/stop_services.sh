@@ -18,10 +18,20 @@ apply() {
     with_services_in_order systemctl stop
     left=$(who_is_left any) || fail "$unseen: $(last_line)"
     [ -z "$left" ] || fail "the services were stopped, and something still runs out of the release: $left"
+    wait_for_sessions
+}
+
+# A pooler keeps sessions open for its next client. Those that are idle are ended; who is behind it comes back.
+wait_for_sessions() {
     waited=0
+    quiet_until=0
     left=$(sessions)
-    while [ "$left" -gt 0 ]; do
+    while [ "$left" -gt 0 ] || [ "$waited" -lt "$quiet_until" ]; do
         [ "$waited" -lt 30 ] || fail "somebody else works with NetPoint's database: $(session_names)"
+        if [ "$waited" -eq 5 ] && strange=$(strangers) && [ -z "$strange" ]; then
+            sql "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE $others AND state = 'idle'"
+            quiet_until=10
+        fi
         waited=$((waited + 1))
         sleep 1
         left=$(sessions)
