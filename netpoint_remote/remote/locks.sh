@@ -28,7 +28,8 @@ lock_owner() {
 holder=''
 
 # Take the lock in the database, which another server may share. A psql holds it that reads from a pipe: when this
-# process ends, however it ends, so does the pipe, the psql and with it the lock.
+# process ends, however it ends, so does the pipe, the psql and with it the lock. It holds it by a transaction, for a
+# pooler may lend a session for no longer; between statements that keeps nothing from being cleaned up or changed.
 lock_database() {
     exec 5>&-
     rm -f -- "$RUN/database.pipe" "$RUN/database.answers" "$RUN/database.lock"
@@ -44,7 +45,7 @@ lock_database() {
     holder=$!
     exec 5>"$RUN/database.pipe"
     rm -f -- "$RUN/database.pipe" "$RUN/database.answers"
-    { end_own_sessions && say "$without_limits"; } >&5 2>/dev/null || :
+    { say 'BEGIN;' && end_own_sessions && say "$without_limits"; } >&5 2>/dev/null || :
     tries=0
     until ask_for_lock; do
         case $answer in *"netpoint-remote $RUN_ID $OPERATOR "*) ;; *) return 1 ;; esac
@@ -68,7 +69,7 @@ hold_database() {
     case $answer in held*) return 1 ;; *) wait_for_database && lock_database ;; esac
 }
 
-# Asking again for what the session has is harmless. A psql whose database went away ends.
+# Asking again for what the transaction has is harmless. A psql whose database went away ends.
 ask_for_lock() {
     before=$(wc -l <"$RUN/database.lock")
     lock_query >&5 2>/dev/null || :
@@ -98,7 +99,7 @@ wait_for_copier() {
 lock_query() {
     case ${PURPOSE:?} in backup) kind=_shared ;; *) kind= ;; esac
     cat <<END
-SELECT CASE WHEN pg_try_advisory_lock$kind(1852797028, 1919250799) THEN 'locked' ELSE 'held by ' || coalesce((
+SELECT CASE WHEN pg_try_advisory_xact_lock$kind(1852797028, 1919250799) THEN 'locked' ELSE 'held by ' || coalesce((
     SELECT string_agg(application_name || coalesce(' from ' || host(client_addr), ''), ', ') FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND granted AND classid = 1852797028 AND objid = 1919250799 AND database = (
         SELECT oid FROM pg_database WHERE datname = current_database())), 'somebody') END;

@@ -53,8 +53,9 @@ def locking(place: Place) -> Functions:
         return take(*key, shared=True)
 
     return {
-        (name, count): body
-        for name, body in (("pg_try_advisory_lock", take), ("pg_try_advisory_lock_shared", share))
+        (f"pg_try_advisory_{until}lock{mode}", count): body
+        for until in ("", "xact_")
+        for mode, body in (("", take), ("_shared", share))
         for count in (1, 2)
     }
 
