@@ -42,6 +42,12 @@ class Failure:
     """What the second run showed: nothing where there was none."""
     output: Path | None = None
 
+    @property
+    def reason(self) -> str:
+        """What was wrong in the first run, on one line: a log has it where the run's folder does not stay."""
+        found = re.search(r"(?m)^E +(.+)", "\n".join(report.longreprtext for report in self.reports))
+        return found[1][:200].encode("ascii", "backslashreplace").decode() if found else ""
+
 
 @dataclass(slots=True, eq=False)
 class Again:
@@ -81,8 +87,9 @@ class Again:
         for failure in self._failures.values():
             for test in failure.tests if failure.became else ():
                 flaky = "FLAKY " * (failure.became == PASSED)
+                first = f" (first: {failure.reason})" if flaky and failure.reason else ""
                 outputs = f". Both outputs: {failure.output}" if failure.output else ""
-                terminalreporter.write_line(f"{flaky}{test}: {failure.became}{outputs}", yellow=True, bold=True)
+                terminalreporter.write_line(f"{flaky}{test}: {failure.became}{first}{outputs}", yellow=True, bold=True)
 
     def _may_be_chance(self, session: pytest.Session) -> bool:
         """Tell whether all that makes the run red is a few tests that failed, of the rings that are run again."""

@@ -106,6 +106,7 @@ def test_what_passes_alone_is_flaky_and_the_run_green(tmp_path: Path) -> None:
     last = output.splitlines()[-8:]
     flaky = [line for line in last if line.startswith("FLAKY test_some.py::test_")]
     assert len(flaky) == 2, output
+    assert all("(first: OSError: the machine is busy)" in line for line in flaky), flaky
     kept = (tmp_path / flaky[0].rpartition(": ")[2]).read_text()
     assert "the machine is busy" in kept.partition("AGAIN, alone")[0]
     assert "2 passed" in kept.partition("AGAIN, alone")[2]
