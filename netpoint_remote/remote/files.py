@@ -184,12 +184,22 @@ def give(number, like, lists):
     """Give what is open rights, owner and time; an owner that is set takes the bits of others' rights away."""
     for name in ACCESS_LISTS:
         if name in lists:
-            os.setxattr(number, name, lists[name])
+            set_access_list(number, name, lists[name])
         elif access_list(number, name) is not None:
             os.removexattr(number, name)
     os.fchown(number, like.st_uid, like.st_gid)
     os.fchmod(number, stat.S_IMODE(like.st_mode))
     os.utime(number, ns=(like.st_mtime_ns,) * 2)
+
+
+def set_access_list(number, name, value):
+    try:
+        os.setxattr(number, name, value)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        folder = os.path.dirname(os.readlink("/proc/self/fd/%d" % number))
+        print("an access list is left out, which the file system cannot have: in %s" % ascii(folder))
 
 
 def access_lists(number):

@@ -246,7 +246,7 @@ show_file() (
     with_rights_of "$rights" timeout 10 head -c 1000000 -- "$1"
 ) 2>/dev/null
 
-# Print the options of setpriv for a look at what others can put in the place of a path: of who owns its folder, or where
+# Print whose rights, UID:GID, a look has at what others can put in the place of a path: of who owns its folder, or where
 # that is nobody else's, what it leads to. Nothing where root alone can, or where we are not root.
 rights_for() (
     [ "$(id -u)" = 0 ] && [ -n "$(weak_spot "$1")" ] || exit 0
@@ -257,22 +257,28 @@ rights_for() (
     rights_of_owner / "$@"
 )
 
-# Print the options of setpriv for the first owner of some paths who is not root; for nobody where root owns all.
+# Print the rights of the first owner of some paths who is not root. Where root owns all, those of the first group that may
+# write there, and of no user; of no group below a folder that all may write to.
 rights_of_owner() {
     uid=$(stat -c %u -- "$@" 2>/dev/null | grep -v -x 0 | head -n 1)
-    uid=${uid:-65534}
-    gid=$(id -g -- "$uid" 2>/dev/null || :)
-    say "--reuid=$uid --regid=${gid:-65534}"
+    if [ -n "$uid" ]; then
+        gid=$(id -g -- "$uid" 2>/dev/null || :)
+    else
+        gid=$(stat -c '%a %g' -- "$@" 2>/dev/null |
+            sed -n -e '/^[0246]\{0,1\}[0-7][0-7][2367] /q' -e 's/^[0-9]*[2367][0145] \([1-9]\)/\1/p' | head -n 1)
+    fi
+    say "${uid:-65534}:${gid:-65534}"
 }
 
-# Run a command for a look at what others can change, with such options or as we are: they get no environment, input or
+# Run a command for a look at what others can change, with such rights or as we are: they get no environment, input or
 # lock of ours.
 with_rights_of() {
     rights=$1
     shift
     if [ -z "$rights" ]; then "$@"; return; fi
-    # shellcheck disable=SC2086 # options of numbers
-    setpriv $rights --clear-groups --no-new-privs env -i PATH="$PATH" LC_ALL=C HOME=/ "$@" </dev/null 5>&- 7>&- 8>&- 9>&-
+    if getent passwd "${rights%:*}" >/dev/null; then groups=--init-groups; else groups=--clear-groups; fi
+    setpriv --reuid="${rights%:*}" --regid="${rights#*:}" "$groups" --no-new-privs \
+        env -i PATH="$PATH" LC_ALL=C HOME=/ "$@" </dev/null 5>&- 7>&- 8>&- 9>&-
 }
 
 # Look at the checkout: as root only where nobody else may write what git obeys, else as they could themselves.
@@ -314,8 +320,7 @@ git_there() {
     with_rights_of "$looker" git "$@"
 }
 
-# Print the options of setpriv that make root the one who may write what git obeys; nothing where that is root alone, or
-# where we are not root.
+# Print the rights of who may write what git obeys; nothing where that is root alone, or where we are not root.
 looker_at_checkout() (
     [ "$(id -u)" = 0 ] || exit 0
     place=$ROOT/.git

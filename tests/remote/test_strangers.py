@@ -338,10 +338,13 @@ def test_an_access_list_that_cannot_be_given_is_not_left_out_silently(media: Pat
     assert (done.returncode, b"refused" in done.stderr) == (1, True)
 
 
-def test_a_file_system_without_access_lists_will_do(media: Path, tmp_path: Path) -> None:
-    reaction = "raise OSError(errno.ENOTSUP, 'it knows none')"
+@pytest.mark.parametrize(("event", "reported"), [("os.getxattr", False), ("os.setxattr", True)])
+def test_a_file_system_without_access_lists_will_do(media: Path, tmp_path: Path, event: str, *, reported: bool) -> None:
+    give_by_list(media / "sub/0", STRANGER, 6)
 
-    assert files_when("os.getxattr", reaction, "copy", media, tmp_path / "new").returncode == 0
+    done = files_when(event, "raise OSError(errno.ENOTSUP, 'it knows none')", "copy", media, tmp_path / "new")
+
+    assert (done.returncode, b"an access list is left out" in done.stdout) == (0, reported)
 
 
 @needs_root
@@ -615,7 +618,7 @@ def test_a_checkout_does_not_choose_as_whom_it_is_looked_at(reachable: Path) -> 
         os.chown(path, 1234, 1234, follow_symlinks=False)
     os.chown(third, 4321, 4321)
 
-    assert at_checkout(reachable, "looker_at_checkout").stdout.startswith("--reuid=1234 ")
+    assert at_checkout(reachable, "looker_at_checkout").stdout.startswith("1234:")
 
 
 def test_a_filter_that_cannot_be_switched_off_is_not_run(reachable: Path) -> None:
@@ -699,6 +702,29 @@ def test_a_look_at_a_release_shows_no_file_that_its_owner_cannot_read(
     (reachable / place).unlink()
     write_files(reachable, {place: "version: 4.1.0\nVERSION = '4.1.0'\n"})
     assert "4.1.0" in at_checkout(reachable, asked).stdout
+
+
+@needs_root
+def test_a_release_that_a_group_shares_is_read_with_the_rights_of_the_group(reachable: Path) -> None:
+    write_files(reachable, {"netpoint/release.yaml": "version: 4.1.0\n"})
+    for path in (reachable, *reachable.rglob("*")):
+        os.chown(path, 0, 1234)
+        path.chmod(0o2770 if path.is_dir() else 0o660)
+
+    who = at_checkout(reachable, WHO).stdout.splitlines()
+
+    assert at_checkout(reachable, "PRODUCT=netpoint; tree_version $ROOT").stdout == "4.1.0\n"
+    assert (who[0], "1234" in who[1].split(), "0" in who[1].split()) == ("65534", True, False)
+
+
+@needs_root
+def test_a_folder_that_all_may_write_to_gives_the_rights_of_no_group(reachable: Path) -> None:
+    write_files(reachable, {"netpoint/release.yaml": "version: 4.1.0\n"})
+    for path in (reachable, reachable / "netpoint"):
+        os.chown(path, 0, 1234)
+        path.chmod(0o777 if path == reachable else 0o770)
+
+    assert at_checkout(reachable, f"rights_for {reachable}/netpoint/release.yaml").stdout == "65534:65534\n"
 
 
 @needs_root
