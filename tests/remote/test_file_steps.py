@@ -173,6 +173,28 @@ def test_what_is_written_to_local_files_while_they_are_copied_is_brought_in_the_
     assert not (unpacked.new / "netpoint.pid").exists()
 
 
+def test_a_local_file_that_another_program_goes_on_writing_to_is_brought_once(unpacked: Server) -> None:
+    """A web server may have its log in the release, and is not stopped."""
+    write_files(unpacked.old, {"logs/access.log": "1\n"})
+    unpacked.apply("carry_over", "sync_files")
+    write_files(unpacked.old, {"logs/access.log": "1\n2\n"})
+
+    assert unpacked.step("sync_files", "check").returncode == 0
+    assert (unpacked.new / "logs/access.log").read_text() == "1\n"
+
+
+def test_a_local_file_that_is_gone_when_it_is_done_again_is_removed(unpacked: Server) -> None:
+    unpacked.apply("carry_over")
+    write_files(unpacked.old, {"netpoint.pid": "7\n"})
+    unpacked.apply("sync_files")
+    (unpacked.old / "netpoint.pid").unlink()
+
+    undone = unpacked.step("sync_files", "undo").returncode
+    unpacked.apply("sync_files")
+
+    assert (undone, (unpacked.new / "netpoint.pid").exists()) == (0, False)
+
+
 def test_what_the_new_release_has_in_a_local_folder_stays(unpacked: Server) -> None:
     brought = {"netpoint/local/release.yaml": "version: 3.5.0\n"}
     write_files(unpacked.old, {"netpoint/local/logo.svg": "<svg/>"})

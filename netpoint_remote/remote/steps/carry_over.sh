@@ -4,7 +4,7 @@
 # shellcheck source=../local_files.sh
 . "$BUNDLE/local_files.sh"
 
-# The services go on writing: whether all is alike is for sync_files to prove, when they are stopped.
+# The services go on writing: sync_files brings what has changed since, when they are stopped.
 check() {
     [ -f "$RUN/carried" ]
 }

@@ -6,50 +6,39 @@
 # shellcheck source=../local_files.sh
 . "$BUNDLE/local_files.sh"
 
+# Another program may go on writing to a log in the release: local files are copied once, and not compared.
 check() {
-    each_folder is_mirrored && each_local_file is_mirrored
+    [ -f "$RUN/synced" ] && each_folder is_mirrored
 }
 
 apply() {
     each_folder mirror
-    each_local_file mirror
+    each_local_file
+    : >"$RUN/synced"
 }
 
-# Do one thing (mirror, is_mirrored) with what was carried over, and with what has come since: a log that was rotated.
+# Bring what was carried over before, and what has come since: a log that was rotated. All of it is noted first, so that
+# what is gone when this is done again is removed.
 each_local_file() {
-    local_files >"$RUN/carried.found" || return 1
-    if [ -f "$RUN/carried" ]; then cat -- "$RUN/carried" >>"$RUN/carried.found" || return 1; fi
-    sort -u -- "$RUN/carried.found" >"$RUN/carried.now" || return 1
-    while IFS= read -r name; do
-        if [ -L "$OLD/$name" ]; then
-            kind=link_
-        elif [ -d "$OLD/$name" ]; then
-            kind=''
-        elif [ -f "$OLD/$name" ]; then
-            kind=file_
-        else
-            kind=gone_
-        fi
-        "$kind$1" "$OLD/$name" "$NEW/$name" || return 1
-    done <"$RUN/carried.now"
+    local_files >"$RUN/carried.found"
+    [ ! -f "$RUN/carried" ] || cat -- "$RUN/carried" >>"$RUN/carried.found"
+    sort -u -- "$RUN/carried.found" >"$RUN/carried.partial"
+    mv -f -- "$RUN/carried.partial" "$RUN/carried"
+    while IFS= read -r name; do bring_local "$name"; done <"$RUN/carried"
 }
 
-file_mirror() {
-    file_is_mirrored "$@" || by_descriptor carry "$@"
-}
-
-file_is_mirrored() {
-    cmp -s -- "$1" "$2" && [ "$(stat -c '%U:%G %a' -- "$1")" = "$(stat -c '%U:%G %a' -- "$2")" ]
-}
-
-gone_mirror() {
-    discard "$2"
-}
-
-gone_is_mirrored() {
-    ! [ -e "$2" ] && ! [ -L "$2" ]
+bring_local() {
+    if [ -L "$OLD/$1" ]; then
+        link_mirror "$OLD/$1" "$NEW/$1"
+    elif [ -d "$OLD/$1" ]; then
+        mirror "$OLD/$1" "$NEW/$1"
+    elif [ -f "$OLD/$1" ]; then
+        by_descriptor carry "$OLD/$1" "$NEW/$1"
+    else
+        discard "$NEW/$1"
+    fi
 }
 
 undo() {
-    :
+    rm -f -- "$RUN/synced"
 }
