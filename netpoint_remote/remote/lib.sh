@@ -610,10 +610,12 @@ sql() {
 }
 
 # What a role or a database sets for NetPoint's sessions must not end ours: a dump takes its time, a lock waits. Not every
-# version has each.
+# version has each. No table is read.
 # shellcheck disable=SC2016 # quotes of PostgreSQL
 limits='$$statement_timeout$$, $$lock_timeout$$, $$idle_in_transaction_session_timeout$$, $$idle_session_timeout$$, $$transaction_timeout$$'
-without_limits="DO \$limits\$ BEGIN PERFORM set_config(name, \$\$0\$\$, false) FROM pg_catalog.pg_settings WHERE name IN ($limits); END \$limits\$;"
+without_limits="DO \$limits\$ DECLARE item text; BEGIN FOREACH item IN ARRAY ARRAY[$limits] LOOP
+    IF pg_catalog.current_setting(item, true) IS NOT NULL THEN PERFORM pg_catalog.set_config(item, \$\$0\$\$, false); END IF;
+    END LOOP; END \$limits\$;"
 
 # Print the variable by which the sessions of upgrade.sh do without them too: a migration takes its time. What lies between
 # (a pooler) may not take it, and what configuration.py gives to libpq comes before it.

@@ -26,6 +26,7 @@ lock_owner() {
 }
 
 holder=''
+just_ended='a session that has just ended'
 
 # Take the lock in the database, which another server may share. A psql holds it that reads from a pipe: when this
 # process ends, however it ends, so does the pipe, the psql and with it the lock. It holds it by a transaction, for a
@@ -45,22 +46,29 @@ lock_database() {
     holder=$!
     exec 5>"$RUN/database.pipe"
     rm -f -- "$RUN/database.pipe" "$RUN/database.answers"
-    { say 'BEGIN;' && end_own_sessions && say "$without_limits"; } >&5 2>/dev/null || :
+    { end_own_sessions && hold_by_transaction; } >&5 2>/dev/null || :
     tries=0
     until ask_for_lock; do
-        case $answer in *"netpoint-remote $RUN_ID $OPERATOR "*) ;; *) return 1 ;; esac
-        # Ours of before is on its end.
+        case $answer in *"netpoint-remote $RUN_ID $OPERATOR "* | *"$just_ended") ;; *) return 1 ;; esac
         [ "$tries" -lt 20 ] || return 1
         tries=$((tries + 1))
         sleep 0.5
     done
 }
 
-# A server that lost its power, or its way to the database, leaves a session that nobody ends for two hours: the one of
-# this very run goes at once, and ours shall be noticed soon.
+# A server that lost its power, or its way to the database, leaves a session that nothing ends for two hours: the one of
+# this run ends at once.
 end_own_sessions() {
-    say "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;"
+    say '-- Hold the lock'
     say "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = current_setting('application_name') AND datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() \\g /dev/null"
+}
+
+# A transaction locks each table that it has read until its end, those of the catalogue too: it reads none. The database
+# is to notice soon when we are gone.
+hold_by_transaction() {
+    say 'BEGIN;'
+    say "$without_limits"
+    say "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;"
 }
 
 # See that the lock in the database is still ours: a database that was restarted has forgotten it, and may be late.
@@ -83,7 +91,15 @@ ask_for_lock() {
         waited=$((waited + 1))
         sleep 0.05
     done
-    [ "$answer" = locked ]
+    case $answer in
+        locked) ;;
+        held)
+            holders=$(lock_holders 5>&- 7>&- 8>&- 9>&-) || holders='an unknown session'
+            answer="held by ${holders:-$just_ended}"
+            return 1
+            ;;
+        *) return 1 ;;
+    esac
 }
 
 # What psql wrote last is to be in the file.
@@ -98,10 +114,12 @@ wait_for_copier() {
 # Backups only read, so they exclude each other no more than readers do.
 lock_query() {
     case ${PURPOSE:?} in backup) kind=_shared ;; *) kind= ;; esac
-    cat <<END
-SELECT CASE WHEN pg_try_advisory_xact_lock$kind(1852797028, 1919250799) THEN 'locked' ELSE 'held by ' || coalesce((
-    SELECT string_agg(application_name || coalesce(' from ' || host(client_addr), ''), ', ') FROM pg_locks JOIN pg_stat_activity USING (pid)
-    WHERE locktype = 'advisory' AND granted AND classid = 1852797028 AND objid = 1919250799 AND database = (
-        SELECT oid FROM pg_database WHERE datname = current_database())), 'somebody') END;
-END
+    say "SELECT CASE WHEN pg_try_advisory_xact_lock$kind(1852797028, 1919250799) THEN 'locked' ELSE 'held' END;"
+}
+
+# Who has the lock is for another session to ask.
+lock_holders() {
+    sql "SELECT string_agg(application_name || coalesce(' from ' || host(client_addr), ''), ', ') FROM pg_locks JOIN pg_stat_activity USING (pid)
+        WHERE locktype = 'advisory' AND granted AND classid = 1852797028 AND objid = 1919250799 AND database = (
+            SELECT oid FROM pg_database WHERE datname = current_database())"
 }

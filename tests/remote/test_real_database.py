@@ -301,6 +301,24 @@ def test_a_backup_without_a_list_of_objects_is_put_back(cluster: Cluster, saved:
     assert cluster.sql("SELECT has_table_privilege('reader', 'tokens', 'SELECT')") == "f"
 
 
+# ---- the lock
+
+
+HELD = """
+. "$BUNDLE/locks.sh"
+lock_database && hold_database
+sql "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'relation' AND application_name LIKE 'netpoint-remote r1 %'"
+sql "SELECT state FROM pg_stat_activity WHERE application_name LIKE 'netpoint-remote r1 %'"
+(RUN_ID=r2 && lock_database || say "$answer")
+"""
+
+
+@pytest.mark.promise(5)
+def test_the_lock_keeps_no_table_from_anybody(served: Server) -> None:
+    assert served.in_run(HELD).stdout.splitlines() == ["0", "idle in transaction", "held by netpoint-remote r1 t np1"]
+
+
 # ---- who holds the sessions of the role
 
 
@@ -331,7 +349,7 @@ def connected(cluster: Cluster, *through: str, name: str = "psql") -> Iterator[i
 
 
 def strangers(server: Server) -> str:
-    return server.in_run('. "$BUNDLE/steps/stop_services.sh"; strangers').stdout.strip()
+    return server.in_run('. "$BUNDLE/steps/stop_services.sh"; ask_of_sessions strangers').stdout.strip()
 
 
 @pytest.mark.promise(2)
