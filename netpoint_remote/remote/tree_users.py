@@ -10,6 +10,7 @@ Runs on the server, isolated from every environment, under any Python from 3.6 o
     housekeeping    print what schedules housekeeping (`cron`, `timer`, `broken`, `dangling`) and its file or unit
     sessions        print who holds the sessions that sessions.sql has listed, which come on standard input
     strangers ADDRESSES  name those that no service holds; the addresses are this server's own
+    pooled ADDRESSES     print the numbers of those that a pooler holds
 
 Anybody can start a process that names a release, or have a job of cron that does. What is such a `stranger`'s counts as
 nothing that uses the release. A user counts who is root, owns the release or is one of the services'; so does all that
@@ -63,6 +64,7 @@ UNIT_FILE = re.compile(r"(?P<unit>[^/]+\.(?:service|timer|socket|path|mount))(?:
 CRON_FOLDERS = {"hourly": True, "daily": False, "weekly": False, "monthly": False}  # whether it is often
 # Units of the system in which anybody's processes are.
 ANYBODYS = re.compile(r"(.*\.scope|user@.*|(cron|crond|cronie|atd|ssh|sshd)(@.*)?\.service|)\Z")
+DATABASES = ("postgres", "postmaster")
 CRON_DAEMONS = ("cron.service", "crond.service", "cronie.service")
 WEB_SERVERS = re.compile(r"etc/(nginx|openresty|angie|apache2|httpd|caddy|lighttpd|haproxy)/")
 NAMING_PLACES = ("etc", "var/spool/cron", "usr/local/bin", "usr/local/sbin", "usr/local/etc", *UNIT_FOLDERS[1:])
@@ -719,30 +721,73 @@ Session = typing.NamedTuple(
 )  # fmt: skip
 
 
-def sessions_of(installation, text):
-    """Return the sessions of a list that psql printed, with the process of this server that holds each.
+Row = typing.NamedTuple(
+    "Row",
+    [("number", str), ("port", str), ("address", str), ("ours", str), ("database", str), ("seconds", str),
+     ("reached_by", str), ("database_port", str), ("application", str)],
+)  # fmt: skip
 
-    A service's is not named, nor one that has ended since. Who is behind a program that passes sessions on (a pooler,
-    the proxy of a container) cannot be told: it listens where the database is reached.
+
+def rows_of(text):
+    """Return what sessions.sql has listed."""
+    lines = [line.partition("=")[2].split(" ", 8) for line in text.split("\n") if line.startswith("db.session=")]
+    return [Row(*line) for line in lines]
+
+
+class Holders:
+    """Which processes of this server hold sessions, and which are programs that pass sessions on.
+
+    Who is behind such a program (a pooler, the proxy of a container) cannot be told: it listens where the database is
+    reached.
     """
-    rows = [line.partition("=")[2].split(" ", 7) for line in text.split("\n") if line.startswith("db.session=")]
-    if not rows:
-        return []
-    sockets, units, found = Sockets(), Units(installation), []
-    services = {*installation.services, *units.told}
-    for number, port, address, ours, database, seconds, reached_by, application in rows:
-        inode = sockets.of_client(address, int(port)) if int(port) > 0 else sockets.of_peer(int(number))
-        holders = sockets.holders.get(inode, [])
-        elsewhere = (
-            not holders and address not in {"-", ours, database} and not ipaddress.ip_address(address).is_loopback
-        )
-        named = (0, "", "", "")
-        with contextlib.suppress(OSError, ValueError, IndexError):  # it has just ended
-            places = {unit_of(holder, units.main_processes) or holder for holder in holders}
-            relays = {unit_of(relay, units.main_processes) or relay for relay in sockets.listeners(int(reached_by))}
-            if holders and not places & (services | relays):
-                named = named_process(installation, holders[0], units.main_processes)
-        found.append(Session(application, address.replace("-", ""), elsewhere, *named, max(0, int(float(seconds)))))
+
+    def __init__(self, installation):
+        self.installation, self.sockets, self.units = installation, Sockets(), Units(installation)
+        self.services = {*installation.services, *self.units.told}
+
+    def of(self, row):
+        return self.sockets.holders.get(self.sockets.of_session(row), [])
+
+    def places(self, processes):
+        """Return the units of processes, and those that are in none by their numbers."""
+        return {unit_of(process, self.units.main_processes) or process for process in processes}
+
+    def relays(self, row):
+        return self.sockets.listeners(int(row.reached_by))
+
+    def named(self, row):
+        """Name the process that holds a session, unless it is a service's, passes it on, or has just ended."""
+        holders = self.of(row)
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if holders and not self.places(holders) & (self.services | self.places(self.relays(row))):
+                return named_process(self.installation, holders[0], self.units.main_processes)
+        return 0, "", "", ""
+
+    def is_pooled(self, row, addresses):
+        """Whether a program that passes sessions on holds a session: one of this server, or where ours comes from."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            holders = self.of(row)
+            if not holders:
+                return is_elsewhere(row.ours) and row.address == row.ours and row.ours not in addresses
+            relays = [relay for relay in self.relays(row) if os.path.basename(executable(relay)) not in DATABASES]
+            return bool(self.places(holders) & self.places(relays)) and not self.places(holders) & self.services
+        return False
+
+
+def is_elsewhere(address):
+    return address != "-" and not ipaddress.ip_address(address).is_loopback
+
+
+def sessions_of(installation, text):
+    """Return the sessions of a list that psql printed, with the process of this server that holds each."""
+    rows = rows_of(text)
+    holders = Holders(installation) if rows else None
+    found = []
+    for row in rows:
+        elsewhere = is_elsewhere(row.address) and row.address not in {row.ours, row.database} and not holders.of(row)
+        named = holders.named(row)
+        seconds = max(0, int(float(row.seconds)))
+        found.append(Session(row.application, row.address.replace("-", ""), elsewhere, *named, seconds))
     return found
 
 
@@ -767,16 +812,18 @@ class Sockets:
         with contextlib.suppress(OSError):  # a kernel that cannot tell
             self.peers = dict(unix_peers())
 
-    def of_client(self, address, port):
-        return next((inode for at, listens, inode in self.internet if at == (address, port) and not listens), None)
-
-    def of_peer(self, number):
-        """Return the other end of the socket of PostgreSQL that a process of it serves."""
-        return next((self.peers.get(inode) for inode in sockets_held(number) if inode in self.named), None)
+    def of_session(self, row):
+        """Return the other end of a session: of a connection, or of the socket that a process of PostgreSQL serves."""
+        if int(row.port) <= 0:
+            held = sockets_held(int(row.number))
+            return next((self.peers.get(inode) for inode in held if inode in self.named), None)
+        ends = {(at, far): inode for at, far, listens, inode in self.internet if not listens}
+        ways = [((row.address, int(row.port)), int(far)) for far in (row.database_port, row.reached_by)]
+        return next((ends[way] for way in ways if way in ends), None)
 
     def listeners(self, port):
         """Return the processes that take connections where the database is reached."""
-        inodes = {inode for (_, at), listens, inode in self.internet if listens and at == port}
+        inodes = {inode for (_, at), _, listens, inode in self.internet if listens and at == port}
         ending = "/.s.PGSQL.%d" % port
         inodes |= {inode for inode, (flags, path) in self.named.items() if flags & 0x10000 and path.endswith(ending)}
         return {number for inode in inodes for number in self.holders.get(inode, [])}
@@ -792,13 +839,14 @@ def sockets_held(number):
 
 
 def internet_sockets():
-    """Yield ((address, port), whether it listens, inode) of each socket of TCP."""
+    """Yield ((address, port), port of the other end, whether it listens, inode) of each socket of TCP."""
     for name in ("tcp", "tcp6"):
         if os.path.exists("/proc/net/" + name):
             for words in map(str.split, read_proc("/proc/net/" + name).split("\n")[1:]):
                 if len(words) > 9:
                     address, _, port = words[1].partition(":")
-                    yield (spelled_address(address), int(port, 16)), words[3] == "0A", int(words[9])
+                    far = int(words[2].partition(":")[2], 16)
+                    yield (spelled_address(address), int(port, 16)), far, words[3] == "0A", int(words[9])
 
 
 def spelled_address(digits):
@@ -1051,6 +1099,12 @@ def print_strangers(installation, addresses):
     say(plain("; ".join(list(found)[:3])))
 
 
+def print_pooled(installation, addresses):
+    rows = rows_of(sys.stdin.read())
+    holders = Holders(installation) if rows else None
+    say(",".join(str(int(row.number)) for row in rows if holders.is_pooled(row, addresses.split())))
+
+
 def values(found, *names):
     return {name: printable(getattr(found, name)) for name in names}
 
@@ -1144,6 +1198,7 @@ VERBS = {
     "housekeeping": (0, print_housekeeping),
     "sessions": (0, print_sessions),
     "strangers": (1, print_strangers),
+    "pooled": (1, print_pooled),
 }
 
 

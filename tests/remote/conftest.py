@@ -1,7 +1,10 @@
 """Servers in folders."""
 
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,37 @@ from tests.remote.server import Server, make_checkout
 
 SHELLS = (("dash",), ("bash", "--posix"))
 Make = Callable[..., Server]
+CONNECTED = """
+import socket, sys
+with socket.create_server(("127.0.0.1", 0)) as database, socket.create_server(("127.0.0.1", 0)) as relay:
+    client = socket.create_connection(database.getsockname())
+    print(*(end.getsockname()[1] for end in (client, database, relay)), flush=True)
+    sys.stdin.read()
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """A process that is connected by TCP from a port of its own to a far one, and listens on a third."""
+
+    process: int
+    port: int
+    far: int
+    listens: int
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    with subprocess.Popen(
+        [Path(sys.executable).resolve(), "-c", CONNECTED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        port, far, listens = map(int, process.stdout.readline().split())
+        yield Client(process=process.pid, port=port, far=far, listens=listens)
+        process.kill()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.conftest import Make
+from tests.remote.conftest import Client, Make
 from tests.remote.server import BIN, HOUSEKEEPING, PASSWORD, Server, differences, eventually, write_files
 
 WRONG_PAGE = {
@@ -207,9 +207,14 @@ def test_a_worker_that_survives_the_stop_of_its_unit_is_seen(server: Server) -> 
     assert f"(process {number} of netpoint-rq.service)" in server.reason
 
 
-def test_sessions_that_a_pooler_keeps_open_are_ended(server: Server) -> None:
+def pooled(client: Client) -> str:
+    """Return what the database says of no session first, and then of one that a pooler of this server has."""
+    return f"\ndb.session=7 {client.port} 127.0.0.1 - - 0.5 {client.listens} {client.far} gunicorn\n"
+
+
+def test_sessions_that_a_pooler_keeps_open_are_ended(server: Server, client: Client) -> None:
     server.record()
-    write_files(server.world, {"sessions": "2\n", "sessions.next": "0\n"})
+    write_files(server.world, {"sessions": "2\n", "sessions.next": "0\n", "strangers": pooled(client)})
 
     server.apply("stop_services")
 
@@ -217,12 +222,21 @@ def test_sessions_that_a_pooler_keeps_open_are_ended(server: Server) -> None:
 
 
 @pytest.mark.promise(2)
-def test_who_comes_back_by_a_pooler_is_refused(server: Server) -> None:
+def test_who_comes_back_by_a_pooler_is_refused(server: Server, client: Client) -> None:
     server.record()
-    write_files(server.world, {"sessions": "2\n", "sessions.next": "0\n0\n1\n"})
+    write_files(server.world, {"sessions": "2\n", "sessions.next": "0\n0\n1\n", "strangers": pooled(client)})
 
     assert server.step("stop_services", "apply").returncode == 1
     assert server.reason.startswith("somebody else works with NetPoint's database: ")
+
+
+@pytest.mark.promise(2)
+def test_sessions_of_an_unknown_program_are_not_ended(server: Server) -> None:
+    server.record()
+    write_files(server.world, {"sessions": "2\n", "sessions.next": "0\n"})
+
+    assert server.step("stop_services", "apply").returncode == 1
+    assert (server.world / "sessions.next").exists()
 
 
 def test_sessions_of_netpoint_itself_are_waited_for(server: Server) -> None:
@@ -241,7 +255,7 @@ def test_somebody_else_in_the_database_stops_the_upgrade(server: Server) -> None
     assert server.reason == "somebody else works with NetPoint's database: 10.0.0.9 (pgadmin)"
 
 
-ELSEWHERE = "db.session=7 4711 192.0.2.9 - - 0.5 5432 pgadmin\n"
+ELSEWHERE = "db.session=7 4711 192.0.2.9 - - 0.5 5432 5432 pgadmin\n"
 
 
 @pytest.mark.promise(2)

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.remote.conftest import Client
 from tests.remote.server import REAL_PATH, REMOTE, eventually, write_files
 from tests.remote.test_ask import interpreters
 
@@ -235,74 +237,76 @@ def test_a_service_that_was_not_started_anew_is_wrong(system: System, start: Sta
 
 # ---- sessions of NetPoint's role
 
-CONNECTED = """
-import socket, sys
-with socket.create_server(("127.0.0.1", 0)) as database, socket.create_server(("127.0.0.1", 0)) as relay:
-    client = socket.create_connection(database.getsockname())
-    print(client.getsockname()[1], relay.getsockname()[1], flush=True)
-    sys.stdin.read()
-"""
 
-
-@pytest.fixture
-def client() -> Iterator[tuple[int, int, int]]:
-    """Let a process be connected by TCP, and return its number, the port of its end and one that it listens on."""
-    with subprocess.Popen(
-        [PYTHON, "-c", CONNECTED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-    ) as process:
-        assert process.stdout
-        port, listens = map(int, process.stdout.readline().split())
-        yield process.pid, port, listens
-        process.kill()
-
-
-def session(port: int, *, address: str = "127.0.0.1", reached_by: int = 5432) -> str:
-    return f"db.session=1 {port} {address} - - 12.5 {reached_by} figures\n"
+def session(client: Client, *, address: str = "127.0.0.1", reached_by: int = 5432) -> str:
+    return f"db.session=1 {client.port} {address} - - 12.5 {reached_by} {client.far} figures\n"
 
 
 def sessions(system: System, text: str) -> list[dict[str, object]]:
     return [json.loads(line.partition("=")[2]) for line in system.ask("sessions", text=text)]
 
 
-def test_who_holds_a_session_by_tcp_is_named(system: System, client: tuple[int, int, int]) -> None:
-    number, port, _ = client
+def test_who_holds_a_session_by_tcp_is_named(system: System, client: Client) -> None:
+    (found,) = sessions(system, session(client))
 
-    (found,) = sessions(system, session(port))
-
-    assert (found["process"], found["seconds"], found["elsewhere"]) == (number, 12, False)
+    assert (found["process"], found["seconds"], found["elsewhere"]) == (client.process, 12, False)
     assert str(found["command"]).startswith("python")
 
 
-def test_sessions_of_a_service_name_nobody(system: System, client: tuple[int, int, int]) -> None:
-    number, port, _ = client
-    system.unit("netpoint.service", MainPID=str(number))
+def test_a_connection_from_the_same_port_to_another_one_is_no_session(system: System, client: Client) -> None:
+    (found,) = sessions(system, session(replace(client, far=client.listens)))
 
-    (found,) = sessions(system, session(port) * 2)
+    assert found["process"] == 0
+
+
+def test_sessions_of_a_service_have_no_name(system: System, client: Client) -> None:
+    system.unit("netpoint.service", MainPID=str(client.process))
+
+    (found,) = sessions(system, session(client) * 2)
 
     assert (found["process"], found["count"]) == (0, 2)
 
 
-def test_a_unit_that_the_hosts_file_calls_by_another_name_is_a_service(
-    system: System, client: tuple[int, int, int]
+def test_a_unit_that_the_hosts_file_calls_by_another_name_is_a_service(system: System, client: Client) -> None:
+    (system.units / "netpoint.service").write_text(f"Id=ipam.service\nLoadState=loaded\nMainPID={client.process}\n")
+
+    assert [found["process"] for found in sessions(system, session(client))] == [0]
+
+
+def test_who_is_behind_a_program_that_passes_sessions_on_is_not_known(system: System, client: Client) -> None:
+    text = session(client, reached_by=client.listens)
+
+    assert [found["process"] for found in sessions(system, text)] == [0]
+    assert system.ask("pooled", "", text=text) == ["1"]
+
+
+@pytest.mark.promise(2)
+def test_only_sessions_of_a_pooler_are_pooled(system: System, client: Client) -> None:
+    ended = Client(process=0, port=1, far=client.far, listens=0)
+    of_a_service = session(client, reached_by=client.listens)
+
+    assert system.ask("pooled", "", text=session(client) + session(ended)) == [""]
+    system.unit("netpoint.service", MainPID=str(client.process))
+    assert system.ask("pooled", "", text=of_a_service) == [""]
+
+
+@pytest.mark.parametrize(
+    ("address", "own", "pooled"), [("192.0.2.9", "", "7"), ("192.0.2.9", "192.0.2.9", ""), ("192.0.2.8", "", "")]
+)
+def test_a_pooler_of_another_server_is_where_our_own_session_comes_from(
+    system: System, address: str, own: str, pooled: str
 ) -> None:
-    number, port, _ = client
-    (system.units / "netpoint.service").write_text(f"Id=ipam.service\nLoadState=loaded\nMainPID={number}\n")
+    text = f"db.session=7 1 {address} 192.0.2.9 192.0.2.1 1 6432 5432 figures\n"
 
-    assert [found["process"] for found in sessions(system, session(port))] == [0]
-
-
-def test_who_is_behind_a_program_that_passes_sessions_on_is_not_known(
-    system: System, client: tuple[int, int, int]
-) -> None:
-    _, port, listens = client
-
-    assert [found["process"] for found in sessions(system, session(port, reached_by=listens))] == [0]
+    assert system.ask("pooled", own, text=text) == [pooled]
 
 
 @pytest.mark.parametrize(("address", "elsewhere"), [("192.0.2.9", True), ("127.0.0.1", False), ("::1", False)])
 def test_a_session_whose_end_is_not_here(system: System, address: str, *, elsewhere: bool) -> None:
     """That of a process which has just ended is not from elsewhere."""
-    (found,) = sessions(system, session(1, address=address))
+    ended = Client(process=0, port=1, far=5432, listens=0)
+
+    (found,) = sessions(system, session(ended, address=address))
 
     assert (found["process"], found["address"], found["elsewhere"]) == (0, address, elsewhere)
 

@@ -28,8 +28,8 @@ wait_for_sessions() {
     left=$(sessions)
     while [ "$left" -gt 0 ] || [ "$waited" -lt "$quiet_until" ]; do
         [ "$waited" -lt 30 ] || fail "somebody else works with NetPoint's database: $(session_names)"
-        if [ "$waited" -eq 5 ] && strange=$(strangers) && [ -z "$strange" ]; then
-            sql "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE $others AND state = 'idle'"
+        if [ "$waited" -eq 5 ] && pooled=$(ask_of_sessions pooled) && [ -n "$pooled" ]; then
+            sql "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE $others AND state = 'idle' AND pid IN ($pooled)"
             quiet_until=10
         fi
         waited=$((waited + 1))
@@ -48,17 +48,18 @@ unseen="what runs out of the release could not be listed"
 # Wait for the end of the sessions that stopping the services does not end: a job of cron is soon over.
 wait_for_strangers() {
     waited=0
-    while left=$(strangers) || fail "the sessions of the database could not be listed: $(last_line)"; [ -n "$left" ]; do
+    while left=$(ask_of_sessions strangers) || fail "the sessions of the database could not be listed: $(last_line)"; [ -n "$left" ]; do
         [ "$waited" -lt 30 ] || fail "nothing was stopped, for others work with NetPoint's database as its own role: $left"
         waited=$((waited + 1))
         sleep 1
     done
 }
 
-strangers() {
+# Print those sessions that are `strangers` or `pooled` (tree_users.py).
+ask_of_sessions() {
     listed=$(with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - <"$BUNDLE/sessions.sql") || return 1
     own_addresses=$(hostname -I 2>/dev/null || :)
-    say "$listed" | tree_users strangers "$own_addresses"
+    say "$listed" | tree_users "$1" "$own_addresses"
 }
 
 # Not our own: this one, and the one that holds the lock.
