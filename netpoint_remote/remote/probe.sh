@@ -63,8 +63,10 @@ probe_git() {
     # Bytecode is nobody's change: a power cut leaves some under names that no .gitignore knows.
     dirty=$(checkout -c core.fileMode=false status --porcelain -- . ':(exclude,glob)**/__pycache__/**' 2>&1 | head -n 20)
     if [ -n "$dirty" ]; then printf '%s\n' "$dirty" | while IFS= read -r line; do fact git.dirty "$line"; done; fi
-    # Commits that were made here: the origin has none of them, and a shallow clone's oldest has no parent.
-    checkout rev-list --oneline --min-parents=1 --max-count=5 HEAD --not --remotes --tags 2>/dev/null |
+    # Commits that were made here: no remote has them, and a shallow clone's oldest has no parent. What was fetched without a
+    # branch came from a remote too.
+    fetched=$(checkout rev-parse -q --verify FETCH_HEAD 2>/dev/null || :)
+    checkout rev-list --oneline --min-parents=1 --max-count=5 HEAD --not --remotes --tags ${fetched:+"$fetched"} 2>/dev/null |
         while IFS= read -r line; do fact git.own_commit "$line"; done
     # What differs in nothing but its mode.
     if [ "$(printf '%s\n' "$dirty" | wc -l)" -lt 20 ]; then

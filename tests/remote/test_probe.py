@@ -185,6 +185,16 @@ def test_local_changes_are_told(quick_checkout: Server) -> None:
     assert (dirty[0], len(dirty)) == (" M README.md", 2)
 
 
+def test_a_commit_that_was_fetched_without_a_branch_is_not_the_admins(quick_checkout: Server) -> None:
+    elsewhere = quick_checkout.base / "elsewhere"
+    run_git(quick_checkout.base, "clone", "-q", str(quick_checkout.old), str(elsewhere))
+    run_git(elsewhere, "commit", "-q", "--allow-empty", "-m", "A fix")
+    run_git(quick_checkout.old, "fetch", "-q", str(elsewhere), "HEAD")
+    run_git(quick_checkout.old, "checkout", "-q", "FETCH_HEAD")
+
+    assert seen(quick_checkout).own_commits == ()
+
+
 def test_commits_that_were_made_on_the_server_are_reported(quick_checkout: Server) -> None:
     assert seen(quick_checkout).own_commits == ()
     (quick_checkout.old / "README.md").write_text("ours\n")
