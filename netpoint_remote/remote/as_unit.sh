@@ -121,15 +121,18 @@ in_tree() {
 # The service's own command may be a line for a shell: then its words are those of the last command in it, without its
 # redirections. What substitutes commands, or cannot be split like that, stays one word. A shell that has the service's
 # rights reads it.
-# shellcheck disable=SC2016 # for the shell of the unit
-own_words='set -f; set -- "$0" "$@"; case ${1##*/},${2-} in sh,-*c | ash,-*c | bash,-*c | dash,-*c | ksh,-*c | zsh,-*c) '\
-'line=${3##*&& }; line=${line##*|| }; line=${line##*; }; line=${line%% [0-9][\<\>]*}; line=${line%%[\<\>\|\;\&]*}; '\
-'case $line in *[[:cntrl:]\`]* | *\$\(*) ;; *) if (eval "set -- $line") 2>/dev/null; then eval "set -- $line"; fi ;; esac ;; esac; '
+own_words() {
+    tr -d '\n' <<'END'
+set -f; set -- "$0" "$@"; case ${1##*/},${2-} in sh,-*c | ash,-*c | bash,-*c | dash,-*c | ksh,-*c | zsh,-*c)
+ line=${3##*&& }; line=${line##*|| }; line=${line##*; }; line=${line%% [0-9][\<\>]*}; line=${line%%[\<\>\|\;\&]*};
+ case $line in *[[:cntrl:]\`]* | *\$\(*) ;; *) if (eval "set -- $line") 2>/dev/null; then eval "set -- $line"; fi ;; esac ;; esac;
+ exec
+END
+}
 
 # A shell replaces itself; its last words are those of the service's own command.
 command_line() {
-    case " $* " in *' ARGUMENTS '*) printf '%s' "$own_words" ;; *) ;; esac
-    printf exec
+    case " $* " in *' ARGUMENTS '*) own_words ;; *) printf exec ;; esac
     for word in "$@"; do
         # shellcheck disable=SC2016 # for the shell of the unit
         case $word in ARGUMENTS) printf ' "$@"' ;; *) printf ' %s' "$(quoted "$word")" ;; esac
@@ -171,8 +174,6 @@ unit_text() (
     say "TimeoutStartSec=$2"
     say 'TimeoutStopSec=20'
     say 'KillSignal=SIGKILL'
-    # What it prints lies in memory.
-    say 'LimitFSIZE=64M'
     # Else the end of ours would take the folder of the service away.
     say 'RuntimeDirectoryPreserve=yes'
     if [ "$1" = beside ]; then

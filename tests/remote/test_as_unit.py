@@ -201,17 +201,6 @@ def test_a_unit_of_roots_has_nothing_that_decides_what_it_loads(server: Server) 
 
 
 @pytest.mark.promise(8)
-def test_what_a_unit_prints_cannot_fill_the_memory(server: Server) -> None:
-    server.unit("netpoint", "x", LimitFSIZE="infinity")
-
-    as_unit(server, 'as_unit ask "$OLD" true')
-
-    for name in ("ask", "beside", "worker"):
-        lines = (server.folder / f"run/systemd/system/netpoint_remote.r1.{name}.service").read_text().splitlines()
-        assert [line for line in lines if line.startswith("LimitFSIZE=")][-1] == "LimitFSIZE=64M"
-
-
-@pytest.mark.promise(8)
 def test_a_question_is_not_answered_by_what_an_earlier_one_has_left(server: Server) -> None:
     """A process of the service's user may have kept a descriptor of the file."""
     out = shlex.quote(str(server.folder / "run/netpoint_remote.r1/ask/out"))

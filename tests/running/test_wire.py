@@ -163,7 +163,7 @@ def test_nothing_is_written_to_what_has_not_spoken_as_our_reader_does() -> None:
     for data in (b"still at it\n", b"\x01reader\n", MARK + b"begin\n", READER[:-1], READER.replace(b"\x01", b"\\001")):
         channel = Chatterbox(data)
         with pytest.raises(NoReader):
-            hold(channel, replace(BOUNDS, shell=0.05), output())
+            hold(channel, replace(BOUNDS, shell=0.05, size=2**60), output())
         assert channel.written == []
 
 
@@ -171,7 +171,7 @@ def test_nothing_is_written_to_what_has_not_spoken_as_our_reader_does() -> None:
 def test_our_reader_has_its_own_time_to_speak(silence: float) -> None:
     channel = Chatterbox()
     with pytest.raises(NoReader):
-        hold(channel, replace(BOUNDS, shell=0.2, silence=silence), output())
+        hold(channel, replace(BOUNDS, shell=0.2, silence=silence, size=2**60), output())
     assert max(channel.timeouts) <= 0.2
 
 

@@ -15,7 +15,7 @@ apply() {
     find_wheels
     pip_for_all install -q
     if is_noexec; then
-        unshare --mount sh -c "$executable" "$RUN/scratch" true ||
+        unshare --mount sh -c "$(made_executable)" "$RUN/scratch" true ||
             give_up "the disk of $RUN is mounted noexec: the new release cannot be tried there; set state_dir elsewhere"
     fi
     run_manage check
@@ -29,7 +29,7 @@ apply() {
 run_manage() {
     words=$*
     set -- "$RUN/scratch/bin/python3" "$tree/$PRODUCT/manage.py" "$@"
-    if is_noexec; then set -- unshare --mount sh -c "$executable" "$RUN/scratch" "$@"; fi
+    if is_noexec; then set -- unshare --mount sh -c "$(made_executable)" "$RUN/scratch" "$@"; fi
     said=$(as_upgrade "$tree" "$@" 2>&1) || {
         say "$said"
         give_up "the new release cannot be loaded with this server's configuration and plugins (manage.py $words): $(say "$said" | grep '[^[:space:]]' | tail -n 1 | without_rows)"
@@ -41,8 +41,11 @@ run_manage() {
 is_noexec() {
     findmnt -n -o OPTIONS -T "$RUN" 2>/dev/null | tr ',' '\n' | grep -q -x noexec
 }
-# shellcheck disable=SC2016 # it expands in the shell that is started with it
-executable='mount --bind -- "$0" "$0" && mount -o remount,bind,exec,nosuid,nodev -- "$0" && exec "$@"'
+made_executable() {
+    cat <<'END'
+mount --bind -- "$0" "$0" && mount -o remount,bind,exec,nosuid,nodev -- "$0" && exec "$@"
+END
+}
 
 # A checkout has the new release only in its window: here it is beside, with what else will lie in it then. Uploads and
 # what upgrade.sh makes are not needed to load it.

@@ -21,7 +21,8 @@ apply() {
     # psql says nothing of what it had no room to write.
     grep -q '^migrations=.' "$RUN/counted" && [ -z "$(tail -c 1 -- "$RUN/counted")" ] || fail "what the dump holds could not be written down"
     list=$(read_dump "$making/database.dump" -l) || fail "the dump cannot be read back"
-    say "$list" | grep -q 'TABLE DATA.*django_migrations' || fail "the dump holds no django_migrations: it is not NetPoint's database"
+    # All of the list is read, for `say` would fail where its reader ends before.
+    say "$list" | awk '/TABLE DATA.*django_migrations/ { found = 1 } END { exit !found }' || fail "the dump holds no django_migrations: it is not NetPoint's database"
     read_dump "$making/database.dump" -f /dev/null || fail "the dump cannot be read back to its end"
     sed -n 's/^object=//p' "$RUN/counted" >"$making/objects" || fail "what the dump holds could not be written down"
     journal note "dumped: $(($(stat -c %s -- "$making/database.dump") / 1024)) KiB"
