@@ -34,6 +34,7 @@ PATIENCE = 120  # seconds that it has for it
 FOLDERS = {"Runtime": "/run", "State": "/var/lib", "Cache": "/var/cache", "Logs": "/var/log", "Configuration": "/etc"}
 PROPERTIES = (
     "Id,User,Group,UID,GID,SupplementaryGroups,WorkingDirectory,Environment,EnvironmentFiles,ExecStart,DynamicUser,"
+    "PassEnvironment,UnsetEnvironment,"
     + ",".join(kind + "Directory" for kind in FOLDERS)
 )
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -273,11 +274,31 @@ CONTROL = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v"
 
 
 def properties(unit):
-    """Return what systemd says, by property; of those that come more than once a text each."""
-    done = subprocess.run(
-        ["systemctl", "show", "-p", PROPERTIES, unit], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    return properties_shown(done.stdout.decode("utf-8", "surrogateescape"))
+    """Return what systemd says, by property; of those that come more than once a text each.
+
+    `Manager` and `Boot` are variables: those that systemd gives to all services, and those that it was started with.
+    """
+    found = properties_shown(systemctl("show", "-p", PROPERTIES, unit))
+    found["Manager"] = list(manager_pairs(systemctl("show-environment")))
+    with contextlib.suppress(OSError), open("/proc/1/environ", "rb") as file:
+        found["Boot"] = file.read(LONGEST).decode("utf-8", "surrogateescape").split("\0")
+    return found
+
+
+def systemctl(*words):
+    done = subprocess.run(["systemctl", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return done.stdout.decode("utf-8", "surrogateescape")
+
+
+def manager_pairs(text):
+    """Yield the NAME=value pairs of `systemctl show-environment`, which quotes for a shell what needs it."""
+    for line in text.split("\n"):
+        name, equals, value = line.partition("=")
+        quoted = re.match(r"""\$'(.*)'\Z|"(.*)"\Z""", value)
+        if quoted:
+            value = ESCAPED.sub(unescaped, quoted.group(1) or quoted.group(2) or "")
+        if equals:
+            yield name + "=" + value
 
 
 def properties_shown(text):
@@ -300,7 +321,27 @@ def unescaped(found):
 
 
 def unit_environment(found, *, weak=True):
-    """Yield the NAME=value pairs of a unit's processes; of files that others could change only if `weak`."""
+    """Yield the NAME=value pairs of a unit's processes; of files that others could change only if `weak`.
+
+    In the order of systemd.exec(5), "Environment Variables in Spawned Processes": the last one of a name counts.
+    """
+    left_out = set(words_shown(found, "UnsetEnvironment"))
+    for pair in [*given_pairs(found), *own_pairs(found, weak=weak)]:
+        if not {pair, pair.partition("=")[0]} & left_out:
+            yield pair
+
+
+def given_pairs(found):
+    """Yield what systemd gives to all services, and what this one asks for of what systemd was started with."""
+    passed = set(words_shown(found, "PassEnvironment"))
+    for pair in found.get("Manager", []):
+        yield pair
+    for pair in found.get("Boot", []):
+        if pair.partition("=")[0] in passed:
+            yield pair
+
+
+def own_pairs(found, *, weak=True):
     for pair in words_shown(found, "Environment"):
         yield pair
     for value in found.get("EnvironmentFiles", []):
@@ -504,7 +545,7 @@ def wanted(unit, tree, product):
 
 
 def unset(unit):
-    names = {pair.partition("=")[0] for pair in unit_environment(properties(unit))}
+    names = {pair.partition("=")[0] for pair in own_pairs(properties(unit))}
     say(" ".join(sorted(name for name in names if REFUSED.match(name) and re.match(r"\w+\Z", name))))
 
 

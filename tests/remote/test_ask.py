@@ -488,6 +488,26 @@ def test_a_variable_of_several_lines_is_what_its_service_had(shown: str) -> None
     ]  # fmt: skip
 
 
+SHOWN_BY_THE_MANAGER = r"""LANG=de_DE.UTF-8
+REGION=$'it\'s ä \\\n'
+TEAM="a \"b\" \$c"
+GONE=1
+KEPT=1
+"""
+
+
+def test_a_service_has_what_systemd_gives_to_all_and_not_what_its_unit_leaves_out() -> None:
+    found = environment.properties_shown(
+        'Environment=KEPT=2 "GONE=a b"\nPassEnvironment=container\nUnsetEnvironment=KEPT=1 "GONE=a b" TEAM\n'
+    )
+    found["Manager"] = list(environment.manager_pairs(SHOWN_BY_THE_MANAGER))
+    found["Boot"] = ["container=systemd-nspawn", "other=1", ""]
+
+    assert list(environment.unit_environment(found)) == [
+        "LANG=de_DE.UTF-8", "REGION=it's ä \\\n", "GONE=1", "container=systemd-nspawn", "KEPT=2",
+    ]  # fmt: skip
+
+
 def test_a_service_has_the_names_of_the_folders_that_systemd_makes_for_it() -> None:
     shown = (
         "User=root\nLogsDirectory=np np/more\nStateDirectory=np:link\nCacheDirectory=\nEnvironment=LOGS_DIRECTORY=/x"
