@@ -34,8 +34,7 @@ PATIENCE = 120  # seconds that it has for it
 FOLDERS = {"Runtime": "/run", "State": "/var/lib", "Cache": "/var/cache", "Logs": "/var/log", "Configuration": "/etc"}
 PROPERTIES = (
     "Id,User,Group,UID,GID,SupplementaryGroups,WorkingDirectory,Environment,EnvironmentFiles,ExecStart,DynamicUser,"
-    "PassEnvironment,UnsetEnvironment,"
-    + ",".join(kind + "Directory" for kind in FOLDERS)
+    "PassEnvironment,UnsetEnvironment," + ",".join(kind + "Directory" for kind in FOLDERS)
 )
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FACTS = ("configuration", "address=", "database.", "redis.", "db.")
@@ -373,9 +372,10 @@ def command_words(found, environment):
     import shlex
 
     shown = re.search(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=", found.get("ExecStart", [""])[-1])
+    # With a value for what is not set, as a shell has it: the command may be a line for one.
     text = re.sub(
-        r"\$\{(\w+)\}|\$(\w+)",
-        lambda name: environment.get(name.group(1) or name.group(2), ""),
+        r"\$?\$(?:\{(\w+)(?::?-([^}$]*))?\}|(\w+))",
+        lambda name: environment.get(name.group(1) or name.group(3)) or name.group(2) or "",
         shown.group(1) if shown else "",
     )
     try:

@@ -488,6 +488,26 @@ def test_a_variable_of_several_lines_is_what_its_service_had(shown: str) -> None
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("$PORT", "8123"),
+        ("${PORT}", "8123"),
+        ("$${PORT:-1}", "8123"),
+        ("${NONE:-8001}", "8001"),
+        ("$${NONE-8001}", "8001"),
+        ("$NONE", ""),
+    ],
+)
+def test_a_command_has_values_for_its_variables(text: str, word: str) -> None:
+    """A line for a shell, too: systemd shows it without its quotes."""
+    found = environment.properties_shown(
+        f"ExecStart={{ path=/bin/sh ; argv[]=/bin/sh -c gunicorn --bind=:{text} x ; flags= ; }}"
+    )
+
+    assert environment.command_words(found, {"PORT": "8123"})[2:] == ["gunicorn", f"--bind=:{word}", "x"]
+
+
 SHOWN_BY_THE_MANAGER = r"""LANG=de_DE.UTF-8
 REGION=$'it\'s ä \\\n'
 TEAM="a \"b\" \$c"

@@ -21,7 +21,8 @@ apply() {
     wait_for_sessions
 }
 
-# A pooler keeps sessions open for its next client. Those that are idle are ended; who is behind it comes back.
+# A pooler keeps sessions open for its next client. Those that are idle are ended; a client of the pooler comes back. What it
+# opens again to have ready has asked nothing, or has been lent to us.
 wait_for_sessions() {
     waited=0
     quiet_until=0
@@ -30,6 +31,7 @@ wait_for_sessions() {
         [ "$waited" -lt 30 ] || fail "somebody else works with NetPoint's database: $(session_names)"
         if [ "$waited" -eq 5 ] && pooled=$(ask_of_sessions pooled) && [ -n "$pooled" ]; then
             sql "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE $others AND state = 'idle' AND pid IN ($pooled)"
+            others="$others AND NOT (state = 'idle' AND (query IN ('', 'DISCARD ALL') OR query LIKE '%netpoint-remote%'))"
             quiet_until=10
         fi
         waited=$((waited + 1))
