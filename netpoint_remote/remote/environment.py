@@ -173,13 +173,9 @@ def plain_text(path):
 # ---- what root gets of a unit's environment
 
 
-def trusted_environment(found):
-    return dict(pair.split("=", 1) for pair in unit_environment(found, weak=False) if "=" in pair)
-
-
 def wanted_variables(found, tree, product):
     """Return the variables of a unit that the configuration file asks for by name, and those that libpq asks for."""
-    given = trusted_environment(found)
+    given = unit_environment(found, weak=False)
     # settings.py asks for it: the module that is the configuration.
     module = product.upper() + "_CONFIGURATION"
     names = names_asked_by(os.path.join(tree, product), given.get(module, product + ".configuration"), module)
@@ -275,12 +271,12 @@ CONTROL = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v"
 def properties(unit):
     """Return what systemd says, by property; of those that come more than once a text each.
 
-    `Manager` and `Boot` are variables: those that systemd gives to all services, and those that it was started with.
+    `Manager` and `PID1` are variables: those that systemd gives to all services, and those that it was started with.
     """
     found = properties_shown(systemctl("show", "-p", PROPERTIES, unit))
     found["Manager"] = list(manager_pairs(systemctl("show-environment")))
     with contextlib.suppress(OSError), open("/proc/1/environ", "rb") as file:
-        found["Boot"] = file.read(LONGEST).decode("utf-8", "surrogateescape").split("\0")
+        found["PID1"] = file.read(LONGEST).decode("utf-8", "surrogateescape").split("\0")
     return found
 
 
@@ -319,28 +315,27 @@ def unescaped(found):
     return bytes([int(octal, 8)]).decode("latin-1") if octal else CONTROL.get(letter, letter)
 
 
-def unit_environment(found, *, weak=True):
-    """Yield the NAME=value pairs of a unit's processes; of files that others could change only if `weak`.
+def unit_environment(found, *, made=None, weak=True):
+    """Return the variables of a unit's processes; of files that others could change only if `weak`.
 
-    In the order of systemd.exec(5), "Environment Variables in Spawned Processes": the last one of a name counts.
+    In the order of systemd.exec(5), "Environment Variables in Spawned Processes", with those that are made for the
+    unit, and without those that the unit leaves out.
     """
-    left_out = set(words_shown(found, "UnsetEnvironment"))
-    for pair in [*given_pairs(found), *own_pairs(found, weak=weak)]:
-        if not {pair, pair.partition("=")[0]} & left_out:
-            yield pair
-
-
-def given_pairs(found):
-    """Yield what systemd gives to all services, and what this one asks for of what systemd was started with."""
     passed = set(words_shown(found, "PassEnvironment"))
-    for pair in found.get("Manager", []):
-        yield pair
-    for pair in found.get("Boot", []):
-        if pair.partition("=")[0] in passed:
-            yield pair
+    given = variables(found.get("Manager", []))
+    given.update(made or {})
+    given.update((name, value) for name, value in variables(found.get("PID1", [])).items() if name in passed)
+    given.update(variables(own_pairs(found, weak=weak)))
+    left_out = set(words_shown(found, "UnsetEnvironment"))
+    return {name: value for name, value in given.items() if not {name, name + "=" + value} & left_out}
+
+
+def variables(pairs):
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
 def own_pairs(found, *, weak=True):
+    """Yield the NAME=value pairs that a unit and its files give."""
     for pair in words_shown(found, "Environment"):
         yield pair
     for value in found.get("EnvironmentFiles", []):
@@ -421,13 +416,14 @@ class Account:
 
 def service_environment(found, account):
     """Return the environment of a service's process; of one that is root's, nothing that decides what root runs."""
-    given = dict(pair.split("=", 1) for pair in unit_environment(found) if "=" in pair)
-    if account.uid == 0:
-        given = {name: value for name, value in given.items() if not REFUSED.match(name)}
-    usual = {"PATH": PATH, "LANG": "C.UTF-8"}
+    made = folders_made(found)
     if found.get("User", [""])[0]:
-        usual.update(USER=account.name, LOGNAME=account.name, HOME=account.home, SHELL=account.shell)
-    return dict(usual, **dict(folders_made(found), **given))
+        made.update(USER=account.name, LOGNAME=account.name, HOME=account.home, SHELL=account.shell)
+    given = unit_environment(found, made=made)
+    if account.uid == 0:
+        given = {name: made.get(name) if REFUSED.match(name) else value for name, value in given.items()}
+        given = {name: value for name, value in given.items() if value is not None}
+    return dict({"PATH": PATH, "LANG": "C.UTF-8"}, **given)
 
 
 def folders_made(found, credentials="/run/credentials"):
@@ -453,7 +449,7 @@ def service(unit, tree, python, *words):
     output = run_as_service(found, tree, [python, "-", *words], sys.stdin.buffer.read())
     relay(output)
     say("configuration.environment=" + " ".join(sorted(wanted_variables(found, tree, words[2]))))
-    for name, path in sorted(withheld_files(trusted_environment(found)).items()):
+    for name, path in sorted(withheld_files(unit_environment(found, weak=False)).items()):
         say("withheld={} {}".format(name, path))
 
 

@@ -689,7 +689,6 @@ last_run() {
 
 # Start a run's main.sh with nobody attached. systemd keeps it out of the session that started it, which may be
 # killed at logout; elsewhere setsid has to do. systemd takes ${...} in a command for a variable: the path goes by one.
-# What systemd gives to all services is in no administrator's shell, and goes no further.
 # Where it is killed or stopped in its window, the unit that is there for reboots settles it (ended.sh); where that cannot
 # be named, at least when the plan fails. Never by OnFailure when settling fails: the name of a unit that waits for
 # another one's start is taken until then, and nobody could settle the run before.
@@ -703,8 +702,7 @@ launch() {
         esac
         # shellcheck disable=SC2016 # it expands in the shell that systemd starts
         systemd-run -q --collect --unit="netpoint-remote-$(basename -- "$launched")" --property=KillMode=control-group "$@" \
-            --setenv=PATH="$PATH" --setenv=RUN="$launched" -- \
-            sh -c 'exec env -i PATH="$PATH" RUN="$RUN" sh "$RUN/bundle/main.sh" "$0"' "$with" </dev/null >>"$launched/log" 2>&1
+            --setenv=PATH="$PATH" --setenv=RUN="$launched" -- sh -c 'exec sh "$RUN/bundle/main.sh" "$0"' "$with" </dev/null >>"$launched/log" 2>&1
     else
         RUN=$1 setsid -f sh "$1/bundle/main.sh" "$2" </dev/null >>"$1/log" 2>&1
     fi

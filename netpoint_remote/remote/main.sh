@@ -12,6 +12,8 @@
 #   unsettled  an undo failed: what `changed` still names is to be undone, by the next run or by hand
 : "${RUN:?}"
 BUNDLE=$RUN/bundle
+# No administrator's shell has what systemd gives to all services.
+if [ -n "${INVOCATION_ID-}" ]; then exec env -i PATH="$PATH" RUN="$RUN" sh "$0" "$@"; fi
 # shellcheck source=/dev/null
 . "$BUNDLE/vars.sh"
 # shellcheck source=lib.sh

@@ -417,7 +417,7 @@ def test_every_question_to_the_database_is_one_fact() -> None:
 
 def unit(shown: str) -> list[str]:
     """Return the variables of a unit, of what `systemctl show` says of it."""
-    return list(environment.unit_environment(environment.properties_shown(shown)))
+    return list(environment.own_pairs(environment.properties_shown(shown)))
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]))))
@@ -513,19 +513,24 @@ REGION=$'it\'s ä \\\n'
 TEAM="a \"b\" \$c"
 GONE=1
 KEPT=1
+HOME=/root
 """
 
 
 def test_a_service_has_what_systemd_gives_to_all_and_not_what_its_unit_leaves_out() -> None:
     found = environment.properties_shown(
-        'Environment=KEPT=2 "GONE=a b"\nPassEnvironment=container\nUnsetEnvironment=KEPT=1 "GONE=a b" TEAM\n'
+        'User=nobody\nEnvironment=KEPT=2 "GONE=a b"\nPassEnvironment=container\n'
+        'UnsetEnvironment=KEPT=1 "GONE=a b" TEAM SHELL\n'
     )
     found["Manager"] = list(environment.manager_pairs(SHOWN_BY_THE_MANAGER))
-    found["Boot"] = ["container=systemd-nspawn", "other=1", ""]
+    found["PID1"] = ["container=systemd-nspawn", "other=1", ""]
 
-    assert list(environment.unit_environment(found)) == [
-        "LANG=de_DE.UTF-8", "REGION=it's ä \\\n", "GONE=1", "container=systemd-nspawn", "KEPT=2",
-    ]  # fmt: skip
+    seen = environment.service_environment(found, environment.Account(found))
+
+    assert seen == {
+        "PATH": environment.PATH, "LANG": "de_DE.UTF-8", "REGION": "it's ä \\\n", "container": "systemd-nspawn",
+        "KEPT": "2", "USER": "nobody", "LOGNAME": "nobody", "HOME": "/nonexistent",
+    }  # fmt: skip
 
 
 def test_a_service_has_the_names_of_the_folders_that_systemd_makes_for_it() -> None:
