@@ -63,15 +63,38 @@ probe_git() {
     # Bytecode is nobody's change: a power cut leaves some under names that no .gitignore knows.
     dirty=$(checkout -c core.fileMode=false status --porcelain -- . ':(exclude,glob)**/__pycache__/**' 2>&1 | head -n 20)
     if [ -n "$dirty" ]; then printf '%s\n' "$dirty" | while IFS= read -r line; do fact git.dirty "$line"; done; fi
-    # Commits that were made here: no remote has them, and a shallow clone's oldest has no parent. What was fetched without a
-    # branch came from a remote too.
-    fetched=$(checkout rev-parse -q --verify FETCH_HEAD 2>/dev/null || :)
-    checkout rev-list --oneline --min-parents=1 --max-count=5 HEAD --not --remotes --tags ${fetched:+"$fetched"} 2>/dev/null |
-        while IFS= read -r line; do fact git.own_commit "$line"; done
+    probe_own_commits
     # What differs in nothing but its mode.
     if [ "$(printf '%s\n' "$dirty" | wc -l)" -lt 20 ]; then
         checkout status --porcelain --untracked-files=no 2>/dev/null | grep -v -x -F -e "$dirty" | head -n 5 | while IFS= read -r line; do fact git.mode "${line#???}"; done
     fi
+}
+
+# Commits that were made here: no remote has them, and a shallow clone's oldest has no parent. What was fetched from the
+# origin without a branch is no such commit.
+probe_own_commits() {
+    set -- rev-list --oneline --min-parents=1 --max-count=5 HEAD --not --remotes --tags
+    for fetched in $(fetched_from_origin | grep -x -E '[0-9a-f]+'); do
+        if checkout cat-file -e "$fetched^{commit}" 2>/dev/null; then set -- "$@" "$fetched"; fi
+    done
+    if own=$(checkout "$@" 2>/dev/null); then
+        say "$own" | while IFS= read -r line; do [ -z "$line" ] || fact git.own_commit "$line"; done
+    else
+        fact git.trouble "$(checkout "$@" 2>&1 || :)"
+    fi
+}
+
+# git writes the address without its end and its password.
+fetched_from_origin() {
+    origin=$(checkout config --get remote.origin.url 2>/dev/null | bare_address)
+    [ -n "$origin" ] || return 0
+    show_file "$folder/FETCH_HEAD" | bare_address | origin=$origin awk -F '\t' '
+        { at = length($3) - length(ENVIRON["origin"]) }
+        substr($3, at + 1) == ENVIRON["origin"] && (at == 0 || substr($3, at - 3, 4) == " of ") { print $1 }'
+}
+
+bare_address() {
+    sed -e 's#\(https*://\)[^/]*@#\1#' -e 's#/*$##' -e 's#\.git$##'
 }
 
 # Every interpreter that upgrade.sh could be given, and whether it can make a virtual environment. One that somebody else

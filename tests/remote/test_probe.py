@@ -185,14 +185,28 @@ def test_local_changes_are_told(quick_checkout: Server) -> None:
     assert (dirty[0], len(dirty)) == (" M README.md", 2)
 
 
-def test_a_commit_that_was_fetched_without_a_branch_is_not_the_admins(quick_checkout: Server) -> None:
-    elsewhere = quick_checkout.base / "elsewhere"
+@pytest.mark.parametrize("origin", [True, False], ids=["from the origin", "from a fork"])
+def test_a_commit_that_was_fetched_without_a_branch_is_known_by_its_origin(
+    quick_checkout: Server, *, origin: bool
+) -> None:
+    elsewhere = quick_checkout.base / "elsewhere.git"
     run_git(quick_checkout.base, "clone", "-q", str(quick_checkout.old), str(elsewhere))
     run_git(elsewhere, "commit", "-q", "--allow-empty", "-m", "A fix")
+    if origin:
+        run_git(quick_checkout.old, "config", "remote.origin.url", str(elsewhere))
     run_git(quick_checkout.old, "fetch", "-q", str(elsewhere), "HEAD")
     run_git(quick_checkout.old, "checkout", "-q", "FETCH_HEAD")
 
-    assert seen(quick_checkout).own_commits == ()
+    assert len(seen(quick_checkout).own_commits) == (0 if origin else 1)
+
+
+def test_a_commit_that_was_fetched_and_is_gone_hides_no_other(quick_checkout: Server) -> None:
+    origin = quick_checkout.base / "elsewhere"
+    run_git(quick_checkout.old, "config", "remote.origin.url", str(origin))
+    (quick_checkout.old / ".git/FETCH_HEAD").write_text(f"{'1' * 40}\t\t'x' of {origin}\n")
+    run_git(quick_checkout.old, "commit", "-q", "--allow-empty", "-m", "Our own words")
+
+    assert len(seen(quick_checkout).own_commits) == 1
 
 
 def test_commits_that_were_made_on_the_server_are_reported(quick_checkout: Server) -> None:
