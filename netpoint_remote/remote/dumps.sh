@@ -53,8 +53,7 @@ list_of_objects() {
 # What is still connected as NetPoint's role is what a server left that lost its power, or its way to the database: it
 # would hold tables for as long as nobody tells it that its other end is gone.
 end_other_sessions() {
-    say "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user
-        AND pid <> pg_backend_pid() AND application_name NOT LIKE 'netpoint-remote %';"
+    say "BEGIN; SET LOCAL ROLE NONE; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = session_user AND pid <> pg_backend_pid() AND application_name NOT LIKE 'netpoint-remote %'; COMMIT;"
 }
 
 # List what a restore makes anew, which is what clean.sql removes: what belongs to NetPoint's role. Extensions, schemas,

@@ -26,7 +26,7 @@ lock_owner() {
 }
 
 holder=''
-just_ended='a session that has just ended'
+unknown='a session that is not known'
 
 # Take the lock in the database, which another server may share. A psql holds it that reads from a pipe: when this
 # process ends, however it ends, so does the pipe, the psql and with it the lock. It holds it by a transaction, for a
@@ -49,7 +49,7 @@ lock_database() {
     { end_own_sessions && hold_by_transaction; } >&5 2>/dev/null || :
     tries=0
     until ask_for_lock; do
-        case $answer in *"netpoint-remote $RUN_ID $OPERATOR "* | *"$just_ended") ;; *) return 1 ;; esac
+        case $answer in *"netpoint-remote $RUN_ID $OPERATOR "* | *"$unknown") ;; *) return 1 ;; esac
         [ "$tries" -lt 20 ] || return 1
         tries=$((tries + 1))
         sleep 0.5
@@ -60,7 +60,8 @@ lock_database() {
 # this run ends at once.
 end_own_sessions() {
     say '-- Hold the lock'
-    say "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = current_setting('application_name') AND datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() \\g /dev/null"
+    say "BEGIN; SET LOCAL ROLE NONE; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = current_setting('application_name') AND datname = current_database() AND usename = session_user AND pid <> pg_backend_pid() \\g /dev/null"
+    say 'COMMIT;'
 }
 
 # A transaction locks each table that it has read until its end, those of the catalogue too: it reads none. The database
@@ -94,8 +95,8 @@ ask_for_lock() {
     case $answer in
         locked) ;;
         held)
-            holders=$(lock_holders 5>&- 7>&- 8>&- 9>&-) || holders='an unknown session'
-            answer="held by ${holders:-$just_ended}"
+            holders=$(lock_holders 5>&- 7>&- 8>&- 9>&-) || :
+            answer="held by ${holders:-$unknown}"
             return 1
             ;;
         *) return 1 ;;
@@ -117,7 +118,7 @@ lock_query() {
     say "SELECT CASE WHEN pg_try_advisory_xact_lock$kind(1852797028, 1919250799) THEN 'locked' ELSE 'held' END;"
 }
 
-# Who has the lock is for another session to ask.
+# Another session asks who has the lock.
 lock_holders() {
     sql "SELECT string_agg(application_name || coalesce(' from ' || host(client_addr), ''), ', ') FROM pg_locks JOIN pg_stat_activity USING (pid)
         WHERE locktype = 'advisory' AND granted AND classid = 1852797028 AND objid = 1919250799 AND database = (

@@ -724,21 +724,21 @@ Session = typing.NamedTuple(
 Row = typing.NamedTuple(
     "Row",
     [("number", str), ("port", str), ("address", str), ("ours", str), ("database", str), ("seconds", str),
-     ("reached_by", str), ("database_port", str), ("application", str)],
+     ("host", str), ("reached_by", str), ("database_port", str), ("application", str)],
 )  # fmt: skip
 
 
 def rows_of(text):
     """Return what sessions.sql has listed."""
-    lines = [line.partition("=")[2].split(" ", 8) for line in text.split("\n") if line.startswith("db.session=")]
+    lines = [line.partition("=")[2].split(" ", 9) for line in text.split("\n") if line.startswith("db.session=")]
     return [Row(*line) for line in lines]
 
 
 class Holders:
     """Which processes of this server hold sessions, and which are programs that pass sessions on.
 
-    Who is behind such a program (a pooler, the proxy of a container) cannot be told: it listens where the database is
-    reached.
+    Such a program (a pooler, the proxy of a container) listens where the database is reached. Its own clients are not
+    known.
     """
 
     def __init__(self, installation):
@@ -767,8 +767,11 @@ class Holders:
         """Whether a program that passes sessions on holds a session: one of this server, or where ours comes from."""
         with contextlib.suppress(OSError, ValueError, IndexError):
             holders = self.of(row)
-            if not holders:
-                return is_elsewhere(row.ours) and row.address == row.ours and row.ours not in addresses
+            if not holders:  # the pooler may be on the database's own server
+                by_pooler = (
+                    row.ours not in addresses if is_elsewhere(row.ours) else not is_own_host(row.host, addresses)
+                )
+                return by_pooler and row.address == row.ours
             relays = [relay for relay in self.relays(row) if os.path.basename(executable(relay)) not in DATABASES]
             return bool(self.places(holders) & self.places(relays)) and not self.places(holders) & self.services
         return False
@@ -778,11 +781,18 @@ def is_elsewhere(address):
     return address != "-" and not ipaddress.ip_address(address).is_loopback
 
 
+def is_own_host(host, addresses):
+    """Whether the host of a connection, a folder of sockets too, is this server."""
+    if not host or host.startswith(("/", "@")):
+        return True
+    found = {found[4][0] for found in socket.getaddrinfo(host, None)}
+    return all(address in addresses or not is_elsewhere(address) for address in found)
+
+
 def sessions_of(installation, text):
     """Return the sessions of a list that psql printed, with the process of this server that holds each."""
-    rows = rows_of(text)
+    rows, found = rows_of(text), []
     holders = Holders(installation) if rows else None
-    found = []
     for row in rows:
         elsewhere = is_elsewhere(row.address) and row.address not in {row.ours, row.database} and not holders.of(row)
         named = holders.named(row)
@@ -805,6 +815,7 @@ class Sockets:
             for inode in sockets_held(number):
                 self.holders.setdefault(inode, []).append(number)
         self.internet = list(internet_sockets())
+        self.connections = {(at, far): inode for at, far, listens, inode in self.internet if inode and not listens}
         # Number, references, protocol, flags, type, state, inode, path.
         lines = [line.split(None, 7) for line in read_proc("/proc/net/unix").split("\n") if "/.s.PGSQL." in line]
         self.named = {int(words[6]): (int(words[3], 16), words[7]) for words in lines}
@@ -817,9 +828,8 @@ class Sockets:
         if int(row.port) <= 0:
             held = sockets_held(int(row.number))
             return next((self.peers.get(inode) for inode in held if inode in self.named), None)
-        ends = {(at, far): inode for at, far, listens, inode in self.internet if not listens}
         ways = [((row.address, int(row.port)), int(far)) for far in (row.database_port, row.reached_by)]
-        return next((ends[way] for way in ways if way in ends), None)
+        return next((self.connections[way] for way in ways if way in self.connections), None)
 
     def listeners(self, port):
         """Return the processes that take connections where the database is reached."""

@@ -323,7 +323,7 @@ def test_the_lock_keeps_no_table_from_anybody(served: Server) -> None:
 
 
 @contextmanager
-def connected(cluster: Cluster, *through: str, name: str = "psql") -> Iterator[int]:
+def connected(cluster: Cluster, *through: str, says: str = "") -> Iterator[int]:
     """Let a process hold a session of NetPoint's role."""
     command = [
         *through,
@@ -337,10 +337,11 @@ def connected(cluster: Cluster, *through: str, name: str = "psql") -> Iterator[i
         "netpoint",
         "netpoint",
     ]
-    asked = f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'netpoint' AND application_name = '{name}'"
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, start_new_session=True, env={**os.environ, "PGAPPNAME": name}
-    ) as process:
+    asked = f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'netpoint' AND query = '{says.strip()}'"
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, stdout=subprocess.DEVNULL) as process:
+        assert process.stdin
+        process.stdin.write(says.encode())
+        process.stdin.flush()
         try:
             assert eventually(lambda: cluster.sql(asked) == "1")
             yield process.pid
@@ -350,6 +351,30 @@ def connected(cluster: Cluster, *through: str, name: str = "psql") -> Iterator[i
 
 def strangers(server: Server) -> str:
     return server.in_run('. "$BUNDLE/steps/stop_services.sh"; ask_of_sessions strangers').stdout.strip()
+
+
+@pytest.mark.promise(2)
+def test_sessions_of_a_role_that_acts_as_another_one_are_seen(cluster: Cluster, served: Server) -> None:
+    cluster.sql("GRANT reader TO netpoint", "ALTER ROLE netpoint SET role = reader")
+    try:
+        with connected(cluster):
+            counted = served.in_run('. "$BUNDLE/steps/stop_services.sh"; sessions').stdout.strip()
+            assert (counted, strangers(served)[:14]) == ("1", "psql (process ")
+    finally:
+        cluster.sql("ALTER ROLE netpoint RESET ALL")
+
+
+@pytest.mark.promise(2)
+def test_sessions_of_a_pooler_are_watched_in_one_transaction(cluster: Cluster, served: Server) -> None:
+    """A session that has run no statement may have been opened in advance; one that has run any was lent."""
+    script = '. "$BUNDLE/steps/stop_services.sh"; pooled=0; watch_sessions | head -n 2'
+
+    with connected(cluster):
+        opened = served.in_run(script).stdout.split()
+    with connected(cluster, says="SELECT 1;\n"):
+        used = served.in_run(script).stdout.split()
+
+    assert (opened, used) == (["0", "0"], ["1", "1"])
 
 
 @pytest.mark.promise(2)

@@ -239,7 +239,7 @@ def test_a_service_that_was_not_started_anew_is_wrong(system: System, start: Sta
 
 
 def session(client: Client, *, address: str = "127.0.0.1", reached_by: int = 5432) -> str:
-    return f"db.session=1 {client.port} {address} - - 12.5 {reached_by} {client.far} figures\n"
+    return f"db.session=1 {client.port} {address} - - 12.5 127.0.0.1 {reached_by} {client.far} figures\n"
 
 
 def sessions(system: System, text: str) -> list[dict[str, object]]:
@@ -291,12 +291,21 @@ def test_only_sessions_of_a_pooler_are_pooled(system: System, client: Client) ->
 
 
 @pytest.mark.parametrize(
-    ("address", "own", "pooled"), [("192.0.2.9", "", "7"), ("192.0.2.9", "192.0.2.9", ""), ("192.0.2.8", "", "")]
+    ("addresses", "own", "pooled"),
+    [
+        ("192.0.2.9 192.0.2.9 192.0.2.1 1 192.0.2.9", "", "7"),
+        ("192.0.2.9 192.0.2.9 192.0.2.1 1 192.0.2.9", "192.0.2.9", ""),
+        ("192.0.2.8 192.0.2.9 192.0.2.1 1 192.0.2.9", "", ""),
+        ("127.0.0.1 127.0.0.1 127.0.0.1 1 192.0.2.1", "192.0.2.9", "7"),
+        ("- - - 1 192.0.2.1", "192.0.2.9", "7"),
+        ("- - - 1 /var/run/postgresql", "192.0.2.9", ""),
+        ("127.0.0.1 127.0.0.1 127.0.0.1 1 localhost", "192.0.2.9", ""),
+    ],
 )
 def test_a_pooler_of_another_server_is_where_our_own_session_comes_from(
-    system: System, address: str, own: str, pooled: str
+    system: System, addresses: str, own: str, pooled: str
 ) -> None:
-    text = f"db.session=7 1 {address} 192.0.2.9 192.0.2.1 1 6432 5432 figures\n"
+    text = f"db.session=7 1 {addresses} 6432 5432 figures\n"
 
     assert system.ask("pooled", own, text=text) == [pooled]
 

@@ -60,7 +60,7 @@ class Session:
         self.bare = bare
         self.row_end = "\n"
         self.broken = False  # a transaction that had an error takes nothing more
-        self.variables = {"PORT": "5432"}
+        self.variables = {"HOST": "/var/run/postgresql", "PORT": "5432"}
         self.exported = ""
 
     def run(self, lines: Iterable[str], path: "str | None") -> bool:

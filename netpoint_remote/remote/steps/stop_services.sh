@@ -21,23 +21,51 @@ apply() {
     wait_for_sessions
 }
 
-# A pooler keeps sessions open for its next client. Those that are idle are ended; a client of the pooler comes back. What it
-# opens again to have ready has asked nothing, or has been lent to us.
+# Wait for the end of the services' sessions, which a pooler keeps open for its next client.
 wait_for_sessions() {
     waited=0
-    quiet_until=0
-    left=$(sessions)
-    while [ "$left" -gt 0 ] || [ "$waited" -lt "$quiet_until" ]; do
-        [ "$waited" -lt 30 ] || fail "somebody else works with NetPoint's database: $(session_names)"
-        if [ "$waited" -eq 5 ] && pooled=$(ask_of_sessions pooled) && [ -n "$pooled" ]; then
-            sql "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE $others AND state = 'idle' AND pid IN ($pooled)"
-            others="$others AND NOT (state = 'idle' AND (query IN ('', 'DISCARD ALL') OR query LIKE '%netpoint-remote%'))"
-            quiet_until=10
+    while left=$(sessions) || fail "$unlisted: $(last_line)"; [ "$left" -gt 0 ]; do
+        if [ "$waited" -ge 5 ] && pooled=$(ask_of_sessions pooled) && [ -n "$pooled" ]; then
+            watch_pooler
+            return
         fi
+        [ "$waited" -lt 30 ] || fail "$others_are_open: $(session_names)"
         waited=$((waited + 1))
         sleep 1
-        left=$(sessions)
     done
+}
+others_are_open="other sessions are open on NetPoint's database"
+unlisted='the sessions of the database could not be listed'
+
+# End the idle sessions of a pooler, and see that for five seconds none is lent again: a client of the pooler reconnects.
+# Sessions that the pooler opens in advance have run no statement.
+watch_pooler() {
+    watch_sessions | {
+        quiet=0
+        while [ "$quiet" -lt 5 ] && IFS= read -r left; do
+            if [ "$left" = 0 ]; then quiet=$((quiet + 1)); else quiet=0; fi
+        done
+        [ "$quiet" -ge 5 ]
+    } || fail "$others_are_open: $(session_names)"
+    strange=$(ask_of_sessions strangers) || fail "$unlisted: $(last_line)"
+    [ -z "$strange" ] || fail "$others_are_open: $strange"
+}
+
+# Print each second how many sessions have been used since those of the pooler were ended. One transaction prints all of it,
+# so that the pooler lends us no second session.
+watch_sessions() {
+    {
+        say '-- Watch the sessions'
+        say "BEGIN; $as_ourselves"
+        say "$without_limits"
+        say "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $others AND state = 'idle' AND pid IN ($pooled) \\g /dev/null"
+        seconds=0
+        while [ "$seconds" -lt 25 ]; do
+            say 'SELECT pg_sleep(1), pg_stat_clear_snapshot() \g /dev/null'
+            say "SELECT count(*) FROM pg_stat_activity WHERE $others AND NOT (state = 'idle' AND query = '');"
+            seconds=$((seconds + 1))
+        done
+    } | with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f -
 }
 
 # Wait for the end of the processes that run out of a release, of those of other units or of any, and tell who is left.
@@ -50,8 +78,8 @@ unseen="what runs out of the release could not be listed"
 # Wait for the end of the sessions that stopping the services does not end: a job of cron is soon over.
 wait_for_strangers() {
     waited=0
-    while left=$(ask_of_sessions strangers) || fail "the sessions of the database could not be listed: $(last_line)"; [ -n "$left" ]; do
-        [ "$waited" -lt 30 ] || fail "nothing was stopped, for others work with NetPoint's database as its own role: $left"
+    while left=$(ask_of_sessions strangers) || fail "$unlisted: $(last_line)"; [ -n "$left" ]; do
+        [ "$waited" -lt 30 ] || fail "nothing was stopped, for other sessions of NetPoint's role are open: $left"
         waited=$((waited + 1))
         sleep 1
     done
@@ -64,15 +92,18 @@ ask_of_sessions() {
     say "$listed" | tree_users "$1" "$own_addresses"
 }
 
+# A role that acts as another one (ALTER ROLE ... SET role) does not see its own sessions. For one transaction.
+as_ourselves='SET LOCAL ROLE NONE;'
+
 # Not our own: this one, and the one that holds the lock.
-others="datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() AND application_name NOT LIKE 'netpoint-remote %'"
+others="datname = current_database() AND usename = session_user AND pid <> pg_backend_pid() AND application_name NOT LIKE 'netpoint-remote %'"
 
 sessions() {
-    sql "SELECT count(*) FROM pg_stat_activity WHERE $others"
+    sql "$as_ourselves SELECT count(*) FROM pg_stat_activity WHERE $others"
 }
 
 session_names() {
-    sql "SELECT coalesce(client_addr::text, 'this server') || ' (' || application_name || ')' FROM pg_stat_activity WHERE $others" | tr '\n' ' '
+    sql "$as_ourselves SELECT coalesce(client_addr::text, 'this server') || ' (' || application_name || ')' FROM pg_stat_activity WHERE $others" | tr '\n' ' '
 }
 
 # Start what ran before, and give it time to answer. What did not answer before (health_url is wrong, or a broken
