@@ -198,8 +198,8 @@ def set_access_list(number, name, value):
     except OSError as error:
         if error.errno != errno.ENOTSUP:
             raise
-        folder = os.path.dirname(os.readlink("/proc/self/fd/%d" % number))
-        print("an access list is left out, which the file system cannot have: in %s" % ascii(folder))
+        place = os.readlink("/proc/self/fd/%d" % number)
+        raise OSError(errno.ENOTSUP, "its file system supports no access lists", os.path.dirname(place)) from error
 
 
 def access_lists(number):
@@ -290,7 +290,7 @@ def fill(old, new):
 def fill_entry(old, new, name):
     try:
         bring_entry(old, new, name)
-    except FileNotFoundError:  # whoever compares afterwards sees it
+    except FileNotFoundError:  # uploads are compared afterwards
         if old.look(name) is not None:
             raise
 
@@ -388,7 +388,8 @@ def carry(old_path, new_path):
     with old, new:
         if name != new_name:
             raise OSError(errno.EINVAL, "another name", new_path)
-        if not stat.S_ISDIR(os.stat(name, dir_fd=old.number, follow_symlinks=False).st_mode):
+        wanted = old.look(name)
+        if wanted is not None and not stat.S_ISDIR(wanted.st_mode):
             new.remove(name)
         fill_entry(old, new, name)
 

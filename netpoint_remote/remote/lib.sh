@@ -246,8 +246,8 @@ show_file() (
     with_rights_of "$rights" timeout 10 head -c 1000000 -- "$1"
 ) 2>/dev/null
 
-# Print whose rights, UID:GID, a look has at what others can put in the place of a path: of who owns its folder, or where
-# that is nobody else's, what it leads to. Nothing where root alone can, or where we are not root.
+# Print the user and the group, UID:GID, who read a path that others can replace: the owner of its folder, or where that is
+# root's alone, of what it leads to. Nothing where root alone can replace it, or where we are not root.
 rights_for() (
     [ "$(id -u)" = 0 ] && [ -n "$(weak_spot "$1")" ] || exit 0
     way=$(readlink -f -- "$(dirname -- "$1")") || way=/
@@ -257,15 +257,15 @@ rights_for() (
     rights_of_owner / "$@"
 )
 
-# Print the rights of the first owner of some paths who is not root. Where root owns all, those of the first group that may
-# write there, and of no user; of no group below a folder that all may write to.
+# Print the first owner of some paths who is not root, with the owner's group. Where root owns all of them, the user nobody
+# with the first group that may write there; with no such group where all users may.
 rights_of_owner() {
     uid=$(stat -c %u -- "$@" 2>/dev/null | grep -v -x 0 | head -n 1)
     if [ -n "$uid" ]; then
         gid=$(id -g -- "$uid" 2>/dev/null || :)
     else
         gid=$(stat -c '%a %g' -- "$@" 2>/dev/null |
-            sed -n -e '/^[0246]\{0,1\}[0-7][0-7][2367] /q' -e 's/^[0-9]*[2367][0145] \([1-9]\)/\1/p' | head -n 1)
+            sed -n -e '/^[0246]\{0,1\}[0-7][0-7][2367] /q' -e 's/^[0246]\{0,1\}[0-7][2367][0145] \([1-9]\)/\1/p' | head -n 1)
     fi
     say "${uid:-65534}:${gid:-65534}"
 }

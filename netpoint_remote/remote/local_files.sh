@@ -67,6 +67,14 @@ is_unknown_to_git() {
         [ -n "$(find "$1" -name __pycache__ -prune -o -type f -print -quit)" ]
 }
 
+# Write the local files into a list, with those that it has: what is gone when this is done again has to be removed.
+note_local_files() {
+    local_files >"$1.partial"
+    [ ! -f "$1" ] || cat -- "$1" >>"$1.partial"
+    sort -u -o "$1.partial" -- "$1.partial"
+    mv -f -- "$1.partial" "$1"
+}
+
 local_files() {
     documented | while IFS= read -r name; do if [ -e "$OLD/$name" ]; then say "$name"; fi; done
     others

@@ -10,13 +10,12 @@ check() {
 }
 
 apply() {
-    local_files >"$RUN/carried.found"
-    sort -u -- "$RUN/carried.found" >"$RUN/carried.partial"
+    note_local_files "$RUN/carried.noted"
     while IFS= read -r name; do
         say "carried over: $name"
         by_descriptor carry "$OLD/$name" "$NEW/$name"
-    done <"$RUN/carried.partial"
-    mv -f -- "$RUN/carried.partial" "$RUN/carried"
+    done <"$RUN/carried.noted"
+    mv -f -- "$RUN/carried.noted" "$RUN/carried"
     journal note "carried over: $(tr '\n' ' ' <"$RUN/carried")"
     stray=$(leftovers_of_older | tr '\n' ' ')
     [ -z "$stray" ] || journal warning "left behind by an older release, and not carried over: $stray(your own plugin belongs into PLUGINS)"
@@ -44,5 +43,5 @@ left_behind() (
 )
 
 undo() {
-    rm -f -- "$RUN/carried" "$RUN/carried.partial" "$RUN/carried.found"
+    rm -f -- "$RUN/carried" "$RUN/carried.noted" "$RUN/carried.noted.partial"
 }

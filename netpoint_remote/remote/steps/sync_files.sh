@@ -17,22 +17,16 @@ apply() {
     : >"$RUN/synced"
 }
 
-# Bring what was carried over before, and what has come since: a log that was rotated. All of it is noted first, so that
-# what is gone when this is done again is removed.
+# Bring what was carried over before, and what has come since: a log that was rotated.
 each_local_file() {
-    local_files >"$RUN/carried.found"
-    [ ! -f "$RUN/carried" ] || cat -- "$RUN/carried" >>"$RUN/carried.found"
-    sort -u -- "$RUN/carried.found" >"$RUN/carried.partial"
-    mv -f -- "$RUN/carried.partial" "$RUN/carried"
+    note_local_files "$RUN/carried"
     while IFS= read -r name; do bring_local "$name"; done <"$RUN/carried"
 }
 
 bring_local() {
-    if [ -L "$OLD/$1" ]; then
-        link_mirror "$OLD/$1" "$NEW/$1"
-    elif [ -d "$OLD/$1" ]; then
+    if [ -d "$OLD/$1" ] && ! [ -L "$OLD/$1" ]; then
         mirror "$OLD/$1" "$NEW/$1"
-    elif [ -f "$OLD/$1" ]; then
+    elif [ -e "$OLD/$1" ] || [ -L "$OLD/$1" ]; then
         by_descriptor carry "$OLD/$1" "$NEW/$1"
     else
         discard "$NEW/$1"
