@@ -53,7 +53,7 @@ def way_back_problems(case: Case, to: str | None, *, accept_loss: bool) -> Probl
         yield error(
             "way-back",
             f"the backup {backup.id} of {backup.version} ({made(backup)}) is damaged: {backup.damage}",
-            "name another backup with --to (`backups` lists them)",
+            "name another backup with --to: `netpoint-remote backups` lists them",
         )
     yield from _release_is_there(case, backup)
     yield from _losses(backup, accept_loss=accept_loss)
@@ -67,7 +67,7 @@ def _nothing_to_go_back_to(facts: Facts, to: str | None) -> Problem:
         return _was_rolled_back(facts, marked)
     else:
         message = f"no upgrade to {facts.disk_version} has left a backup here"
-    return error("way-back", message, "`backups` lists what there is; name one with --to")
+    return error("way-back", message, "`netpoint-remote backups` lists the backups: name one with `rollback --to`")
 
 
 def _was_rolled_back(facts: Facts, backup: Backup) -> Problem:

@@ -80,7 +80,7 @@ def run(directory: Path, specs: tuple[ServerSpec, ...], *, ready: Callable[[str]
         import asyncssh  # noqa: F401, PLC0415  said before anything is written
     except ImportError:
         raise UsageError(
-            "practice servers need asyncssh, which is not installed: pip install 'netpoint-remote[practice]'"
+            "practice servers need asyncssh, which is not installed: run `make install` in the project's folder"
         ) from None
     asyncio.run(_run(Shared(new_folder(directory)), specs, ready))
 

@@ -29,7 +29,7 @@ def advise(report: FleetReport) -> tuple[SharedProblem, ...]:
     """Return what to say of the hosts that failed or were reverted, equal advice once, the worst first."""
     hosts: dict[tuple[Status, Advice], list[str]] = {}
     for host in sorted(report.hosts, key=rank):
-        advice = _advice(host)
+        advice = _advice(host, report.typed)
         if advice is not None:
             hosts.setdefault((host.status, advice), []).append(host.name)
     return tuple(
@@ -59,19 +59,27 @@ WORST_FIRST = {
 }
 
 
-def _advice(host: HostReport) -> Advice | None:
+def _advice(host: HostReport, typed: Typed | None) -> Advice | None:
     if host.status is Status.ROLLED_BACK:
-        return Advice(meaning=_reverted(host), remedy="Fix the cause, then run the same command again:")
+        return _reverted(host, typed)
     if host.status in {Status.INTERRUPTED, Status.UNSETTLED}:
         return _unfinished(host)
     return _failed(host) if host.status is Status.FAILED else None
 
 
-def _reverted(host: HostReport) -> str:
+def _reverted(host: HostReport, typed: Typed | None) -> Advice:
+    failed = any(step.status is StepStatus.FAILED for step in host.steps)
+    began = "A step failed" if failed else "The run was stopped"
     if any(problem.code == "stop_services" for problem in host.problems):
-        return "A step failed and everything was undone, but not every service runs as it should: see the warning."
-    serves = f"{host.from_version} serves as before" if host.from_version else "NetPoint serves as before"
-    return f"A step failed, everything was undone, and {serves}. No data was lost."
+        meaning = f"{began} and everything was undone, but not every service runs as it should: see the warning."
+    else:
+        serves = f"{host.from_version} serves as before" if host.from_version else "NetPoint serves as before"
+        meaning = f"{began}, everything was undone, and {serves}. No data was lost."
+    again = "run the same command again:"
+    remedy = f"Fix the cause, then {again}" if failed else f"To continue, {again}"
+    followed = typed is not None and typed.task == "attach"
+    task, options = _task_of(host) if followed else (SAME, ())
+    return Advice(meaning=meaning, remedy=remedy, task=task, options=options)
 
 
 def _unfinished(host: HostReport) -> Advice:

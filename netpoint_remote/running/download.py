@@ -173,7 +173,8 @@ def _unreached(reason: object, shown: str) -> Exception:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return ReleaseError(f"{message}; name your authority's certificate in SSL_CERT_FILE")
     if isinstance(reason, socket.gaierror) and reason.errno != socket.EAI_AGAIN:
-        return ReleaseError(message)
+        advice = "set HTTPS_PROXY for this command, or name a file with --archive (docs/releases.md)"
+        return ReleaseError(f"{message}; {advice}")
     return _Passing(message) if isinstance(reason, OSError) else ReleaseError(message)
 
 

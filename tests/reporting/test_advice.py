@@ -38,6 +38,7 @@ AGAIN = "netpoint-remote -H np1,admin@np2 upgrade --jobs 4 --version 3.5.0 --ski
     ("ended", "meaning", "next_command"),
     [
         (host(Status.ROLLED_BACK, StepStatus.FAILED), "everything was undone, and 3.4.9 serves as before", AGAIN),
+        (host(Status.ROLLED_BACK, StepStatus.UNDONE), "The run was stopped, everything was undone", AGAIN),
         (host(Status.ROLLED_BACK, problems=(replace(BY_HAND, code="stop_services"),)), "not every service runs", AGAIN),
         (host(Status.FAILED, StepStatus.UNDO_FAILED, problems=(BY_HAND,)), "going back failed too", AGAIN),
         (host(Status.FAILED, StepStatus.UNDO_FAILED), "is not undone", "check --jobs 4 --limit np1"),
@@ -84,6 +85,14 @@ def test_failures_come_first_on_the_screen_and_in_the_ticket() -> None:
         places = [text.index(f" {status} ") for status in ("failed", "rolled-back", "upgraded")]
         assert places == sorted(places)
     assert "`netpoint-remote -H np1,admin@np2 upgrade" in ticket
+
+
+def test_a_run_that_was_followed_is_not_followed_again() -> None:
+    ended = host(Status.ROLLED_BACK, StepStatus.FAILED, run=replace(samples.RUN, task="upgrade from 3.4.9 to 3.5.0"))
+
+    assert advice(ended, typed=replace(TYPED, task="attach", own=()))[0].endswith(
+        "upgrade --jobs 4 --version 3.5.0 --limit np1"
+    )
 
 
 def test_what_was_typed_is_quoted_for_a_shell() -> None:

@@ -151,7 +151,7 @@ def path_is_allowed(case: Case) -> Problems:
         yield error(
             "downgrade",
             f"{case.facts.disk_version} is newer than {target.text}: this would be a downgrade",
-            "migrations cannot be reversed; restore a backup instead",
+            "migrations cannot be reversed; to go back to the release before: `netpoint-remote rollback`",
             "netbox-community/netbox#17830",
         )
         return
@@ -171,7 +171,8 @@ def path_is_allowed(case: Case) -> Problems:
         yield error(
             "version-path",
             f"{case.facts.disk_version} cannot be upgraded to {target.text} directly",
-            f"go {_way(case.facts.disk_version, hops)}: first `upgrade --version` to a {hops[0]} release",
+            f"go {_way(case.facts.disk_version, hops)}: first `netpoint-remote upgrade --version "
+            f"{hops[0].to or f'{hops[0].minor}.N`, with the newest release of {hops[0].minor}'}",
             f"{DOCUMENT}, introduction",
         )
 
