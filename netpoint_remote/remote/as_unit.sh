@@ -53,6 +53,7 @@ remove_units() {
         rm -f -- "$unit"
         removed=yes
     done
+    if mountpoint -q -- "$runtime/$prefix"; then umount -l -- "$runtime/$prefix"; fi
     for place in "$runtime/$prefix" "$runtime/private/$prefix"; do remove_tree "$place" "$place.sockets"; done
     if [ -n "$removed" ]; then systemctl daemon-reload; fi
 }
@@ -142,7 +143,12 @@ command_line() {
 make_units() (
     runtime=$(runtime_folder) known=''
     mkdir -p -- "$runtime/systemd/system"
-    (umask 077 && mkdir -p -- "$runtime/$(prefix_of_units)") || return 1
+    place=$runtime/$(prefix_of_units)
+    (umask 077 && mkdir -p -- "$place") || return 1
+    # /run is memory that systemd needs itself: what our units print has a file system of its own. A container may have none.
+    if [ "$runtime" = /run ] && ! mountpoint -q -- "$place"; then
+        mount -t tmpfs -o size=64m,mode=700,nosuid,nodev,noexec netpoint-remote "$place" 2>/dev/null || :
+    fi
     for made in ask:300 beside:900 worker:300; do
         service=$(service_for "${made%:*}")
         [ "$service" = "$known" ] || settings=$(settings_of "$service") directory=$(unit_property "$service" WorkingDirectory) known=$service

@@ -87,7 +87,10 @@ unit_runs beside && echo runs
 remove_units "$RUN"
 /bin/pgrep -x -f '/bin/sleep 1234.' || echo ended
 as_unit ask /opt/netpoint /bin/false </dev/null || echo "=$?"
+as_unit ask /opt/netpoint /bin/head -c 200000000 /dev/zero </dev/null >/dev/null 2>&1 || echo flooded
+[ "$(du -sm /run/netpoint_remote.r1 | cut -f 1)" -le 64 ] && echo bounded
 remove_units "$RUN"
+ls -d /run/netpoint_remote.r1 2>/dev/null || echo removed
 """
 
 
@@ -141,6 +144,7 @@ def test_a_unit_of_a_template_with_a_user_that_systemd_makes_is_asked_as_it_runs
     assert said == [
         "<zzz>", "<infinity>", "<--bind>", "<127.0.0.1:99>", "<a $x>", "<b c>",
         """/nowhere|a b"c|odd@one.service|it's $x|/run/odd-one""", "1", "shut in", "made", "runs", "ended", "=1",
+        "flooded", "bounded", "removed",
     ]  # fmt: skip
     left = "ls /run /run/private /run/systemd/system /run/began 2>/dev/null | grep -e netpoint_remote -e began"
     assert server.run(left, check=False).stdout == ""
