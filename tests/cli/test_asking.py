@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_attend import BEGIN, OWN, STOCK, Run, Workstation, make_run  # noqa: F401  a fixture
-from tests.running.test_practice import Practice, serve
+from tests.running.test_practice import Practice, eventually, serve
 from tests.support.terminals import open_terminal, with_terminal
 
 pytest.importorskip("asyncssh")
@@ -31,6 +31,8 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practice]:
         for _ in range(2):
             done = operator.run("backup", "--limit", "np1")
             assert done.returncode == 0, done.stdout + done.stderr
+        # The server still removes a run's secrets when the run's end is reported.
+        assert eventually(lambda: not list(runs_of(served, "np1").glob("*/secrets")))
         yield served
 
 
@@ -50,9 +52,13 @@ def backups(practice: Practice) -> list[str]:
     return sorted(path.name for path in Path(practice.hosts["np1"]["backup_dir"]).iterdir())
 
 
+def runs_of(practice: Practice, host: str) -> Path:
+    return Path(practice.hosts[host]["state_dir"]) / "runs"
+
+
 def state(practice: Practice) -> list[object]:
     """Return what the commands would change."""
-    runs = [sorted((Path(practice.hosts[host]["state_dir"]) / "runs").rglob("*")) for host in ("np1", "np2", "np3")]
+    runs = [sorted(runs_of(practice, host).rglob("*")) for host in ("np1", "np2", "np3")]
     return [backups(practice), runs, (practice.root("np1") / "opt/netpoint").resolve()]
 
 
