@@ -46,7 +46,8 @@ lock_database() {
     holder=$!
     exec 5>"$RUN/database.pipe"
     rm -f -- "$RUN/database.pipe" "$RUN/database.answers"
-    { end_own_sessions && hold_by_transaction; } >&5 2>/dev/null || :
+    # In a shell of its own: a psql that has ended would end this one by SIGPIPE.
+    (end_own_sessions && hold_by_transaction) >&5 2>/dev/null || :
     tries=0
     until ask_for_lock; do
         case $answer in *"netpoint-remote $RUN_ID $OPERATOR "* | *"$unknown") ;; *) return 1 ;; esac
@@ -81,7 +82,7 @@ hold_database() {
 # Asking again for what the transaction has is harmless. A psql whose database went away ends.
 ask_for_lock() {
     before=$(wc -l <"$RUN/database.lock")
-    lock_query >&5 2>/dev/null || :
+    (lock_query) >&5 2>/dev/null || :
     waited=0
     until answer=$(tail -n "+$((before + 1))" "$RUN/database.lock" | head -n 1) && [ -n "$answer" ]; do
         if [ -z "$holder" ] || ! kill -0 "$holder" 2>/dev/null || [ "$waited" -ge 600 ]; then

@@ -256,6 +256,14 @@ def test_a_database_that_does_not_answer_is_not_taken_for_another_run(planned: S
     assert result.endswith("psql: error: connection refused")
 
 
+def test_a_psql_that_has_ended_before_it_is_asked_does_not_end_the_run(planned: Server) -> None:
+    planned.replace("psql", "echo 'psql: error: connection refused' >&2; : >\"$WORLD/ended\"; exit 2")
+    wait = 'until [ -e "$WORLD/ended" ]; do /bin/sleep 0.1; done; /bin/sleep 0.3'
+    planned.replace("rm", f'case "$*" in *database.lock*) ;; *database.pipe*) {wait} ;; esac; exec /bin/rm "$@"')
+
+    assert run(planned).endswith("psql: error: connection refused")
+
+
 def test_what_was_not_changed_is_not_taken_back(planned: Server) -> None:
     write_files(planned.world, {"made/one": ""})
     tell(planned, three_apply="fail 'no luck'")
