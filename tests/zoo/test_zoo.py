@@ -28,6 +28,17 @@ restart() {
     until curl -sf http://127.0.0.1/login/ >/dev/null && redis-cli scard rq:workers | grep -qv '^0'; do sleep 0.2; done
 }
 configure() { cat >>"$TREE/netpoint/netpoint/configuration.py"; }
+pooler() { # let NetPoint reach its database through pgbouncer, which has these settings besides
+    runuser -u postgres -- psql -q -c "ALTER ROLE netpoint PASSWORD 'secret'"
+    echo '"netpoint" "secret"' >/etc/pgbouncer/userlist.txt
+    printf '%s\\n' '[databases]' 'netpoint = host=127.0.0.1 port=5432' '[pgbouncer]' 'listen_addr = 127.0.0.1' \\
+        'listen_port = 6432' 'auth_type = scram-sha-256' 'auth_file = /etc/pgbouncer/userlist.txt' "$@" \\
+        >/etc/pgbouncer/pgbouncer.ini
+    systemctl start pgbouncer
+    until ss -ltn | grep -q :6432; do sleep 0.2; done
+    echo 'DATABASE.update(HOST="127.0.0.1", PORT="6432", PASSWORD="secret")' | configure
+    restart
+}
 drop_in() { mkdir -p "/etc/systemd/system/$1.d" && cat >"/etc/systemd/system/$1.d/$2.conf"; }
 """
 
