@@ -31,7 +31,7 @@ restore_database() {
         say "SELECT pg_catalog.concat('lost: ', current_setting('netpoint_remote.lost'));"
         say 'COMMIT;'
         say '\echo restored'
-    } | with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f -) || return 1
+    } | sql_script) || return 1
     [ "$(say "$answers" | tail -n 1)" = restored ] || return 1
     lost=$(say "$answers" | sed -n 's/^lost: //p' | tail -n 1)
     if [ -n "$lost" ]; then

@@ -609,6 +609,11 @@ sql() {
     with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -c "$without_limits" -c "$1"
 }
 
+# The same for statements on standard input, which set their own limits.
+sql_script() {
+    with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f -
+}
+
 # What a role or a database sets for NetPoint's sessions must not end ours: a dump takes its time, a lock waits. Not every
 # version has each. No table is read.
 # shellcheck disable=SC2016 # quotes of PostgreSQL

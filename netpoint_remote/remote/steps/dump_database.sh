@@ -34,7 +34,7 @@ apply() {
 read_database() {
     { say '-- Dump the database' && say "$without_limits" && dump_and_count; } | {
         status=0
-        with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - || status=$?
+        sql_script || status=$?
         say "$status" >"$RUN/dump.status"
     } | cat >"$RUN/counted" 3>&-
 }

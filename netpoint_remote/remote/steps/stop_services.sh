@@ -65,7 +65,7 @@ watch_sessions() {
             say "SELECT count(*) FROM pg_stat_activity WHERE $others AND NOT (state = 'idle' AND query = '');"
             seconds=$((seconds + 1))
         done
-    } | with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f -
+    } | sql_script
 }
 
 # Wait for the end of the processes that run out of a release, of those of other units or of any, and tell who is left.
@@ -87,7 +87,7 @@ wait_for_strangers() {
 
 # Print those sessions that are `strangers` or `pooled` (tree_users.py).
 ask_of_sessions() {
-    listed=$(with_database psql -X -q -A -t -w -v ON_ERROR_STOP=1 -f - <"$BUNDLE/sessions.sql") || return 1
+    listed=$(sql_script <"$BUNDLE/sessions.sql") || return 1
     own_addresses=$(hostname -I 2>/dev/null || :)
     say "$listed" | tree_users "$1" "$own_addresses"
 }
