@@ -54,7 +54,8 @@ probe_git() {
     fact git.commit "$commit"
     fact git.branch "$(checkout symbolic-ref -q --short HEAD 2>/dev/null || :)"
     if [ "$(checkout rev-parse --is-shallow-repository 2>/dev/null)" = true ]; then fact git.shallow yes; fi
-    fact git.origin "$(checkout config --get remote.origin.url 2>/dev/null | sed 's#^\(https*://\)[^/]*@#\1#' || :)"
+    origin=$(checkout config --get remote.origin.url 2>/dev/null | sed 's#^\(https*://\)[^/]*@#\1#' || :)
+    fact git.origin "$origin"
     checkout remote 2>/dev/null | head -n 5 | while IFS= read -r name; do fact git.remote "$name"; done
     # A worktree and a checkout with a folder elsewhere have a file of that name.
     folder=$(checkout rev-parse --absolute-git-dir 2>/dev/null || :)
@@ -86,9 +87,8 @@ probe_own_commits() {
 
 # git writes the address without its end and its password.
 fetched_from_origin() {
-    origin=$(checkout config --get remote.origin.url 2>/dev/null | bare_address)
     [ -n "$origin" ] || return 0
-    show_file "$folder/FETCH_HEAD" | bare_address | origin=$origin awk -F '\t' '
+    show_file "$folder/FETCH_HEAD" | bare_address | origin=$(say "$origin" | bare_address) awk -F '\t' '
         { at = length($3) - length(ENVIRON["origin"]) }
         substr($3, at + 1) == ENVIRON["origin"] && (at == 0 || substr($3, at - 3, 4) == " of ") { print $1 }'
 }

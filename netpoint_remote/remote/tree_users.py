@@ -20,6 +20,7 @@ It changes nothing. No command line is printed as it is, for it may hold a secre
 """
 
 import contextlib
+import functools
 import ipaddress
 import json
 import os
@@ -728,10 +729,12 @@ Row = typing.NamedTuple(
 )  # fmt: skip
 
 
-def rows_of(text):
-    """Return what sessions.sql has listed."""
+def held_rows(installation, text):
+    """Yield what sessions.sql has listed, with what tells who holds it."""
     lines = [line.partition("=")[2].split(" ", 9) for line in text.split("\n") if line.startswith("db.session=")]
-    return [Row(*line) for line in lines]
+    holders = Holders(installation) if lines else None
+    for line in lines:
+        yield Row(*line), holders
 
 
 class Holders:
@@ -773,7 +776,8 @@ class Holders:
                 )
                 return by_pooler and row.address == row.ours
             relays = [relay for relay in self.relays(row) if os.path.basename(executable(relay)) not in DATABASES]
-            return bool(self.places(holders) & self.places(relays)) and not self.places(holders) & self.services
+            places = self.places(holders)
+            return bool(places & self.places(relays)) and not places & self.services
         return False
 
 
@@ -781,6 +785,7 @@ def is_elsewhere(address):
     return address != "-" and not ipaddress.ip_address(address).is_loopback
 
 
+@functools.lru_cache(maxsize=None)  # all sessions were reached by one
 def is_own_host(host, addresses):
     """Whether the host of a connection, a folder of sockets too, is this server."""
     if not host or host.startswith(("/", "@")):
@@ -791,9 +796,8 @@ def is_own_host(host, addresses):
 
 def sessions_of(installation, text):
     """Return the sessions of a list that psql printed, with the process of this server that holds each."""
-    rows, found = rows_of(text), []
-    holders = Holders(installation) if rows else None
-    for row in rows:
+    found = []
+    for row, holders in held_rows(installation, text):
         elsewhere = is_elsewhere(row.address) and row.address not in {row.ours, row.database} and not holders.of(row)
         named = holders.named(row)
         seconds = max(0, int(float(row.seconds)))
@@ -1110,9 +1114,9 @@ def print_strangers(installation, addresses):
 
 
 def print_pooled(installation, addresses):
-    rows = rows_of(sys.stdin.read())
-    holders = Holders(installation) if rows else None
-    say(",".join(str(int(row.number)) for row in rows if holders.is_pooled(row, addresses.split())))
+    own = frozenset(addresses.split())
+    rows = held_rows(installation, sys.stdin.read())
+    say(",".join(str(int(row.number)) for row, holders in rows if holders.is_pooled(row, own)))
 
 
 def values(found, *names):

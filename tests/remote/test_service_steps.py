@@ -244,7 +244,7 @@ def test_another_program_that_connects_while_a_pooler_is_watched_is_refused(serv
 @pytest.mark.promise(2)
 def test_sessions_of_an_unknown_program_are_not_ended(server: Server) -> None:
     server.record()
-    server.tell(sessions="2\n")
+    write_files(server.world, {"sessions": "2\n", "sessions.next": "0\n" * 5})
 
     assert server.step("stop_services", "apply").returncode == 1
 
