@@ -198,7 +198,7 @@ class Facts:
     origin: str = ""
     dirty: tuple[str, ...] = ()
     own_commits: tuple[str, ...] = ()
-    """Commits of the checkout that no tag, no remote branch and no fetch leads to: hash and subject."""
+    """Commits of the checkout that are in no release and did not come from the origin: hash and subject."""
     git_trouble: str = ""
     """Why git could not look at the checkout."""
     interpreters: tuple[Interpreter, ...] = ()

@@ -172,7 +172,7 @@ def path_is_allowed(case: Case) -> Problems:
             "version-path",
             f"{case.facts.disk_version} cannot be upgraded to {target.text} directly",
             f"go {_way(case.facts.disk_version, hops)}: first `netpoint-remote upgrade --version "
-            f"{hops[0].to or f'{hops[0].minor}.N`, with the newest release of {hops[0].minor}'}",
+            f"{hops[0].minor}.N`, with the newest release of {hops[0].minor}",
             f"{DOCUMENT}, introduction",
         )
 
