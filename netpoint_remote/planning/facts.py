@@ -163,7 +163,8 @@ class Page:
 class Facts:
     """One server as the probe saw it; names follow the probe's.
 
-    `sizes_mb` are those of the environment and the folders of uploads; of what is in `unmeasured` they are a part.
+    `sizes_mb` are those of the environment and the folders of uploads, `local_mb` of what else in the release is large
+    and may be local; of what is in `unmeasured` they are a part.
     `linked` are folders of uploads behind links, which stay where they are. `wanted_variables` are those of the
     unit's environment that configuration.py asks for.
     `processes` to `middle_links` are what uses a release: `mounts` are at or below one, `middle_links` lie between
@@ -214,6 +215,7 @@ class Facts:
     weak: tuple[str, ...] = ()
     exposed: tuple[str, ...] = ()
     sizes_mb: tuple[tuple[str, int], ...] = ()
+    local_mb: tuple[tuple[str, int], ...] = ()
     unmeasured: tuple[str, ...] = ()
     linked: tuple[str, ...] = ()
     lock_held: bool = False
@@ -344,6 +346,7 @@ def parse_facts(text: str) -> Facts:
         weak=lines.texts("weak"),
         exposed=lines.texts("exposed"),
         sizes_mb=tuple(_sizes(lines.texts("size"))),
+        local_mb=tuple(_sizes(lines.texts("local"))),
         unmeasured=lines.texts("unmeasured"),
         linked=lines.texts("linked"),
         lock_held=lines.yes("lock.held"),

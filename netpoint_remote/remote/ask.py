@@ -35,6 +35,8 @@ import time
 TIMEOUT = 10  # seconds for every single question
 LONGEST = 65536  # characters of one fact
 MEASURING = 30  # seconds for the sizes of all folders
+LARGE = 10 * 2**20  # bytes from which on a local file counts
+NEVER_LOCAL = (".git", "venv", "static", "project-static", "__pycache__")
 SHOWN = (
     "ALLOWED_HOSTS",
     "BASE_PATH",
@@ -139,16 +141,24 @@ def configuration_facts(configuration):
 
 
 def size_facts(root, product, configuration, seconds=MEASURING):
-    """Tell how large the environment and the folders of uploads are, in MB; the one that is mostly largest comes last.
+    """Tell how large the environment, what may be local and the folders of uploads are, in MB.
 
-    What was not measured to its end is told too. A folder behind a link stays where it is in an upgrade.
+    The one that is mostly largest comes last; what was not measured to its end is told too. A folder behind a link
+    stays where it is in an upgrade.
     """
     deadline = time.monotonic() + seconds
     places = [(name, configuration.get(key) or os.path.join(product, name)) for name, key in UPLOADS]
-    for name, configured in [("venv", "venv")] + places:
-        folder = os.path.join(root, str(configured))
-        if not os.path.isdir(folder):
-            continue
+    folders = [(name, os.path.join(root, str(configured))) for name, configured in [("venv", "venv")] + places]
+    measured = [(name, folder) for name, folder in folders if os.path.isdir(folder)]
+    known = {os.path.realpath(folder) for _, folder in measured}
+    for name, path in local_places(root, product):
+        if os.path.realpath(path) not in known and not os.path.islink(path):
+            size, whole = measure(path, deadline)
+            if size >= LARGE or not whole:
+                yield "local", "{} {}".format(-(-size // 2**20), name)
+            if not whole:
+                yield "unmeasured", name
+    for name, folder in measured:
         size, whole = measure(folder, deadline)
         yield "size", "{} {}".format(-(-size // 2**20), name)
         if not whole:
@@ -157,8 +167,20 @@ def size_facts(root, product, configuration, seconds=MEASURING):
             yield "linked", name
 
 
+def local_places(root, product):
+    """Yield name and path of what may be an admin's own in a release: where local_files.sh looks."""
+    for folder in ("", product, os.path.join(product, product)):
+        with contextlib.suppress(OSError):
+            for name in sorted(os.listdir(os.path.join(root, folder))):
+                if name not in NEVER_LOCAL and name != product:
+                    yield os.path.join(folder, name), os.path.join(root, folder, name)
+
+
 def measure(folder, deadline):
-    """Return how many bytes a folder takes, on the disk or in an archive, and whether that is all of it."""
+    """Return how many bytes a file or a folder takes, on the disk or in an archive, and whether that is all of it."""
+    if os.path.isfile(folder):
+        known = os.stat(folder)
+        return max(known.st_blocks * 512, known.st_size), True
     size, pending, seen = 0, [folder], set()
     while pending:
         with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:

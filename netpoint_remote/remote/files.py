@@ -388,9 +388,6 @@ def carry(old_path, new_path):
     with old, new:
         if name != new_name:
             raise OSError(errno.EINVAL, "another name", new_path)
-        wanted = old.look(name)
-        if wanted is not None and not stat.S_ISDIR(wanted.st_mode):
-            new.remove(name)
         fill_entry(old, new, name)
 
 

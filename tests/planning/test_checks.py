@@ -281,6 +281,13 @@ ERRORS: tuple[tuple[Check, str, str, Case, Case], ...] = (
     (server.disk_is_large_enough, "uploads that are behind no link", "disk",
      case(facts(disks=(disk("/opt", free_mb=5000),), sizes_mb=(("media", 6000),), linked=("scripts",))),
      case(facts(disks=(disk("/opt", free_mb=5000),), sizes_mb=(("media", 6000),), linked=("media",)))),
+    (server.disk_is_large_enough, "local files that will not fit twice", "disk",
+     case(facts(disks=(disk("/opt", free_mb=5000),), local_mb=(("old.sql", 6000),))),
+     case(facts(disks=(disk("/opt", free_mb=5000),), local_mb=(("docs", 6000),)),
+          to=target(paths=frozenset({"docs/a"})))),
+    (server.disk_is_large_enough, "local files that are copied", "disk",
+     case(facts(disks=(disk("/opt", free_mb=5000),), local_mb=(("old.sql", 6000),))),
+     case(facts(git=True, disks=(disk("/opt", free_mb=5000),), local_mb=(("old.sql", 6000),)))),
     (server.disk_is_large_enough, "one disk for all of it", "disk",
      case(facts(disks=(disk("/opt", free_mb=300), disk("/var", free_mb=300)))),
      case(facts(disks=(disk("/opt", "a", free_mb=300), disk("/var", "b", free_mb=320))))),
@@ -513,6 +520,14 @@ def test_hosts_on_one_database_are_told_of_each_other() -> None:
     }
 
 
+def test_what_a_full_disk_would_get_is_named() -> None:
+    full = case(facts(disks=(disk("/opt", free_mb=5000),), local_mb=(("old.sql", 6000), ("small.sql", 20))))
+
+    (problem,) = server.disk_is_large_enough(full)
+
+    assert problem.remedy.endswith("; the new release gets a copy of old.sql (6000 MB)")
+
+
 def test_hosts_whose_databases_are_unknown_share_none() -> None:
     unknown = facts(database=database(identity=""))
 
@@ -526,7 +541,7 @@ FACT_NAMES = (
     "install.upgrade_script", "version.disk", "beside", "git.commit", "git.trouble", "git.dirty", "git.own_commit",
     "python", "tool", "pg_dump.version", "unit.netpoint.service.Id", "unit.netpoint.service.ActiveState", "unit..",
     "unit.netpoint.service.NRestarts",
-    "disk", "size", "unmeasured", "linked", "run.id", "configuration", "configuration.secret_key_length",
+    "disk", "size", "local", "unmeasured", "linked", "run.id", "configuration", "configuration.secret_key_length",
     "db.server_version_num",
     "db.applied_count", "db.ahead", "redis.tasks", "page.login", "page.version.page", "housekeeping", "unwritable",
     "unwritable_units", "unwritable_cron", "address",

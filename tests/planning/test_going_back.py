@@ -1,6 +1,7 @@
 """Which backup a way back leads to, what stands in its way, and what a prune must never take."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -209,8 +210,9 @@ def test_a_backup_opens_no_window() -> None:
         assert ("verify_restore" in {step.name for step in plan.steps}) == verify
 
 
-def test_a_backup_needs_room() -> None:
-    seen = upgraded(disks=(disk("/var/backups/netpoint-remote", free_mb=200),), sizes_mb=(("media", 300),))
+@pytest.mark.parametrize("files", [{"sizes_mb": (("media", 300),)}, {"local_mb": (("old.sql", 300),)}])
+def test_a_backup_needs_room(files: dict[str, Any]) -> None:
+    seen = upgraded(disks=(disk("/var/backups/netpoint-remote", free_mb=200),), **files)
 
     assert [problem.code for problem in decide(BackUp(), host(), seen, {}).blocked] == ["disk"]
 

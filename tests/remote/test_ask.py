@@ -247,6 +247,18 @@ def test_folders_are_measured_where_they_are_configured_to_be(tree: Path, tmp_pa
     assert told == [("size", "1 scripts"), ("linked", "scripts"), ("size", "6 media")]
 
 
+def test_what_may_be_local_and_is_large_is_measured(tree: Path) -> None:
+    """A dump that somebody left in the release is copied to the next one, and saved."""
+    large = "x" * module.LARGE
+    write_files(tree, {"old.sql": large, "netpoint/plugins/a": large, "netpoint/netpoint/log/b": large})
+    write_files(tree, {"small": "x", "venv/c": large, "netpoint/static/d": large, "netpoint/media/e": large})
+    (tree / "link.sql").symlink_to(tree / "old.sql")
+
+    told = sizes_of(tree, REPORTS_ROOT="netpoint/plugins")
+
+    assert [value for name, value in told if name == "local"] == ["10 old.sql", "10 netpoint/netpoint/log"]
+
+
 def test_what_takes_too_long_to_measure_is_told_with_what_is_known(tree: Path) -> None:
     write_files(tree, {"netpoint/media/a": "x"})
 

@@ -173,6 +173,17 @@ def test_what_is_written_to_local_files_while_they_are_copied_is_brought_in_the_
     assert not (unpacked.new / "netpoint.pid").exists()
 
 
+def test_a_local_file_that_did_not_change_is_not_copied_again_in_the_window(unpacked: Server) -> None:
+    write_files(unpacked.old, {"old.sql": "INSERT\n", "top.log": "1\n"})
+    unpacked.apply("carry_over")
+    before = {name: (unpacked.new / name).stat().st_ino for name in ("old.sql", "top.log")}
+    write_files(unpacked.old, {"top.log": "1\n2\n"})
+
+    unpacked.apply("sync_files")
+
+    assert [name for name, number in before.items() if (unpacked.new / name).stat().st_ino == number] == ["old.sql"]
+
+
 def test_a_local_file_that_another_program_goes_on_writing_to_is_brought_once(unpacked: Server) -> None:
     """A web server may have its log in the release, and is not stopped."""
     write_files(unpacked.old, {"logs/access.log": "1\n"})

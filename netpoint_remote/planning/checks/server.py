@@ -1,5 +1,6 @@
 """Whether the server can carry an upgrade: tools, units, folders, disks, locks, and whether NetPoint is well."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -205,7 +206,7 @@ def _is_brought(case: Case, path: str) -> bool:
     """Whether the release has this file, or something in this folder; git puts unusual names into quotes."""
     plain = path.strip('"')
     paths = case.target.paths if case.target else frozenset()
-    return plain in paths or (plain.endswith("/") and any(each.startswith(plain) for each in paths))
+    return plain in paths or any(each.startswith(plain.rstrip("/") + "/") for each in paths)
 
 
 def _first(names: tuple[str, ...], most: int = 3) -> str:
@@ -213,24 +214,33 @@ def _first(names: tuple[str, ...], most: int = 3) -> str:
 
 
 def disk_is_large_enough(case: Case) -> Problems:
-    """Sum up, for each disk: release, environment, copies of uploaded files, packages, dump."""
+    """Sum up, for each disk: release, environment, copies of uploaded and local files, packages, dump."""
     if case.target is None or case.method is Method.FOREIGN:
         return
+    large = ", ".join(f"{name} ({size} MB)" for name, size in _copied(case).items() if size > SLACK_MB)
+    advice = "make room: `prune` removes old releases and backups; or set `backup_dir` elsewhere"
     for device, (disk, needed) in _space_needed(case).items():
         if disk.free_mb < needed:
             yield error(
                 "disk",
                 f"{disk.free_mb} MB are free where {disk.path} lies ({device}), and about {needed} MB are needed",
-                "make room: `prune` removes old releases and backups; or set `backup_dir` elsewhere",
+                f"{advice}; the new release gets a copy of {large}"
+                if large and disk is case.facts.disks[0]
+                else advice,
             )
     yield from _sizes_are_known(case, ("venv", *_copied(case)))
 
 
-def _copied(case: Case) -> tuple[str, ...]:
-    return uploads_to_copy(case) if case.method is Method.ARCHIVE and not is_repair(case) else ()
+def _copied(case: Case) -> dict[str, int]:
+    """Return the sizes of what is copied from the old release to the new one, in MB, by name."""
+    if case.method is not Method.ARCHIVE or is_repair(case):
+        return {}
+    sizes = dict(case.facts.sizes_mb)
+    local = {name: size for name, size in case.facts.local_mb if not _is_brought(case, name)}
+    return local | {name: sizes.get(name, 0) for name in uploads_to_copy(case)}
 
 
-def _sizes_are_known(case: Case, names: tuple[str, ...]) -> Problems:
+def _sizes_are_known(case: Case, names: Iterable[str]) -> Problems:
     unknown = [name for name in names if name in case.facts.unmeasured]
     if unknown:
         yield warning(
@@ -248,7 +258,7 @@ def _space_needed(case: Case) -> dict[str, tuple[Disk, int]]:
     sizes = dict(case.facts.sizes_mb)
     target = case.target
     assert target is not None  # noqa: S101  the caller asked
-    copies = sum(sizes.get(name, 0) for name in _copied(case))
+    copies = sum(_copied(case).values())
     is_git = case.method is Method.GIT
     wanted = (
         target.unpacked_mb + max(sizes.get("venv", 0), WHEELS_MB) + copies + SLACK_MB,
@@ -266,9 +276,10 @@ def backup_has_room(case: Case) -> Problems:
     """Count the dump as large as the database, and the files as they are."""
     sizes = dict(case.facts.sizes_mb)
     names = tuple(name for _, name in UPLOAD_SETTINGS)
-    files = sum(sizes.get(name, 0) for name in names)
+    local = dict(case.facts.local_mb)
+    files = sum(sizes.get(name, 0) for name in names) + sum(local.values())
     yield from _backups_have_room(case, case.facts.database.size_mb + files + SLACK_MB)
-    yield from _sizes_are_known(case, names)
+    yield from _sizes_are_known(case, (*local, *names))
 
 
 def way_back_has_room(case: Case, backup: Backup | None) -> Problems:
