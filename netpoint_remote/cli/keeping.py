@@ -12,6 +12,7 @@ from netpoint_remote.cli.options import BackupsOptions, FetchBackupOptions, Prun
 from netpoint_remote.cli.request import backups_request, fetch_backup_request, prune_request
 from netpoint_remote.cli.streams import finish
 from netpoint_remote.errors import UsageError
+from netpoint_remote.planning.sizes import human_mb
 from netpoint_remote.reporting.clean import clean
 from netpoint_remote.reporting.json import to_json
 from netpoint_remote.reporting.layout import indent, wrap
@@ -67,7 +68,7 @@ def render_pruning(going: tuple[Pruning, ...], *, width: int) -> str:
     """Return what would go, a paragraph for each host."""
     lines = []
     for each in going:
-        lines.append(f"{clean(each.host)}: about {each.removal.size_mb} MB")
+        lines.append(f"{clean(each.host)}: about {human_mb(each.removal.size_mb)}")
         lines += [line for told in each.lines() for line in indent(wrap(clean(told), width - 4), "  ", "    ")]
     return "\n".join(lines) + "\n"
 

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from netpoint_remote.planning.sizes import MEBI
 from netpoint_remote.planning.tree_facts import CronJob, Mention, Process, Session, TreeUnit, read_facts
 from netpoint_remote.planning.unit_names import with_ending
 
-MEBI = 1024 * 1024
 LONGEST = MEBI  # characters of a probe that are read at most
 MOST_LINES = 20_000  # of a probe: a server with hundreds of backups has a few thousand
 MANY_RESTARTS = 3  # of a unit by systemd itself, since somebody started it

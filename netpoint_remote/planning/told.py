@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from netpoint_remote.planning.case import Case
 from netpoint_remote.planning.method import Method
+from netpoint_remote.planning.sizes import human_mb
 from netpoint_remote.planning.tree_users import companions
 from netpoint_remote.planning.unit_names import shortened
 
@@ -30,7 +31,10 @@ def _all(case: Case) -> Iterator[tuple[str, str]]:
     yield "sessions", ", ".join(_sessions(case))
     yield "Python", next((found.version for found in facts.interpreters), "")
     yield "PostgreSQL", _postgresql(database.server_version_num)
-    yield "database", f"{database.size_mb} MB, {database.applied_count} migrations" if database.applied_count else ""
+    yield (
+        "database",
+        f"{human_mb(database.size_mb)}, {database.applied_count} migrations" if database.applied_count else "",
+    )
     yield "Redis", ", ".join(sorted({answer for _, answer in facts.redis}))
     yield "uploads", _uploads(case)
     yield "free", ", ".join(_free(case))
@@ -64,7 +68,7 @@ def _free(case: Case) -> Iterator[str]:
     for disk in case.facts.disks:
         if disk.device not in seen:
             seen.add(disk.device)
-            yield f"{disk.free_mb} MB at {disk.path}"
+            yield f"{human_mb(disk.free_mb)} at {disk.path}"
 
 
 def _tree(case: Case) -> str:
@@ -80,7 +84,7 @@ def _postgresql(number: int) -> str:
 
 def _uploads(case: Case) -> str:
     sizes = dict(case.facts.sizes_mb)
-    return ", ".join(f"{name} {sizes[name]} MB" for name in ("media", "scripts", "reports") if sizes.get(name))
+    return ", ".join(f"{name} {human_mb(sizes[name])}" for name in ("media", "scripts", "reports") if sizes.get(name))
 
 
 def _plugins(plugins: object) -> str:

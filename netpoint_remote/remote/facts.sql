@@ -1,6 +1,6 @@
 -- What the probe asks the database; one fact a statement, a failing one is simply not answered.
 SELECT 'db.server_version_num=' || current_setting('server_version_num');
-SELECT 'db.size_mb=' || pg_database_size(current_database()) / 1048576;
+SELECT 'db.size_mb=' || (pg_database_size(current_database()) + 1048575) / 1048576;
 SELECT 'db.identity=' || system_identifier || '/' || current_database() FROM pg_control_system();
 SELECT 'db.instance=' || extract(epoch FROM pg_postmaster_start_time()) || '/' || system_identifier || '/' || current_database() FROM pg_control_system();
 SELECT 'db.can_create=' || has_schema_privilege(current_schema(), 'CREATE');

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
+from netpoint_remote.planning.sizes import human_size
 from netpoint_remote.reporting.advice import advise, command, other_problems, rank
 from netpoint_remote.reporting.clean import clean_report
 from netpoint_remote.reporting.folding import SharedProblem, fold
@@ -110,7 +111,7 @@ def _backup(backup: BackupReport) -> str:
     made = datetime.fromtimestamp(backup.made, timezone.utc)
     count = "unknown" if backup.changes is None else str(backup.changes)
     changes = f"{count} {'change' if backup.changes == 1 else 'changes'} since"
-    parts = [backup.id, f"{made:%Y-%m-%d %H:%M} UTC", f"{backup.purpose} {release}", f"{backup.size / 2**20:.1f} MB"]
+    parts = [backup.id, f"{made:%Y-%m-%d %H:%M} UTC", f"{backup.purpose} {release}", human_size(backup.size)]
     if backup.damage:
         parts.append(f"damaged: {backup.damage}")
     else:

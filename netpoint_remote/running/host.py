@@ -12,6 +12,7 @@ from netpoint_remote.planning.facts import Facts, parse_facts
 from netpoint_remote.planning.goal import BackUp, Decision, Goal, GoBack, decide
 from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import Method
+from netpoint_remote.planning.sizes import human_size
 from netpoint_remote.reporting.event import Event, Kind
 from netpoint_remote.reporting.masking import mask
 from netpoint_remote.reporting.report import HostReport, Status
@@ -230,7 +231,7 @@ def _provide(order: Order, line: Line) -> None:
     asked = (*about, ("ARCHIVE_SHA256", "" if is_git else digest), ("ARCHIVE_URL", url))
     answer = visit(line, "offer.sh", asked, environment=host.environment)
     if answer.endswith("unreachable"):
-        line.tell(Kind.NOTE, f"sending the release ({order.archive.stat().st_size // 2**20} MB)")
+        line.tell(Kind.NOTE, f"sending the release ({human_size(order.archive.stat().st_size)})")
         _send(line, order.archive, (*about, ("ARCHIVE_SHA256", digest)))
 
 

@@ -19,6 +19,7 @@ from netpoint_remote.planning.inventory import Host
 from netpoint_remote.planning.method import method_of
 from netpoint_remote.planning.problem import Problem
 from netpoint_remote.planning.pruning import Removal, prune_problems, what_to_remove
+from netpoint_remote.planning.sizes import human_mb, human_size
 from netpoint_remote.planning.way_back import made
 from netpoint_remote.reporting.event import Kind, Observer
 from netpoint_remote.reporting.masking import masked
@@ -52,10 +53,14 @@ class Pruning:
         gone = self.removal
         return (
             *(f"backup {backup.id} of {backup.version} ({made(backup)})" for backup in gone.backups),
-            *(f"release {tree.version or '?'} in {tree.path} ({tree.size_mb} MB)" for tree in gone.trees),
+            *(f"release {tree.version or '?'} in {tree.path} ({human_mb(tree.size_mb)})" for tree in gone.trees),
             *([f"logs of {len(gone.runs)} older {'run' if len(gone.runs) == 1 else 'runs'}"] if gone.runs else []),
-            *([f"release archives that can be fetched again ({gone.archives_mb} MB)"] if gone.archives_mb else []),
-            *(f"what was cut off has left {path} ({size} MB)" for path, size in gone.leftovers),
+            *(
+                [f"release archives that can be fetched again ({human_mb(gone.archives_mb)})"]
+                if gone.archives_mb
+                else []
+            ),
+            *(f"what was cut off has left {path} ({human_mb(size)})" for path, size in gone.leftovers),
         )
 
 
@@ -160,7 +165,7 @@ class Keeping(FleetRun):
             if answer.endswith("locked"):
                 return replace(known, status=Status.REFUSED, reason="a run has begun meanwhile; nothing was removed")
             removed = [line for line in answer.split("\n") if line.startswith("removed ")]
-            reason = f"{len(removed)} removed, about {gone.size_mb} MB: {'; '.join(pruning.lines())}"
+            reason = f"{len(removed)} removed, about {human_mb(gone.size_mb)}: {'; '.join(pruning.lines())}"
             return replace(known, status=Status.DONE, reason=reason, backups=_without(known, removed))
 
         known = self.reports[host.name]
@@ -178,7 +183,7 @@ class Keeping(FleetRun):
                 return replace(known, status=Status.REFUSED, reason=reason)
             place = folder / file_name(host.name) / backup.id
             size = fetch_backup(line, backup, place)
-            return replace(known, status=Status.DONE, reason=f"{place} ({size // 2**20} MB), checksums verified")
+            return replace(known, status=Status.DONE, reason=f"{place} ({human_size(size)}), checksums verified")
 
         known = self.reports[host.name]
         with Line(connector, host, self.observer.on_event) as line:
@@ -244,7 +249,7 @@ def fetch_backup(line: Line, backup: Backup, place: Path) -> int:
         raise RemoteFailed(f"the manifest of {backup.id} names no dump")
     missing = {name: digest for name, digest in wanted.items() if not _is_here(place / name, digest)}
     if shutil.disk_usage(place).free < sum(sizes.get(name, 0) - _size(_partial(place / name)) for name in missing):
-        raise RemoteFailed(f"{place} has not room for {total // 2**20} MB; name another folder with --dir")
+        raise RemoteFailed(f"{place} has not room for {human_size(total)}; name another folder with --dir")
     for name, digest in missing.items():
         _bring(line, backup.id, place / name, sizes.get(name, 0), digest)
     return total
@@ -281,7 +286,7 @@ def _receive(line: Line, backup: str, path: Path, most: int) -> Path:
     """Receive what is missing of a file beside its name, over as many connections as get on with it."""
     partial = _partial(path)
     partial.touch(mode=0o600)
-    begun = f" from {_size(partial) // 2**20} MB on" if _size(partial) else ""
+    begun = f" from {human_size(_size(partial))} on" if _size(partial) else ""
     line.tell(Kind.NOTE, f"fetching {path.name} of {backup}{begun}")
     end = time.monotonic() + FETCH_START + (most - _size(partial)) / SLOWEST
     useless = 0

@@ -525,7 +525,7 @@ def test_what_a_full_disk_would_get_is_named() -> None:
 
     (problem,) = server.disk_is_large_enough(full)
 
-    assert problem.remedy.endswith("; the new release gets a copy of old.sql (6000 MB)")
+    assert problem.remedy.endswith("; the new release gets a copy of old.sql (5.9 GB)")
 
 
 def test_hosts_whose_databases_are_unknown_share_none() -> None:

@@ -90,7 +90,7 @@ def test_a_backup_is_named_by_its_id() -> None:
          (f"going back to {UP_34.id} (2030-03-17 17:46 UTC) loses what was written since: nobody can tell how much, "
          "for the change log cannot be read")),
         (upgraded(disks=(disk("/var/backups/netpoint-remote", free_mb=1),)), None,
-         "1 MB are free where /var/backups/netpoint-remote lies (/dev/sda1), and about 150 MB are needed"),
+         "1.0 MB is free where /var/backups/netpoint-remote lies (/dev/sda1), and about 150.0 MB is needed"),
     ],
 )  # fmt: skip
 def test_a_way_back_that_makes_no_sense_is_refused_with_its_reason(seen: Facts, to: str | None, said: str) -> None:

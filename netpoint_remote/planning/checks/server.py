@@ -6,10 +6,11 @@ from pathlib import PurePosixPath
 
 from netpoint_remote.planning.case import Case, ailments, is_repair, new_folder
 from netpoint_remote.planning.checks.finding import DOCUMENT, Problems, error, warning
-from netpoint_remote.planning.facts import MANY_RESTARTS, MEBI, Backup, Disk, Unit
+from netpoint_remote.planning.facts import MANY_RESTARTS, Backup, Disk, Unit
 from netpoint_remote.planning.method import Method
 from netpoint_remote.planning.plan import UPLOAD_SETTINGS, uploads_to_copy
 from netpoint_remote.planning.problem import Severity
+from netpoint_remote.planning.sizes import MEBI, human_mb
 from netpoint_remote.planning.tree_users import manager_of
 
 TO_REPAIR = "; if this upgrade is to repair it, say --repair-broken"
@@ -217,13 +218,13 @@ def disk_is_large_enough(case: Case) -> Problems:
     """Sum up, for each disk: release, environment, copies of uploaded and local files, packages, dump."""
     if case.target is None or case.method is Method.FOREIGN:
         return
-    large = ", ".join(f"{name} ({size} MB)" for name, size in _copied(case).items() if size > SLACK_MB)
+    large = ", ".join(f"{name} ({human_mb(size)})" for name, size in _copied(case).items() if size > SLACK_MB)
     advice = "make room: `prune` removes old releases and backups; or set `backup_dir` elsewhere"
-    for device, (disk, needed) in _space_needed(case).items():
+    for disk, needed in _space_needed(case):
         if disk.free_mb < needed:
             yield error(
                 "disk",
-                f"{disk.free_mb} MB are free where {disk.path} lies ({device}), and about {needed} MB are needed",
+                _too_little(disk, needed),
                 f"{advice}; the new release gets a copy of {large}"
                 if large and disk is case.facts.disks[0]
                 else advice,
@@ -240,6 +241,11 @@ def _copied(case: Case) -> dict[str, int]:
     return local | {name: sizes.get(name, 0) for name in uploads_to_copy(case)}
 
 
+def _too_little(disk: Disk, needed: int) -> str:
+    free, wanted = human_mb(disk.free_mb), human_mb(needed)
+    return f"{free} is free where {disk.path} lies ({disk.device}), and about {wanted} is needed"
+
+
 def _sizes_are_known(case: Case, names: Iterable[str]) -> Problems:
     unknown = [name for name in names if name in case.facts.unmeasured]
     if unknown:
@@ -254,7 +260,7 @@ WHEELS_MB = 150
 SLACK_MB = 100
 
 
-def _space_needed(case: Case) -> dict[str, tuple[Disk, int]]:
+def _space_needed(case: Case) -> Iterable[tuple[Disk, int]]:
     sizes = dict(case.facts.sizes_mb)
     target = case.target
     assert target is not None  # noqa: S101  the caller asked
@@ -269,7 +275,7 @@ def _space_needed(case: Case) -> dict[str, tuple[Disk, int]]:
     for disk, megabytes in zip(case.facts.disks, wanted, strict=False):
         before = needed.get(disk.device)
         needed[disk.device] = (disk, megabytes + (before[1] if before else 0))
-    return needed
+    return needed.values()
 
 
 def backup_has_room(case: Case) -> Problems:
@@ -293,7 +299,7 @@ def _backups_have_room(case: Case, needed: int) -> Problems:
         if disk.path == str(case.host.backup_dir) and disk.free_mb < needed:
             yield error(
                 "disk",
-                f"{disk.free_mb} MB are free where {disk.path} lies ({disk.device}), and about {needed} MB are needed",
+                _too_little(disk, needed),
                 "make room: `prune` removes old backups and releases; or set `backup_dir` elsewhere",
             )
 
