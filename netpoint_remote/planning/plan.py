@@ -218,7 +218,7 @@ def make_rollback_plan(case: Case, backup: Backup, *, accept_loss: bool) -> Plan
     left_out |= set() if backup.files_size else {PUT_FILES_BACK}
     new = case.facts.real if git else backup.tree
     variables = dict(_known(case)) | {
-        "GOAL": "restored",
+        "GOAL": "rolled-back",
         "PURPOSE": "rollback",
         "NEW": new,
         "VERSION": backup.version,

@@ -208,7 +208,7 @@ go_back() {
     fi
     undo_changed || status=$?
     case $status in
-        0) finish rolled-back "$why" ;;
+        0) finish reverted "$why" ;;
         3)
             why="$why. It was not undone: $(because)"
             carry_on_after "$(tail -n 1 "$RUN/changed")"

@@ -54,13 +54,13 @@ def rank(host: HostReport) -> int:
 WORST_FIRST = {
     status: place
     for place, status in enumerate(
-        (Status.FAILED, Status.UNSETTLED, Status.INTERRUPTED, Status.ROLLED_BACK, Status.UNREACHABLE)
+        (Status.FAILED, Status.UNSETTLED, Status.INTERRUPTED, Status.REVERTED, Status.UNREACHABLE)
     )
 }
 
 
 def _advice(host: HostReport, typed: Typed | None) -> Advice | None:
-    if host.status is Status.ROLLED_BACK:
+    if host.status is Status.REVERTED:
         return _reverted(host, typed)
     if host.status in {Status.INTERRUPTED, Status.UNSETTLED}:
         return _unfinished(host)

@@ -44,7 +44,7 @@ WAITING: Mapping[Kind, str] = {Kind.PROBED: "probed", Kind.QUEUED: "queued"}
 BAD = frozenset(
     {
         Status.FAILED,
-        Status.ROLLED_BACK,
+        Status.REVERTED,
         Status.UNREACHABLE,
         Status.REFUSED,
         Status.INTERRUPTED,

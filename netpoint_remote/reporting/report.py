@@ -12,7 +12,7 @@ class Status(Word):
 
     UPGRADED = "upgraded"
     SAVED = "saved"
-    RESTORED = "restored"
+    ROLLED_BACK = "rolled-back"
     DONE = "done"
     RUNNING = "running"
     IDLE = "idle"
@@ -22,7 +22,7 @@ class Status(Word):
     READY = "ready"
     CURRENT = "current"
     REFUSED = "refused"
-    ROLLED_BACK = "rolled-back"
+    REVERTED = "reverted"
     FAILED = "failed"
     UNREACHABLE = "unreachable"
     NOT_STARTED = "not-started"
@@ -207,7 +207,7 @@ class FleetReport:
 
 
 EXIT_CODES = (
-    (2, {Status.FAILED, Status.ROLLED_BACK, Status.INTERRUPTED, Status.UNSETTLED}),
+    (2, {Status.FAILED, Status.REVERTED, Status.INTERRUPTED, Status.UNSETTLED}),
     (4, {Status.UNREACHABLE}),
     (3, {Status.REFUSED, Status.NOT_STARTED}),
 )

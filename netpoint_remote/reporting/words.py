@@ -10,7 +10,7 @@ from netpoint_remote.reporting.report import FleetReport, HostReport, Status, St
 LOOKS: Mapping[Status, tuple[str, str]] = {
     Status.UPGRADED: ("✓", "good"),
     Status.SAVED: ("✓", "good"),
-    Status.RESTORED: ("✓", "good"),
+    Status.ROLLED_BACK: ("✓", "good"),
     Status.DONE: ("✓", "good"),
     Status.RUNNING: ("·", "good"),
     Status.IDLE: ("=", "dim"),
@@ -22,7 +22,7 @@ LOOKS: Mapping[Status, tuple[str, str]] = {
     Status.REFUSED: ("!", "warn"),
     Status.NOT_STARTED: ("-", "dim"),
     Status.UNREACHABLE: ("?", "bad"),
-    Status.ROLLED_BACK: ("✗", "bad"),
+    Status.REVERTED: ("✗", "bad"),
     Status.FAILED: ("✗", "bad"),
 }
 
@@ -30,7 +30,7 @@ SEVERITY_LOOKS: Mapping[Severity, tuple[str, str]] = {Severity.ERROR: ("✗", "b
 
 EXIT_MEANINGS: Mapping[int, str] = {
     0: "every host is as asked",
-    2: "a host failed or was rolled back",
+    2: "a host failed or was reverted",
     3: "a host was refused or not started; nothing changed on it",
     4: "a host could not be reached or trusted; none failed",
     130: "stopped by the operator",
@@ -60,7 +60,7 @@ def totals(hosts: Iterable[HostReport]) -> list[str]:
 
 
 def exit_meaning(report: FleetReport) -> str:
-    """Return `exit 2: a host failed or was rolled back`."""
+    """Return `exit 2: a host failed or was reverted`."""
     meanings = LOOKING_MEANINGS if report.command in LOOKING else EXIT_MEANINGS
     return f"exit {report.exit_code}: {meanings[report.exit_code]}"
 

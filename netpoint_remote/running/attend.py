@@ -254,7 +254,7 @@ def _left(host: Host, standing: Standing, record: Record, line: Line, error: Lin
 def _report(  # noqa: PLR0917  all that a report is made of
     host: Host, standing: Standing, record: Record, status: Status, reason: str, log: str | None = None
 ) -> HostReport:
-    reached = status in {Status.UPGRADED, Status.RESTORED}
+    reached = status in {Status.UPGRADED, Status.ROLLED_BACK}
     return HostReport(
         name=host.name,
         status=status,

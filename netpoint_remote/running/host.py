@@ -152,7 +152,12 @@ def _carry_out(order: Order, line: Line, record: Record) -> HostReport:
         order, settled = _recovered(order, line)
         here = order.case.facts.disk_version
         was_here = order.case.facts.run_root in {"", str(order.case.host.root)}
-        if was_here and settled is Status.RESTORED and isinstance(order.goal, GoBack) and order.goal.to in {None, here}:
+        if (
+            was_here
+            and settled is Status.ROLLED_BACK
+            and isinstance(order.goal, GoBack)
+            and order.goal.to in {None, here}
+        ):
             order = replace(order, decision=replace(order.decision, problems=(), to_version=here))
             return _report(order, record, settled, "the interrupted way back was carried to its end")
         if order.decision.blocked:
@@ -191,7 +196,7 @@ def _recovered(order: Order, line: Line) -> tuple[Order, Status]:
     return replace(order, decision=decide(order.goal, host, facts, case.last_minors)), status
 
 
-SETTLED = {Status.ROLLED_BACK, Status.UPGRADED, Status.RESTORED, Status.SAVED}
+SETTLED = {Status.REVERTED, Status.UPGRADED, Status.ROLLED_BACK, Status.SAVED}
 
 
 def visit(
@@ -419,7 +424,7 @@ def _report(order: Order, record: Record, status: Status, reason: str, log: str 
         from_version=case.facts.disk_version or None,
         to_version=_version_after(order, status),
         method=case.method.value,
-        facts=record.facts if status in {Status.UPGRADED, Status.RESTORED} else (),
+        facts=record.facts if status in {Status.UPGRADED, Status.ROLLED_BACK} else (),
         problems=(*order.decision.problems, *record.by_hand, *record.warnings),
         steps=record.steps,
         seconds=record.seconds,
@@ -430,7 +435,7 @@ def _report(order: Order, record: Record, status: Status, reason: str, log: str 
 
 def reason_of(status: Status, reason: str, record: Record) -> str:
     """Return the reason of a status, with what a run that ended well has left."""
-    unfinished = record.unfinished if status in SETTLED - {Status.ROLLED_BACK} else ""
+    unfinished = record.unfinished if status in SETTLED - {Status.REVERTED} else ""
     return "; ".join(filter(None, [reason, unfinished]))
 
 
@@ -439,4 +444,4 @@ def _version_after(order: Order, status: Status) -> str | None:
         return None
     if status is Status.UPGRADED and order.case.target:
         return order.case.target.tree_version
-    return (order.decision.to_version if status is Status.RESTORED else order.case.facts.disk_version) or None
+    return (order.decision.to_version if status is Status.ROLLED_BACK else order.case.facts.disk_version) or None

@@ -199,7 +199,7 @@ def _installed(standing: Standing) -> str | None:
     """Return what is installed now, None where that is on its way, or nobody knows."""
     if standing.state is not State.DONE or standing.run is None:
         return None
-    reached = standing.run.result in {Status.UPGRADED, Status.RESTORED}
+    reached = standing.run.result in {Status.UPGRADED, Status.ROLLED_BACK}
     return (standing.to_version if reached else standing.from_version) or None
 
 

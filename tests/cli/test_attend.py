@@ -250,12 +250,12 @@ def test_a_run_is_followed_over_lines_that_break(
 
 
 def test_where_nothing_runs_the_last_end_is_told_at_once(bob: Workstation, make_run: Callable[..., Run]) -> None:
-    make_run().begin(*BEGIN, "step-failed two no luck", "undo-done two ").end("rolled-back two: no luck")
+    make_run().begin(*BEGIN, "step-failed two no luck", "undo-done two ").end("reverted two: no luck")
 
     told = bob.report("attach", "--limit", "np1", code=2)["np1"]
 
-    assert told["status"] == "rolled-back"
-    assert "ended as rolled-back at" in told["reason"]
+    assert told["status"] == "reverted"
+    assert "ended as reverted at" in told["reason"]
     assert "two: no luck" in told["reason"]
 
 

@@ -137,7 +137,7 @@ def test_an_upgrade_is_rolled_back(site: Site, operator: Operator) -> None:
 
     restored = operator.report("rollback", "--accept-loss", "--yes")["np1"]
 
-    assert (restored["status"], restored["from"], restored["to"]) == ("restored", "3.5.0", "3.4.9")
+    assert (restored["status"], restored["from"], restored["to"]) == ("rolled-back", "3.5.0", "3.4.9")
     assert eventually(lambda: site.serves("3.4.9"))
     assert differences(before, site.look()) == []
 
@@ -178,7 +178,7 @@ def test_a_backup_is_verified_listed_fetched_restored_and_pruned(site: Site, ope
     (site.media / "of-users.png").write_bytes(b"PNG")
     assert listed(operator)[0]["changes"] == 1
     assert operator.ends("rollback", "--to", saved["id"], "--yes", code=3) == {"refused"}
-    assert operator.ends("rollback", "--to", saved["id"], "--accept-loss", "--yes") == {"restored"}
+    assert operator.ends("rollback", "--to", saved["id"], "--accept-loss", "--yes") == {"rolled-back"}
 
     added = [name for name in differences(before, site.look()) if not name.endswith("of-users.png")]
     assert (added, site.serves("3.4.9"), site.sites()) == ([], True, 40)
@@ -201,7 +201,7 @@ def test_a_migration_that_fails_half_way_is_put_back(site: Site, operator: Opera
 
     failed = operator.report("upgrade", "--version", "3.5.0", "--yes", code=2)["np1"]
 
-    assert failed["status"] == "rolled-back"
+    assert failed["status"] == "reverted"
     assert failed["reason"].startswith("run_upgrade: upgrade.sh ended with status 1 at: Applying database migrations")
     assert "dcim_devicerole already exists" in failed["reason"]
     assert differences(before, site.look()) == []

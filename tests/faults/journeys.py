@@ -28,7 +28,7 @@ class Journey:
     back: str = "3.4.9"
     forth: str = "3.5.0"
     done: str = "upgraded"
-    undone: str = "rolled-back"
+    undone: str = "reverted"
     again: str = "unchanged"
     only: tuple[tuple[str, str], ...] = (("*", "*"),)
     elsewhere: tuple[tuple[str, str], ...] = ()
@@ -112,7 +112,7 @@ def _rollback(name: str, installation: Installation, *needless: str, more: tuple
         begin=(UPGRADE,),
         back="3.5.0",
         forth="3.4.9",
-        done="restored",
+        done="rolled-back",
         again="refused",
         only=(*WALKS_AND_MIDDLES, *more),
         elsewhere=ALIKE_ON_GIT if installation is GIT else (),

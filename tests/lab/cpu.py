@@ -175,7 +175,7 @@ def show(method: Literal["archive", "git"]) -> None:
             meter.measure("check", lambda: fab(lab, "check", "--version", "3.5.0"))
             meter.measure("upgrade", lambda: _done(upgrade(lab, "3.5.0").statuses, "upgraded"))
             meter.measure("second run", lambda: _done(upgrade(lab, "3.5.0").statuses, "unchanged"))
-            meter.measure("rollback", lambda: _done(fab(lab, "rollback", "--yes").statuses, "restored"))
+            meter.measure("rollback", lambda: _done(fab(lab, "rollback", "--yes").statuses, "rolled-back"))
     print("\n".join(_table(meter.costs)))
 
 

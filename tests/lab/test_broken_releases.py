@@ -45,7 +45,7 @@ def undone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undone]:
 @pytest.mark.promise(2, 3, method="both")
 def test_a_migration_that_fails_is_undone_and_the_old_release_serves(undone: Undone) -> None:
     """It has deleted half of the devices by then."""
-    assert undone.run.statuses == {"np1": "rolled-back", "np2": "rolled-back"}, undone.run.reasons
+    assert undone.run.statuses == {"np1": "reverted", "np2": "reverted"}, undone.run.reasons
     assert undone.run.exit_code == 2
     for memory in undone.before:
         memory.check_all_is_as_it_was(but_for=WRITTEN)
@@ -69,7 +69,7 @@ def test_a_broken_release_is_undone_and_the_old_one_serves(lab: Lab, fault: Faul
     before = boot(lab, restart_pause=USUAL_PAUSE if dies else 1, np1=ARCHIVE, np2=GIT)
     lab.write_hosts_file(release=lab.publish("3.5.0", fault))
     run = upgrade(lab, "3.5.0")
-    assert run.statuses == {"np1": "rolled-back", "np2": "rolled-back"}, run.reasons
+    assert run.statuses == {"np1": "reverted", "np2": "reverted"}, run.reasons
     assert run.exit_code == 2
     for memory in before:
         wait_until_serving(memory.server)
@@ -81,7 +81,7 @@ def test_a_broken_release_is_undone_and_the_old_one_serves(lab: Lab, fault: Faul
 def test_after_a_broken_release_the_good_one_goes_through(lab: Lab) -> None:
     before = boot(lab, np1=ARCHIVE, np2=GIT)
     lab.write_hosts_file(release=lab.publish("3.5.0", Fault.MIGRATION_FAILS))
-    assert upgrade(lab, "3.5.0").statuses == {"np1": "rolled-back", "np2": "rolled-back"}
+    assert upgrade(lab, "3.5.0").statuses == {"np1": "reverted", "np2": "reverted"}
     lab.write_hosts_file()
     run = upgrade(lab, "3.5.0")
     assert run.statuses == {"np1": "upgraded", "np2": "upgraded"}, run.reasons

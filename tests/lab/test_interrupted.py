@@ -261,7 +261,7 @@ def test_a_runner_that_is_killed_in_the_window_is_settled_by_the_server(lab: Lab
     wait_until_migrating(memory.server, running)
     memory.server.run("systemctl kill --signal=KILL 'netpoint-remote-2*.service'")
     ended = running.wait()
-    assert ended.statuses == {"np1": "rolled-back"}, ended.reasons
+    assert ended.statuses == {"np1": "reverted"}, ended.reasons
     assert "it was interrupted in run_upgrade: the run was killed on the server" in ended.reasons
     memory.check_all_is_as_it_was()
     let_migrate(memory.server)

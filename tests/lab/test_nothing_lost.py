@@ -159,7 +159,7 @@ def test_a_database_on_another_machine_is_upgraded_and_comes_back(lab: Lab) -> N
     assert is_migrating(elsewhere)
     elsewhere.run("systemctl restart postgresql")
     failed = disturbed.wait()
-    assert failed.statuses == {"np1": "rolled-back"}, failed.reasons
+    assert failed.statuses == {"np1": "reverted"}, failed.reasons
     memory.check_all_is_as_it_was()
 
     lab.write_hosts_file()
@@ -173,7 +173,7 @@ def test_a_database_on_another_machine_is_upgraded_and_comes_back(lab: Lab) -> N
     assert fab(lab, *full).statuses == {"np1": "saved"}
 
     back = fab(lab, "rollback", "--yes", "--limit", "np1")
-    assert back.statuses == {"np1": "restored"}, back.reasons
+    assert back.statuses == {"np1": "rolled-back"}, back.reasons
     wait_until_serving(server)
     memory.check_all_is_as_it_was()
 

@@ -317,7 +317,7 @@ def _make_talkative(folder: Path) -> None:
 
 def test_a_failing_run_tells_why_and_no_secret(guarded: Guarded, failed: tuple[Run, ProcessLists]) -> None:
     run, _ = failed
-    assert run.statuses == {"np1": "rolled-back", "np2": "rolled-back"}, run.reasons
+    assert run.statuses == {"np1": "reverted", "np2": "reverted"}, run.reasons
     assert "upgrade.sh ended with status 1" in run.host("np1")["reason"]
     assert "No matching distribution" in run.host("np2")["reason"]
     assert [name for name, secret in guarded.secrets.items() if secret in run.printed + run.said] == []

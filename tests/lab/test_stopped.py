@@ -72,12 +72,12 @@ def _stop(lab: Lab, elsewhere: Path, step: str) -> None:
 
 def _check_it_was_taken_back(lab: Lab, elsewhere: Path, memory: Memory, started: Fab) -> None:
     ended = started.wait()
-    assert (ended.exit_code, ended.statuses) == (2, {"np1": "rolled-back"}), ended.reasons
+    assert (ended.exit_code, ended.statuses) == (2, {"np1": "reverted"}), ended.reasons
     assert "stopped by" in ended.reasons
     wait_until_serving(memory.server)
     memory.check_all_is_as_it_was()
     after = _status(lab, elsewhere)
-    assert (after["status"], after["run"]["result"], after["to"]) == ("idle", "rolled-back", "3.4.9")
+    assert (after["status"], after["run"]["result"], after["to"]) == ("idle", "reverted", "3.4.9")
 
 
 @pytest.mark.thorough

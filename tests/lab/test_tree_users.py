@@ -106,7 +106,7 @@ def test_a_checkout_with_media_on_a_mount_and_its_git_elsewhere_goes_there_and_b
     run = upgrade(lab, "3.5.0")
     assert run.statuses == {"np1": "upgraded"}, run.reasons
     assert "note.txt" in run.reasons
-    assert fab(lab, "rollback", "--yes").statuses == {"np1": "restored"}
+    assert fab(lab, "rollback", "--yes").statuses == {"np1": "rolled-back"}
     assert served_version(server) == "3.4.9"
     assert server.run("ls -R /srv/media").stdout == media
     assert server.run("mountpoint -q /opt/netpoint/netpoint/media && cat /opt/netpoint/note.txt").stdout == "mine\n"

@@ -234,7 +234,7 @@ def test_a_rollback_that_would_lose_writes_is_refused(rolled_back: RolledBack) -
 
 @pytest.mark.promise(6, method="both")
 def test_a_rollback_brings_back_what_was_there_before_the_upgrade(rolled_back: RolledBack) -> None:
-    assert rolled_back.run.statuses == {"np1": "restored", "np2": "restored"}, rolled_back.run.reasons
+    assert rolled_back.run.statuses == {"np1": "rolled-back", "np2": "rolled-back"}, rolled_back.run.reasons
     for memory in rolled_back.upgraded.before:
         wait_until_serving(memory.server)
         memory.check_all_is_as_it_was(but_for=WRITTEN)

@@ -34,7 +34,7 @@ def test_a_way_back_and_forth(lab: Lab) -> None:
     assert upgrade(lab, "3.5.0").statuses == {"np1": "upgraded", "np2": "upgraded"}
 
     back = fab(lab, "rollback", "--yes")
-    assert (back.exit_code, back.statuses) == (0, {"np1": "restored", "np2": "restored"}), back.reasons
+    assert (back.exit_code, back.statuses) == (0, {"np1": "rolled-back", "np2": "rolled-back"}), back.reasons
     for memory in before:
         wait_until_serving(memory.server)
         memory.check_all_is_as_it_was()
@@ -55,7 +55,7 @@ def test_a_way_back_and_forth(lab: Lab) -> None:
     assert [served_version(memory.server) for memory in before] == ["3.5.0", "3.5.0"]
 
     accepted = fab(lab, "rollback", "--yes", "--accept-loss", "--to", "3.4.9")
-    assert accepted.statuses == {"np1": "restored", "np2": "restored"}, accepted.reasons
+    assert accepted.statuses == {"np1": "rolled-back", "np2": "rolled-back"}, accepted.reasons
     for memory in before:
         wait_until_serving(memory.server)
         memory.check_all_is_as_it_was()
@@ -68,13 +68,13 @@ def test_a_way_back_can_be_taken_back(lab: Lab) -> None:
     assert upgrade(lab, "3.5.0").statuses == {"np1": "upgraded"}
     assert write_site(memory.server, memory.cookie, "written-in-the-new-release")
     back = fab(lab, "rollback", "--yes", "--accept-loss")
-    assert back.statuses == {"np1": "restored"}, back.reasons
+    assert back.statuses == {"np1": "rolled-back"}, back.reasons
     listed = fab(lab, "backups").host("np1")["backups"]
     (left,) = (backup["id"] for backup in listed if backup["purpose"] == "rollback")
 
     forth = fab(lab, "rollback", "--yes", "--to", left)
 
-    assert forth.statuses == {"np1": "restored"}, forth.reasons
+    assert forth.statuses == {"np1": "rolled-back"}, forth.reasons
     assert served_version(memory.server) == "3.5.0"
     assert "written-in-the-new-release" in "\n".join(rows(memory.server, ["dcim_site"])["dcim_site"])
 
@@ -99,7 +99,7 @@ def test_a_backup_brings_rows_and_files_back(lab: Lab, installation: Installatio
     assert write_site(server, memory.cookie, "written-since")
     back = fab(lab, "rollback", "--yes", "--accept-loss", "--to", kept["id"])
 
-    assert back.statuses == {"np1": "restored"}, back.reasons
+    assert back.statuses == {"np1": "rolled-back"}, back.reasons
     memory.check_all_is_as_it_was()
 
     fetched = fab(lab, "fetch-backup", "--backup", kept["id"], "--dir", str(lab.folder / "fetched"))
@@ -179,7 +179,7 @@ def test_a_way_back_gives_nobody_rights_and_loses_no_operator(lab: Lab) -> None:
 
     back = fab(lab, "rollback", "--yes")
 
-    assert back.statuses == {"np1": "restored"}, back.reasons
+    assert back.statuses == {"np1": "rolled-back"}, back.reasons
     assert rights(memory.server) == before
     memory.check_all_is_as_it_was()
 
@@ -203,7 +203,7 @@ def test_pruning_leaves_the_way_back_open(lab: Lab) -> None:
     assert git.run(f"ls {ROOT}/.git/netpoint-remote").stdout == "3.5.0\n"
     assert fab(lab, "prune", "--keep", "1", "--yes").statuses == {"np1": "unchanged", "np2": "unchanged"}
     back = fab(lab, "rollback", "--yes")
-    assert back.statuses == {"np1": "restored", "np2": "restored"}, back.reasons
+    assert back.statuses == {"np1": "rolled-back", "np2": "rolled-back"}, back.reasons
     for memory in before:
         wait_until_serving(memory.server)
         assert served_version(memory.server) == "3.5.0"

@@ -156,7 +156,7 @@ def test_where_an_interrupted_way_back_leads_is_decided_once_it_is_settled() -> 
         decision = decide(GoBack(to=to), host(), cut, {})
         assert "way-back" not in {problem.code for problem in decision.problems}
         assert decision.plan is not None
-        settled = decide(GoBack(to=to), host(), replace(cut, run_result="restored"), {})
+        settled = decide(GoBack(to=to), host(), replace(cut, run_result="rolled-back"), {})
         assert {problem.code for problem in settled.blocked} == {"way-back"}
 
 

@@ -213,7 +213,7 @@ def test_what_a_step_prints_is_written_down_without_secrets(planned: Server) -> 
     result = run(planned)
 
     written = "".join(path.read_text(errors="replace") for path in planned.run.iterdir() if path.is_file())
-    assert result == "rolled-back two: because of ***"
+    assert result == "reverted two: because of ***"
     assert "pw ***\nat https://***@x.org/simple\n" in (planned.run / "log").read_text()
     assert PASSWORD not in written + "".join(planned.journal)
     assert "hunter2" not in written
@@ -224,7 +224,7 @@ def test_a_failure_takes_back_what_was_done_newest_first(planned: Server) -> Non
 
     result = run(planned)
 
-    assert (result, made(planned)) == ("rolled-back three: no luck", [])
+    assert (result, made(planned)) == ("reverted three: no luck", [])
     assert order(planned) == ["one apply", "two apply", "three apply", "three undo", "two undo", "one undo"]
     assert kinds(planned, "step-failed", "undo", "undo-done") == [
         "step-failed three no luck",
@@ -236,7 +236,7 @@ def test_a_reason_of_several_lines_is_one_of_the_result(planned: Server) -> None
     """It may quote the database, and what NetPoint's role makes that say."""
     tell(planned, two_apply='fail "no luck\nresult upgraded "')
 
-    assert run(planned) == "rolled-back two: no luck result upgraded"
+    assert run(planned) == "reverted two: no luck result upgraded"
 
 
 def test_a_command_to_type_is_not_masked(planned: Server) -> None:
@@ -316,19 +316,19 @@ def test_what_users_keep_is_finished_as_far_as_it_can_be(planned: Server) -> Non
 def test_a_step_that_brings_about_nothing_has_failed(planned: Server) -> None:
     tell(planned, two_apply="exit 0")
 
-    assert run(planned) == "rolled-back two: it ended well, but what it should have brought about is not there"
+    assert run(planned) == "reverted two: it ended well, but what it should have brought about is not there"
 
 
 def test_a_step_can_tell_what_it_printed_last(planned: Server) -> None:
     tell(planned, two_apply='echo "first"; echo "it is full"; fail "it failed: $(last_line)"')
 
-    assert run(planned) == "rolled-back two: it failed: it is full"
+    assert run(planned) == "reverted two: it failed: it is full"
 
 
 def test_a_failure_without_a_word_is_told_by_its_last_lines(planned: Server) -> None:
     tell(planned, two_apply="say first; say second; say third; exit 9")
 
-    assert run(planned) == "rolled-back two: it ended with status 9: second third"
+    assert run(planned) == "reverted two: it ended with status 9: second third"
 
 
 def test_a_full_disk_does_not_hide_what_has_to_be_undone(planned: Server) -> None:
@@ -341,7 +341,7 @@ def test_a_full_disk_does_not_hide_what_has_to_be_undone(planned: Server) -> Non
     tell(planned, three_undo="", two_undo="")
 
     assert (run(planned, "recover"), made(planned)) == (
-        "rolled-back it failed, and going back failed at first while undoing two",
+        "reverted it failed, and going back failed at first while undoing two",
         [],
     )
 
@@ -352,7 +352,7 @@ def test_a_full_disk_does_not_end_the_way_back(planned: Server, in_the_way: str)
 
     result = run(planned)
 
-    assert (result[:21], made(planned)) == ("rolled-back three: it", [])
+    assert (result[:18], made(planned)) == ("reverted three: it", [])
 
 
 def test_what_cannot_be_written_down_is_not_begun(planned: Server) -> None:
@@ -384,7 +384,7 @@ def test_each_attempt_is_told_by_its_own_reason(planned: Server) -> None:
     give_plan(planned, ("one", "stage"), tries=3)
     tell(planned, one_apply='[ -f "$WORLD/tried" ] && exit 9; : >"$WORLD/tried"; fail \'no luck\'')
 
-    assert run(planned).startswith("rolled-back one: it ended with status 9")
+    assert run(planned).startswith("reverted one: it ended with status 9")
     assert kinds(planned, "attempt") == ["attempt one 2: no luck", "attempt one 3: ended with status 9"]
 
 
@@ -405,14 +405,14 @@ def test_what_trying_again_cannot_help_is_not_tried_again(planned: Server, tries
     give_plan(planned, ("one", "stage"), tries=tries)
     tell(planned, one_apply=f"{how} 'no luck'")
 
-    assert (run(planned), kinds(planned, "attempt")) == ("rolled-back one: no luck", [])
+    assert (run(planned), kinds(planned, "attempt")) == ("reverted one: no luck", [])
 
 
 def test_a_step_that_hangs_ends_at_its_limit_with_all_it_started(planned: Server) -> None:
     give_plan(planned, ("one", "stage"), limit=1)
     tell(planned, one_apply="tail -f /dev/null & tail -f /dev/null")
 
-    assert run(planned) == "rolled-back one: it took longer than its limit of 1 seconds"
+    assert run(planned) == "reverted one: it took longer than its limit of 1 seconds"
     assert processes_of(planned) == []
 
 
@@ -436,19 +436,19 @@ def test_a_configuration_that_hangs_is_not_waited_for(planned: Server) -> None:
 def test_a_step_that_somebody_killed_is_not_said_to_have_met_its_limit(planned: Server) -> None:
     tell(planned, two_apply="kill -KILL $$")
 
-    assert run(planned) == "rolled-back two: it was killed; where memory is short, the kernel does that"
+    assert run(planned) == "reverted two: it was killed; where memory is short, the kernel does that"
 
 
 def test_a_stop_takes_effect_between_two_steps(planned: Server) -> None:
     tell(planned, two_apply=': >"$RUN/stop"')
 
-    assert (run(planned), made(planned)) == ("rolled-back stopped by the operator before three", [])
+    assert (run(planned), made(planned)) == ("reverted stopped by the operator before three", [])
 
 
 def test_who_asked_for_a_stop_is_in_the_result(planned: Server) -> None:
     tell(planned, two_apply='printf bob@ws2 >"$RUN/stop"')
 
-    assert run(planned) == "rolled-back stopped by bob@ws2 before three"
+    assert run(planned) == "reverted stopped by bob@ws2 before three"
 
 
 def test_a_stop_is_heard_while_a_step_waits_to_be_tried_again(planned: Server) -> None:
@@ -456,7 +456,7 @@ def test_a_stop_is_heard_while_a_step_waits_to_be_tried_again(planned: Server) -
     planned.replace("sleep", 'if [ "$1" = 1 ]; then printf bob@ws2 >"$RUN/stop"; fi')
     tell(planned, one_apply='echo x >>"$WORLD/tried"; fail "no luck"')
 
-    assert run(planned) == "rolled-back one: stopped by bob@ws2 before it was tried again"
+    assert run(planned) == "reverted one: stopped by bob@ws2 before it was tried again"
     assert ((planned.world / "tried").read_text(), made(planned)) == ("x\n", [])
 
 
@@ -536,14 +536,14 @@ def test_an_interrupted_run_is_found_whatever_became_of_its_note(planned: Server
     (planned.state / "current").write_text(damage)
 
     assert run(next_run(planned)) == "upgraded"
-    assert (planned.state / "runs/r1/result").read_text() == f"rolled-back it was interrupted in two: {KILLED}\n"
+    assert (planned.state / "runs/r1/result").read_text() == f"reverted it was interrupted in two: {KILLED}\n"
 
 
 def test_a_run_that_went_down_with_its_server_says_so(planned: Server) -> None:
     leave_half_way(planned)
     (planned.run / "boot").write_text("another life of this server\n")
 
-    assert run(planned, "recover") == "rolled-back it was interrupted in two: the server went down"
+    assert run(planned, "recover") == "reverted it was interrupted in two: the server went down"
 
 
 def test_a_journal_that_a_power_cut_has_damaged_names_the_last_step_that_can_be_read(planned: Server) -> None:
@@ -553,7 +553,7 @@ def test_a_journal_that_a_power_cut_has_damaged_names_the_last_step_that_can_be_
     (planned.run / "boot").unlink()
 
     assert run(planned, "recover") == (
-        "rolled-back it was interrupted in two: the server went down, or the run was killed there"
+        "reverted it was interrupted in two: the server went down, or the run was killed there"
     )
 
 
@@ -565,7 +565,7 @@ def test_killed_at_any_step_the_next_run_ends_as_an_undisturbed_one(planned: Ser
     assert made(planned) == sorted(NAMES)
     there, back = [f"{each} apply" for each in before], [f"{each} undo" for each in reversed(before)]
     assert order(planned) == [*there, *back, *(f"{each} apply" for each in NAMES)]
-    assert (planned.state / "runs/r1/result").read_text() == f"rolled-back it was interrupted in {name}: {KILLED}\n"
+    assert (planned.state / "runs/r1/result").read_text() == f"reverted it was interrupted in {name}: {KILLED}\n"
 
 
 def test_a_step_that_outlived_its_runner_is_ended_before_it_is_undone(planned: Server) -> None:
@@ -577,7 +577,7 @@ def test_a_step_that_outlived_its_runner_is_ended_before_it_is_undone(planned: S
         result = run(planned, "recover")
         left = processes_of(planned)
 
-    assert (result, left, made(planned)) == (f"rolled-back it was interrupted in two: {KILLED}", [], [])
+    assert (result, left, made(planned)) == (f"reverted it was interrupted in two: {KILLED}", [], [])
 
 
 def test_a_run_that_was_killed_on_its_way_back_goes_on_with_it(planned: Server) -> None:
@@ -585,7 +585,7 @@ def test_a_run_that_was_killed_on_its_way_back_goes_on_with_it(planned: Server) 
     leave_half_way(planned, "two_undo")
 
     assert (run(planned, "recover"), made(planned)) == (
-        f"rolled-back it was interrupted while undoing two: {KILLED}",
+        f"reverted it was interrupted while undoing two: {KILLED}",
         [],
     )
 
@@ -630,7 +630,7 @@ def test_a_run_is_recovered_once_however_often_it_is_asked(planned: Server) -> N
             first.wait(PATIENCE)
         afterwards = run(planned, "recover")
 
-    assert (meanwhile.partition(":")[0], afterwards) == ("none", f"rolled-back it was interrupted in one: {KILLED}")
+    assert (meanwhile.partition(":")[0], afterwards) == ("none", f"reverted it was interrupted in one: {KILLED}")
     assert order(planned) == ["one apply", "one undo"]
 
 
@@ -691,7 +691,7 @@ def test_a_database_that_stays_away_ends_the_run(planned: Server) -> None:
 
     result = run(planned)
 
-    assert result.startswith("rolled-back before three the database does not answer"), result
+    assert result.startswith("reverted before three the database does not answer"), result
     assert made(planned) == []
 
 

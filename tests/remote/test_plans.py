@@ -83,9 +83,7 @@ def test_a_plan_that_fails_leaves_everything_as_it_was(make_server: Make, shell:
 
     result, _ = carry_out(serving)
 
-    assert result.startswith("rolled-back run_upgrade: upgrade.sh ended with status 1 at: Building documentation"), (
-        result
-    )
+    assert result.startswith("reverted run_upgrade: upgrade.sh ended with status 1 at: Building documentation"), result
     assert differences(before, serving.look()) == []
 
 
@@ -103,8 +101,6 @@ def test_a_plan_that_is_killed_in_the_middle_of_upgrade_sh_is_undone_and_carried
 
     result, _ = carry_out(server)
 
-    assert (
-        (killed / "result").read_text().startswith("rolled-back it was interrupted in run_upgrade: the run was killed")
-    )
+    assert (killed / "result").read_text().startswith("reverted it was interrupted in run_upgrade: the run was killed")
     assert result == "upgraded"
     assert (server.active, server.migrations) == (["netpoint", "netpoint-rq"], ["dcim|0001_initial", "dcim|0172_new"])

@@ -51,7 +51,7 @@ def test_local_files_behind_links_are_saved_and_come_back(make_server: Make, *, 
     (server.old / LOCAL[2]).unlink()
 
     assert len({*names}) == len(names)
-    assert go_back(server, server.run_id) == "restored", (server.run / "log").read_text()[-2000:]
+    assert go_back(server, server.run_id) == "rolled-back", (server.run / "log").read_text()[-2000:]
     assert differences(before, look(kept.parent, kept.name) | look(server.old, *LOCAL)) == []
 
 
@@ -89,5 +89,5 @@ def test_local_files_that_cannot_be_listed_are_no_backup(checkout: Server) -> No
 
     result = save(checkout)
 
-    assert result.startswith("rolled-back save_files: the local files could not be listed:")
+    assert result.startswith("reverted save_files: the local files could not be listed:")
     assert list((checkout.folder / "var/backups").iterdir()) == []

@@ -115,13 +115,13 @@ def test_where_nobody_signed_the_lock_the_last_run_is_the_one_at_work(quiet: Ser
 
 
 def test_a_run_that_ended_is_told_with_its_result_and_when(quiet: Server) -> None:
-    run = a_run(quiet, result="rolled-back run_upgrade: no luck\n")
+    run = a_run(quiet, result="reverted run_upgrade: no luck\n")
     os.utime(run / "result", (2000, 2000))
 
     seen = standing(quiet)
 
     assert seen.run is not None
-    assert (seen.state, seen.run.result, seen.reason) == (State.DONE, "rolled-back", "run_upgrade: no luck")
+    assert (seen.state, seen.run.result, seen.reason) == (State.DONE, "reverted", "run_upgrade: no luck")
     assert (seen.run.ended and seen.run.ended.timestamp(), seen.run.seconds) == (2000.0, 1000.0)
 
 

@@ -101,7 +101,7 @@ def test_the_way_back_leads_to_where_the_upgrade_began(
 
     result = go_back(server, "r2")
 
-    assert result == "restored", (server.run / "log").read_text()[-3000:]
+    assert result == "rolled-back", (server.run / "log").read_text()[-3000:]
     left = [line for line in differences(upgrade_once(git).before, server.look()) if "netpoint-3.5.0" not in line]
     assert [line for line in left if not line.startswith("aside")] == []
     assert (server.active, server.migrations) == (["netpoint", "netpoint-rq"], ["dcim|0001_initial"])
@@ -115,9 +115,9 @@ def test_what_was_written_since_is_not_lost_without_a_word(upgraded: Server) -> 
 
     result = go_back(upgraded, "r2")
 
-    assert result.startswith("rolled-back count_losses: going back would lose 2 changes made since the backup")
+    assert result.startswith("reverted count_losses: going back would lose 2 changes made since the backup")
     assert differences(before, upgraded.look()) == []
-    assert go_back(upgraded, "r2", accept_loss=True) == "restored"
+    assert go_back(upgraded, "r2", accept_loss=True) == "rolled-back"
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,14 @@ def test_a_way_back_that_fails_is_taken_back(upgraded: Server, step: str, *, git
 
     upgraded.sh([str(upgraded.run / "bundle/main.sh"), "run"])
 
-    assert (upgraded.run / "result").read_text().startswith(f"rolled-back {step}: ")
+    assert (upgraded.run / "result").read_text().startswith(f"reverted {step}: ")
     assert differences(before, upgraded.look()) == []
 
 
 def test_what_is_no_longer_whole_is_not_gone_back_to(upgraded: Server) -> None:
     (upgraded.folder / "var/backups/r2/database.dump").write_text("PGDMP\nEND\n")
 
-    assert go_back(upgraded, "r2").startswith("rolled-back check_backup: the backup ")
+    assert go_back(upgraded, "r2").startswith("reverted check_backup: the backup ")
     assert "window-open stop_services " not in upgraded.journal
 
 
@@ -161,7 +161,7 @@ def test_an_environment_of_another_commit_is_seen_while_netpoint_serves(upgraded
 
     result = go_back(upgraded, "r2")
 
-    assert result.startswith("rolled-back check_backup: the virtual environment in ")
+    assert result.startswith("reverted check_backup: the virtual environment in ")
     assert "3.4.9 is of another commit than " in result
     assert "window-open stop_services " not in upgraded.journal
 
@@ -287,7 +287,7 @@ def test_what_a_backup_that_failed_has_saved_is_no_backup(make_server: Make, ste
 
     server.sh([str(server.run / "bundle/main.sh"), "run"])
 
-    assert (server.run / "result").read_text() == f"rolled-back {step}: full\n"
+    assert (server.run / "result").read_text() == f"reverted {step}: full\n"
     assert list((server.folder / "var/backups").iterdir()) == []
 
 
@@ -300,7 +300,7 @@ def test_files_of_a_backup_come_back_and_later_ones_stay(checkout: Server) -> No
     (media / "later.png").write_text("PNG")
     (server.old / "gunicorn.py").write_text("bind = ''\n")
 
-    assert go_back(server, "r2") == "restored"
+    assert go_back(server, "r2") == "rolled-back"
 
     assert (media / "image-attachments/switch.png").read_text() == "PNG"
     assert ((server.old / "gunicorn.py").read_text(), (media / "later.png").exists()) == (

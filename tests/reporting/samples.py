@@ -105,7 +105,7 @@ UPGRADE = FleetReport(
         ),
         HostReport(
             name="np4",
-            status=Status.ROLLED_BACK,
+            status=Status.REVERTED,
             reason="a migration failed; the database was restored and 3.4.9 serves again",
             from_version="3.4.9",
             to_version="3.4.9",

@@ -37,9 +37,9 @@ AGAIN = "netpoint-remote -H np1,admin@np2 upgrade --jobs 4 --version 3.5.0 --ski
 @pytest.mark.parametrize(
     ("ended", "meaning", "next_command"),
     [
-        (host(Status.ROLLED_BACK, StepStatus.FAILED), "everything was undone, and 3.4.9 serves as before", AGAIN),
-        (host(Status.ROLLED_BACK, StepStatus.UNDONE), "The run was stopped, everything was undone", AGAIN),
-        (host(Status.ROLLED_BACK, problems=(replace(BY_HAND, code="stop_services"),)), "not every service runs", AGAIN),
+        (host(Status.REVERTED, StepStatus.FAILED), "everything was undone, and 3.4.9 serves as before", AGAIN),
+        (host(Status.REVERTED, StepStatus.UNDONE), "The run was stopped, everything was undone", AGAIN),
+        (host(Status.REVERTED, problems=(replace(BY_HAND, code="stop_services"),)), "not every service runs", AGAIN),
         (host(Status.FAILED, StepStatus.UNDO_FAILED, problems=(BY_HAND,)), "going back failed too", AGAIN),
         (host(Status.FAILED, StepStatus.UNDO_FAILED), "is not undone", "check --jobs 4 --limit np1"),
         (host(Status.FAILED, StepStatus.RUNNING), "may still be in progress", "status --jobs 4 --limit np1"),
@@ -66,7 +66,7 @@ def test_each_bad_end_has_its_meaning_and_a_next_command(ended: HostReport, mean
 
 
 def test_hosts_that_ended_alike_share_a_command() -> None:
-    hosts = [replace(host(Status.ROLLED_BACK, StepStatus.FAILED), name=f"np{number}") for number in (1, 2, 3, 10)]
+    hosts = [replace(host(Status.REVERTED, StepStatus.FAILED), name=f"np{number}") for number in (1, 2, 3, 10)]
 
     (said,) = advice(*hosts)
 
@@ -74,21 +74,19 @@ def test_hosts_that_ended_alike_share_a_command() -> None:
 
 
 def test_failures_come_first_on_the_screen_and_in_the_ticket() -> None:
-    hosts = [
-        replace(host(status), name=status.value) for status in (Status.UPGRADED, Status.ROLLED_BACK, Status.FAILED)
-    ]
+    hosts = [replace(host(status), name=status.value) for status in (Status.UPGRADED, Status.REVERTED, Status.FAILED)]
     report = replace(samples.UPGRADE, hosts=tuple(hosts), typed=TYPED)
 
     screen, ticket = render_report(report), render_markdown(report)
 
     for text in (screen, ticket):
-        places = [text.index(f" {status} ") for status in ("failed", "rolled-back", "upgraded")]
+        places = [text.index(f" {status} ") for status in ("failed", "reverted", "upgraded")]
         assert places == sorted(places)
     assert "`netpoint-remote -H np1,admin@np2 upgrade" in ticket
 
 
 def test_a_run_that_was_followed_is_not_followed_again() -> None:
-    ended = host(Status.ROLLED_BACK, StepStatus.FAILED, run=replace(samples.RUN, task="upgrade from 3.4.9 to 3.5.0"))
+    ended = host(Status.REVERTED, StepStatus.FAILED, run=replace(samples.RUN, task="upgrade from 3.4.9 to 3.5.0"))
 
     assert advice(ended, typed=replace(TYPED, task="attach", own=()))[0].endswith(
         "upgrade --jobs 4 --version 3.5.0 --limit np1"
@@ -104,11 +102,11 @@ def test_what_was_typed_is_quoted_for_a_shell() -> None:
 
 
 def test_without_what_was_typed_there_is_a_sentence() -> None:
-    assert advice(host(Status.ROLLED_BACK), typed=None)[0].endswith("run the same command again.")
+    assert advice(host(Status.REVERTED), typed=None)[0].endswith("run the same command again.")
 
 
 @given(reports)
 def test_every_failed_or_reverted_host_has_advice(report: FleetReport) -> None:
-    bad = {host.name for host in report.hosts if host.status in {Status.FAILED, Status.ROLLED_BACK}}
+    bad = {host.name for host in report.hosts if host.status in {Status.FAILED, Status.REVERTED}}
 
     assert bad <= {name for each in advise(report) for name in each.hosts}

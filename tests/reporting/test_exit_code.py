@@ -8,10 +8,10 @@ import samples
 from netpoint_remote.reporting.report import HostReport, Status
 
 WORST_FIRST = (
-    (2, (Status.FAILED, Status.ROLLED_BACK, Status.INTERRUPTED, Status.UNSETTLED)),
+    (2, (Status.FAILED, Status.REVERTED, Status.INTERRUPTED, Status.UNSETTLED)),
     (4, (Status.UNREACHABLE,)),
     (3, (Status.REFUSED, Status.NOT_STARTED)),
-    (0, (Status.UPGRADED, Status.UNCHANGED, Status.RESTORED, Status.SAVED, Status.READY, Status.CURRENT)),
+    (0, (Status.UPGRADED, Status.UNCHANGED, Status.ROLLED_BACK, Status.SAVED, Status.READY, Status.CURRENT)),
 )
 RANKED = [(code, status) for code, statuses in WORST_FIRST for status in statuses]
 

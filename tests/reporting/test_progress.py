@@ -182,7 +182,7 @@ def test_plain_lines_say_which_host_when_which_step_and_how_long() -> None:
         event(Kind.UNDO, at + 8, step="flip_link"),
         event(Kind.UNDO_DONE, at + 9, step="flip_link"),
         event(Kind.WINDOW_CLOSED, at + 74),
-        event(Kind.FINISHED, at + 75, detail="rolled-back"),
+        event(Kind.FINISHED, at + 75, detail="reverted"),
     ) == [
         "np1  03:03:04  connecting",
         "np1  03:03:05  the server carries on by itself",
@@ -195,7 +195,7 @@ def test_plain_lines_say_which_host_when_which_step_and_how_long() -> None:
         "np1  03:03:12  flip_link  undoing",
         "np1  03:03:13  flip_link  undone 1.0 s",
         "np1  03:04:18  window closed 1 min 12 s",
-        "np1  03:04:19  rolled-back",
+        "np1  03:04:19  reverted",
     ]
 
 

@@ -57,7 +57,7 @@ def test_the_report_for_a_ticket(golden: Golden) -> None:
 
 def test_the_sample_has_a_host_in_each_status_of_an_upgrade() -> None:
     looked = {host.status for host in samples.STATUS.hosts} | {Status.UNSETTLED}
-    others = {Status.SAVED, Status.RESTORED, Status.DONE, *looked}
+    others = {Status.SAVED, Status.ROLLED_BACK, Status.DONE, *looked}
     assert {host.status for host in samples.UPGRADE.hosts} == set(Status) - others
 
 

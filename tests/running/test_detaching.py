@@ -16,7 +16,7 @@ from tests.builders import host
 from tests.running.scripted import ScriptedServer
 
 PROBE = (Path(__file__).parents[1] / "data/probes/debian12-archive-3.4.9.txt").read_text()
-RECOVERED = ["recovering\n", "state done\nresult rolled-back \n"]
+RECOVERED = ["recovering\n", "state done\nresult reverted \n"]
 STARTED = "started\n"
 
 
@@ -80,7 +80,7 @@ WARNED = "journal 1.0 warning schedule_housekeeping housekeeping is not schedule
     [
         ("saved ", "not finished: housekeeping is not scheduled"),
         ("saved but late", "but late; not finished: housekeeping is not scheduled"),
-        ("rolled-back one: no luck", "one: no luck"),
+        ("reverted one: no luck", "one: no luck"),
     ],
 )
 def test_a_run_that_ended_well_says_what_it_could_not_finish(result: str, reason: str) -> None:

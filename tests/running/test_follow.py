@@ -55,9 +55,9 @@ def followed(*fates: object, patience: Patience = QUICK) -> tuple[Status, int, l
 
 
 def test_a_run_ends_once() -> None:
-    status, _, _ = followed(("state done", "result rolled-back two: no luck", "result upgraded "))
+    status, _, _ = followed(("state done", "result reverted two: no luck", "result upgraded "))
 
-    assert status is Status.ROLLED_BACK
+    assert status is Status.REVERTED
 
 
 def test_a_line_that_breaks_is_made_again_and_each_loss_is_told() -> None:

@@ -16,13 +16,13 @@ PROBE = (Path(__file__).parents[1] / "data/probes/debian12-archive-3.4.9.txt").r
 
 
 def settling(probe: str) -> ScriptedServer:
-    """Return a server that settles the run, reports that it is restored, and is probed."""
-    return ScriptedServer(["recovering\n", "state done\nresult restored \n", probe])
+    """Return a server that settles the run, reports that it is rolled back, and is probed."""
+    return ScriptedServer(["recovering\n", "state done\nresult rolled-back \n", probe])
 
 
 @pytest.mark.parametrize(
     ("root", "status"),
-    [("/opt/netpoint", Status.RESTORED), ("", Status.RESTORED), ("/opt/np-lab", Status.REFUSED)],
+    [("/opt/netpoint", Status.ROLLED_BACK), ("", Status.ROLLED_BACK), ("/opt/np-lab", Status.REFUSED)],
 )
 def test_the_way_back_of_another_installation_is_not_the_one_that_was_asked_for(root: str, status: Status) -> None:
     told = f"run.id=r9\nrun.root={root}\n"
@@ -32,6 +32,6 @@ def test_the_way_back_of_another_installation_is_not_the_one_that_was_asked_for(
         push=False, constraints=True, archive=None, log_dir=Path("logs"),
     )  # fmt: skip
 
-    report = carry_out(order, settling(f"{told}run.result=restored\n{PROBE}"), lambda _event: None)
+    report = carry_out(order, settling(f"{told}run.result=rolled-back\n{PROBE}"), lambda _event: None)
 
     assert report.status is status, report.reason

@@ -50,11 +50,11 @@ def test_a_clock_that_was_set_back_makes_no_nonsense() -> None:
 
 
 def test_the_end_of_a_run_is_told_with_when_and_why() -> None:
-    ended = report("done", *steps("one"), run_result="rolled-back one: no luck", run_ended=LATER - 60)
+    ended = report("done", *steps("one"), run_result="reverted one: no luck", run_ended=LATER - 60)
 
     assert (ended.status, ended.from_version, ended.to_version) == (Status.IDLE, "3.4.9", "3.4.9")
     assert ended.reason == (
-        "nothing runs; the last run (from 3.4.9 to 3.5.0, by alice@ws1) ended as rolled-back at 1970-01-01 03:19 UTC, "
+        "nothing runs; the last run (from 3.4.9 to 3.5.0, by alice@ws1) ended as reverted at 1970-01-01 03:19 UTC, "
         "1 min 00 s ago: one: no luck"
     )
 

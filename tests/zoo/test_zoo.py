@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.lab.lab import Lab
     from tests.lab.servers import Server
 
-STATUSES = {"upgraded": "upgraded", "refused": "refused", "undone": "rolled-back", "unreachable": "unreachable"}
+STATUSES = {"upgraded": "upgraded", "refused": "refused", "undone": "reverted", "unreachable": "unreachable"}
 STEADY = "cd /etc/systemd/system && systemctl show -p Id,MainPID,NRestarts *.service"
 PRELUDE = """set -eu
 TREE=$(readlink -f /opt/netpoint)
