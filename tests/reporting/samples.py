@@ -29,7 +29,7 @@ PATH = Problem(
     source="the upgrade document, introduction",
 )
 UNIT = Problem(
-    code="unit-path",
+    code="old-folder",
     severity=Severity.WARNING,
     message="netpoint.service names the folder of a release, /opt/netpoint-3.4.9, and would start the old one.",
     remedy="Point it at /opt/netpoint in /etc/systemd/system/netpoint.service, then systemctl daemon-reload.",
@@ -43,10 +43,10 @@ def step(name: str, seconds: float, status: StepStatus = StepStatus.DONE, **more
 
 UPGRADE_STEPS = (
     step("fetch_release", 6.2, attempts=2),
-    step("copy_local_files", 0.4, StepStatus.UNCHANGED),
+    step("carry_over", 0.4, StepStatus.UNCHANGED),
     step("dump_database", 3.1),
     step(
-        "run_upgrade_script",
+        "run_upgrade",
         38.5,
         parts=(
             PartReport(name="Building Python environment", seconds=21.04),
@@ -58,7 +58,7 @@ UPGRADE_STEPS = (
 BROKEN_STEPS = (
     *UPGRADE_STEPS[:3],
     step(
-        "run_upgrade_script",
+        "run_upgrade",
         31.7,
         StepStatus.FAILED,
         parts=(PartReport(name="Applying database migrations", seconds=8.2),),
@@ -78,7 +78,7 @@ UPGRADE = FleetReport(
             status=Status.UPGRADED,
             from_version="3.4.9",
             to_version="3.5.0",
-            method="release",
+            method="archive",
             problems=(UNIT,),
             steps=UPGRADE_STEPS,
             seconds=96.5,
@@ -100,7 +100,7 @@ UPGRADE = FleetReport(
             reason="the version path: 2.11 comes first",
             from_version="2.10.10",
             to_version="2.10.10",
-            method="release",
+            method="archive",
             problems=(PATH,),
         ),
         HostReport(
@@ -109,7 +109,7 @@ UPGRADE = FleetReport(
             reason="a migration failed; the database was restored and 3.4.9 serves again",
             from_version="3.4.9",
             to_version="3.4.9",
-            method="release",
+            method="archive",
             steps=tuple(
                 step(each.name, each.seconds, StepStatus.FAILED if each is BROKEN_STEPS[-1] else StepStatus.UNDONE)
                 for each in BROKEN_STEPS
@@ -141,9 +141,9 @@ UPGRADE = FleetReport(
             reason="the canary np5 failed",
             from_version="3.4.9",
             to_version="3.4.9",
-            method="release",
+            method="archive",
         ),
-        HostReport(name="np8", status=Status.READY, from_version="3.4.9", to_version="3.5.0", method="release"),
+        HostReport(name="np8", status=Status.READY, from_version="3.4.9", to_version="3.5.0", method="archive"),
         HostReport(name="np9", status=Status.CURRENT, from_version="3.5.0", to_version="3.5.0", method="git"),
     ),
 )
@@ -161,7 +161,7 @@ CHECK = FleetReport(
                 status=Status.READY,
                 from_version="3.4.9",
                 to_version="3.5.0",
-                method="release",
+                method="archive",
                 problems=(UNIT,),
             )
             for number in (1, 2, 3)
@@ -286,13 +286,13 @@ STEPS = (
     plan_step("fetch_release", "Download release 3.5.0 and compare its checksum", Phase.STAGE, 6.0),
     plan_step("unpack_release", "Unpack it beside the old release", Phase.STAGE, 1.5),
     plan_step(
-        "copy_local_files",
+        "carry_over",
         "Copy configuration.py, local_requirements.txt, gunicorn.py, media, scripts and reports",
         Phase.STAGE,
     ),
     plan_step("stop_services", "Stop netpoint and netpoint-rq", Phase.WINDOW, 2.0),
     plan_step("dump_database", "Dump the database and read the dump back", Phase.WINDOW, 12.0),
-    plan_step("run_upgrade_script", "Run upgrade.sh of the new release", Phase.WINDOW, 40.0),
+    plan_step("run_upgrade", "Run upgrade.sh of the new release", Phase.WINDOW, 40.0),
     plan_step("flip_link", "Point /opt/netpoint to the new release", Phase.WINDOW, 0.1),
     plan_step("start_services", "Start netpoint and netpoint-rq and prove them healthy", Phase.WINDOW, 8.0),
     plan_step("schedule_housekeeping", "Link the nightly housekeeping into cron", Phase.AFTER, 0.1),
@@ -312,7 +312,7 @@ PLANS = (
         from_version="3.4.9",
         to_version="3.5.0",
         hops=("3.5.0",),
-        method="release",
+        method="archive",
         steps=STEPS,
         notes=("django-rq is held below 2.9: later ones break this release (the package's own table of bounds)",),
     ),
@@ -321,7 +321,7 @@ PLANS = (
         from_version="3.4.9",
         to_version="3.5.0",
         hops=("3.5.0",),
-        method="release",
+        method="archive",
         steps=slower(STEPS, 2),
         notes=("django-rq is held below 2.9: later ones break this release (the package's own table of bounds)",),
     ),

@@ -34,12 +34,12 @@ def test_a_host_that_was_not_heard_of_waits() -> None:
 def test_a_step_shows_its_number_its_part_and_its_time() -> None:
     host = after(
         event(Kind.WINDOW_OPEN, 100),
-        event(Kind.STEP, 110, step="run_upgrade_script", position=6, total=14),
+        event(Kind.STEP, 110, step="run_upgrade", position=6, total=14),
         event(Kind.PART, 120, detail="Applying database migrations", position=6, total=14),
     )
 
     assert shown([host], now=165) == [
-        "> np1   7/14  run_upgrade_script · Applying database migrat…   0:55  window 1:05",
+        "> np1   7/14  run_upgrade · Applying database migrat…   0:55  window 1:05",
         "  1 host: 1 at work · 2:45",
     ]
 
@@ -175,7 +175,7 @@ def test_plain_lines_say_which_host_when_which_step_and_how_long() -> None:
         event(Kind.STARTED, at + 1, total=9),
         event(Kind.WINDOW_OPEN, at + 2),
         event(Kind.STEP, at + 2, step="dump_database"),
-        event(Kind.PART, at + 3, step="run_upgrade_script", detail="Applying database migrations..."),
+        event(Kind.PART, at + 3, step="run_upgrade", detail="Applying database migrations..."),
         event(Kind.STEP_DONE, at + 5.1, step="dump_database", detail="done"),
         event(Kind.STEP, at + 6, step="flip_link"),
         event(Kind.STEP_FAILED, at + 7, step="flip_link", detail="status 1"),
@@ -188,7 +188,7 @@ def test_plain_lines_say_which_host_when_which_step_and_how_long() -> None:
         "np1  03:03:05  the server carries on by itself",
         "np1  03:03:06  window open: users are without NetPoint",
         "np1  03:03:06  dump_database  begun",
-        "np1  03:03:07  run_upgrade_script  Applying database migrations...",
+        "np1  03:03:07  run_upgrade  Applying database migrations...",
         "np1  03:03:09  dump_database  done 3.1 s",
         "np1  03:03:10  flip_link  begun",
         "np1  03:03:11  flip_link  failed status 1 1.0 s",
