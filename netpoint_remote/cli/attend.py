@@ -21,7 +21,7 @@ from netpoint_remote.reporting.text import render_report, render_status
 from netpoint_remote.running.attend import Stopping, attach_to_runs, look_at_runs, stop_runs
 from netpoint_remote.running.fleet import Outcome, Request
 
-GOODBYE = "left; the runs go on by themselves, and attach finds them again"
+GOODBYE = "detached; the runs continue. Reconnect with `attach`"
 
 
 def run_status(core: CoreOptions, options: StatusOptions) -> None:

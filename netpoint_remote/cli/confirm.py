@@ -14,8 +14,8 @@ from netpoint_remote.reporting.stream import say
 from netpoint_remote.reporting.terminal import Display, width_of
 
 WITHOUT_TERMINAL = (
-    "{command} asks before it changes a server, and there is no terminal to ask on; nothing was changed. "
-    "Add --yes to go on without a question"
+    "{command} asks for confirmation, and there is no terminal; nothing was changed. "
+    "Add --yes to run it without confirmation"
 )
 
 

@@ -69,8 +69,8 @@ def _core_without_executor(context: Context) -> CoreOptions:
     """Return what is known when somebody else calls a fleet task: nothing, which suits a task with a hosts file."""
     if isinstance(context, fabric.Connection):
         raise UsageError(
-            "this task wants all hosts at once, and Fabric is about to call it for each: "
-            f"let fabric.yaml say 'tasks: {{executor_class: {HINT}}}', or use netpoint-remote"
+            "this task needs all hosts at once, but Fabric would call it once per host: "
+            f"set 'tasks: {{executor_class: {HINT}}}' in fabric.yaml, or use netpoint-remote"
         )
     return CoreOptions()
 
@@ -97,7 +97,7 @@ class FleetExecutor(fabric.Executor):  # type: ignore[misc]  # Fabric has no typ
             if name in typed and typed[name].value:
                 raise UsageError(advice)
         if self.core.remainder:
-            raise UsageError(f"'-- {self.core.remainder}' has no place beside a task of netpoint_remote")
+            raise UsageError(f"'-- {self.core.remainder}' cannot be used with a task of netpoint_remote")
         return CoreOptions(
             hosts=_joined(typed.hosts.value),
             identity=tuple(typed.identity.value or ()),

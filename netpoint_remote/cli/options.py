@@ -16,9 +16,9 @@ from netpoint_remote.planning.version import NotAVersion, parse_version
 MOST_JOBS = 1000
 
 
-def text(sentence: str) -> Any:  # noqa: ANN401  as dataclasses.field
-    """Declare an option that takes a value."""
-    return field(default=None, metadata={"help": sentence})
+def text(metavar: str, sentence: str) -> Any:  # noqa: ANN401  as dataclasses.field
+    """Declare an option that takes a value; help shows `metavar` in its place."""
+    return field(default=None, metadata={"help": sentence, "metavar": metavar})
 
 
 def switch(sentence: str) -> Any:  # noqa: ANN401  as dataclasses.field
@@ -26,17 +26,35 @@ def switch(sentence: str) -> Any:  # noqa: ANN401  as dataclasses.field
     return field(default=False, metadata={"help": sentence})
 
 
+def report_dir() -> Any:  # noqa: ANN401  as dataclasses.field
+    """Declare where reports go."""
+    return text("FOLDER", "Folder for reports [default: runs]. Example: --report-dir /srv/reports")
+
+
+def yes() -> Any:  # noqa: ANN401  as dataclasses.field
+    """Declare the switch that answers the question."""
+    return switch("Do not ask for confirmation.")
+
+
+def dry_run() -> Any:  # noqa: ANN401  as dataclasses.field
+    """Declare the switch that shows the plan only."""
+    return switch("Show the plan, change nothing.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostsOptions:
     """What every task about hosts has: which hosts, how they are reached, how the answer is printed."""
 
-    hosts_file: str | None = text("The fleet and its settings; hosts.yaml unless said. Example: --hosts-file lab.yaml")
-    limit: str | None = text(
-        "Only these: names, sets, patterns and groups, ! leaves out. Example: --limit 'np[1-9],!np3' (mind the quotes)"
+    hosts_file: str | None = text(
+        "FILE", "The fleet and its settings [default: hosts.yaml]. Example: --hosts-file lab.yaml"
     )
-    jobs: str | None = text("How many hosts at a time. Example: --jobs 8")
+    limit: str | None = text(
+        "HOSTS",
+        "Only these hosts: names, sets, patterns and groups; ! excludes. Example: --limit 'np[1-9],!np3' (with quotes)",
+    )
+    jobs: str | None = text("N", "Number of hosts at a time. Example: --jobs 8")
     json: bool = switch("Print the report as JSON on standard output, everything else on standard error.")
-    accept_new: bool = switch("Trust hosts whose key is not known yet and remember it; a changed key stays refused.")
+    accept_new: bool = switch("Trust and remember hosts with an unknown key; a changed key is still refused.")
     ask_sudo_pass: bool = switch("Ask once for the sudo password (or set NETPOINT_REMOTE_SUDO_PASSWORD).")
 
 
@@ -44,9 +62,11 @@ class HostsOptions:
 class FleetOptions(HostsOptions):
     """What `check`, `plan` and `upgrade` have in common."""
 
-    version: str | None = text("Release to upgrade to. Example: --version 3.5.0")
-    archive: str | None = text("Release archive on this machine, or a folder of them. Example: --archive releases/")
-    report_dir: str | None = text("Where reports go; runs unless said. Example: --report-dir /srv/reports")
+    version: str | None = text("VERSION", "Release to upgrade to. Example: --version 3.5.0")
+    archive: str | None = text(
+        "FILE", "Release archive on this machine, or a folder of archives. Example: --archive releases/"
+    )
+    report_dir: str | None = report_dir()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,37 +78,39 @@ class StatusOptions(HostsOptions):
 class AttachOptions(HostsOptions):
     """The options of `attach`."""
 
-    run: str | None = text("Id of a run, as status --json tells it; the one at work, or the last, unless said.")
-    report_dir: str | None = text("Where reports go; runs unless said. Example: --report-dir /srv/reports")
+    run: str | None = text(
+        "ID", "Id of a run, from status --json [default: the run in progress, else the last one on each host]."
+    )
+    report_dir: str | None = report_dir()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopOptions(HostsOptions):
     """The options of `stop`."""
 
-    yes: bool = switch("Do not ask for confirmation.")
+    yes: bool = yes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupOptions(HostsOptions):
     """The options of `backup`."""
 
-    verify: str | None = text("full restores the dump into a scratch database and counts its rows there.")
+    verify: str | None = text("full", "Restore the dump into a scratch database and compare its row counts.")
     yes: bool = switch("Do not ask for confirmation, not even before an interrupted upgrade is settled.")
-    skip_refused: bool = switch("Save the others where some hosts are refused, instead of stopping all.")
-    report_dir: str | None = text("Where reports go; runs unless said. Example: --report-dir /srv/reports")
+    skip_refused: bool = switch("Back up the other hosts if some are refused, instead of stopping all.")
+    report_dir: str | None = report_dir()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackOptions(HostsOptions):
     """The options of `rollback`."""
 
-    to: str | None = text("A release, or the id of a backup; what was before the last upgrade unless said.")
-    accept_loss: bool = switch("Lose what was written since; the database of now is dumped first, and kept.")
-    dry_run: bool = switch("Look and plan, change nothing.")
-    yes: bool = switch("Do not ask for confirmation.")
-    skip_refused: bool = switch("Take the others back where some hosts are refused, instead of stopping all.")
-    report_dir: str | None = text("Where reports go; runs unless said. Example: --report-dir /srv/reports")
+    to: str | None = text("VERSION", "A release, or the id of a backup [default: the release before the last upgrade].")
+    accept_loss: bool = switch("Discard changes made since; the current database is dumped first.")
+    dry_run: bool = dry_run()
+    yes: bool = yes()
+    skip_refused: bool = switch("Roll back the other hosts if some are refused, instead of stopping all.")
+    report_dir: str | None = report_dir()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,17 +122,17 @@ class BackupsOptions(HostsOptions):
 class FetchBackupOptions(HostsOptions):
     """The options of `fetch-backup`."""
 
-    backup: str | None = text("Id of the backup, as backups tells it; the newest of each host unless said.")
-    dir: str | None = text("Folder for it, backups unless said; a folder for each host is made in it.")
+    backup: str | None = text("ID", "Id of the backup, from backups [default: the newest of each host].")
+    dir: str | None = text("FOLDER", "Where to put it, in a folder for each host [default: backups].")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneOptions(HostsOptions):
     """The options of `prune`."""
 
-    keep: str | None = text("How many backups to keep, with the releases they lead back to. Example: --keep 3")
-    dry_run: bool = switch("Show what would go, remove nothing.")
-    yes: bool = switch("Do not ask for confirmation.")
+    keep: str | None = text("N", "Number of backups to keep, with the releases they lead back to. Example: --keep 3")
+    dry_run: bool = switch("Show what would be removed, remove nothing.")
+    yes: bool = yes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,33 +141,48 @@ class CheckOptions(FleetOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanOptions(FleetOptions):
-    """The options of `plan`."""
+class ReleaseOptions(FleetOptions):
+    """What `plan` and `upgrade` have in common."""
 
-    show: str | None = text("Print the very shell that would run on this host. Example: --show np1")
-    repair_broken: bool = switch("Go on where the running release does not work, which stops an upgrade otherwise.")
-    push: bool = switch("Give servers the archive over SSH instead of letting them download it.")
-    no_constraints: bool = switch("Do not hold back packages that are known to break this release.")
+    repair_broken: bool = switch("Continue if the running release does not work, which stops an upgrade otherwise.")
+    push: bool = switch("Send the archive to servers over SSH instead of letting them download it.")
+    no_constraints: bool = switch("Do not pin packages that are known to break this release.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UpgradeOptions(FleetOptions):
+class PlanOptions(ReleaseOptions):
+    """The options of `plan`."""
+
+    show: str | None = text("HOST", "Print the exact script that would run on this host. Example: --show np1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpgradeOptions(ReleaseOptions):
     """The options of `upgrade`."""
 
-    dry_run: bool = switch("Look and plan, change nothing.")
-    yes: bool = switch("Do not ask for confirmation.")
-    skip_refused: bool = switch("Upgrade the others where some hosts are refused, instead of stopping all.")
-    repair_broken: bool = switch("Go on where the running release does not work, which stops an upgrade otherwise.")
-    push: bool = switch("Give servers the archive over SSH instead of letting them download it.")
-    no_constraints: bool = switch("Do not hold back packages that are known to break this release.")
+    dry_run: bool = dry_run()
+    yes: bool = yes()
+    skip_refused: bool = switch("Upgrade the other hosts if some are refused, instead of stopping all.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PracticeOptions:
     """The options of `practice`."""
 
-    dir: str | None = text("New folder for the servers, their hosts.yaml and key. Example: --dir practice")
-    servers: str | None = text("Name, release and method of each. Example: --servers np1=3.4.9,np2=3.4.9:git")
+    dir: str | None = text("FOLDER", "New folder for the servers, their hosts.yaml and key. Example: --dir practice")
+    servers: str | None = text(
+        "SERVERS", "Name, release and method of each server. Example: --servers np1=3.4.9,np2=3.4.9:git"
+    )
+
+
+def metavars() -> dict[str, str]:
+    """Return what help shows in place of each option's value, by the option's name."""
+    tasks = [
+        UpgradeOptions, PlanOptions, RollbackOptions, AttachOptions, BackupOptions, FetchBackupOptions, PruneOptions,
+        PracticeOptions,
+    ]  # fmt: skip
+    declared = (each for options in tasks for each in fields(options) if "metavar" in each.metadata)
+    return {each.name.replace("_", "-"): each.metadata["metavar"] for each in declared}
 
 
 def arguments(options: type) -> list[Argument]:
@@ -185,7 +222,7 @@ def parse_run_id(typed: str) -> str:
         UsageError: when it cannot be one.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}", typed.strip(), re.ASCII):
-        raise UsageError(f"--run {typed!r} is no id of a run; `status --json` tells them")
+        raise UsageError(f"--run {typed!r} is not the id of a run; `status --json` shows them")
     return typed.strip()
 
 
@@ -205,16 +242,16 @@ def parse_keep(typed: str | None) -> int:
     """Read how many backups are kept.
 
     Raises:
-        UsageError: when it was not said, is no number, or zero.
+        UsageError: when it is missing, no number, or zero.
     """
     digits = (typed or "").strip()
     if not (digits.isascii() and digits.isdigit() and len(digits) < 6 and int(digits)):  # noqa: PLR2004  the same
-        raise UsageError("prune keeps how many backups? say it after the task: prune --keep 3")
+        raise UsageError("prune needs --keep: how many backups to keep, for example: prune --keep 3")
     return int(digits)
 
 
 def parse_verify(typed: str | None) -> bool:
-    """Tell whether a backup is to be restored on trial.
+    """Tell whether a backup is to be test-restored.
 
     Raises:
         UsageError: when something else is asked for.

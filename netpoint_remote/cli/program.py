@@ -1,5 +1,8 @@
 """The program `netpoint-remote`: the same tasks as in `fab`, from any folder."""
 
+import difflib
+import inspect
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ from invoke.parser.context import ParserContext
 from netpoint_remote import __version__
 from netpoint_remote.cli.executor import REFUSED, FleetExecutor
 from netpoint_remote.cli.exits import STOPPED
+from netpoint_remote.cli.options import metavars
 from netpoint_remote.cli.streams import unwritten
 from netpoint_remote.cli.tasks import namespace
 
@@ -22,6 +26,11 @@ NAME = "netpoint-remote"
 # options of invoke and Fabric that mean something here; the others stay out of the help
 SHOWN = ("hosts", "identity", "help", "list", "list-format", "version", "debug")
 SHOWN_COMPLETION = ("print-completion-script",)
+
+METAVARS = {"help": "TASK", "list": "NAME", "list-format": "FORMAT", "print-completion-script": "SHELL"} | metavars()
+# of invoke's parser
+UNKNOWN = re.compile(r"No idea what '(.*)' is!")
+VALUELESS = re.compile(r"Flag <Argument: (?P<name>[a-z-]+).*> needed value and was not given one!")
 
 
 class Config(fabric.Config):  # type: ignore[misc]  # Fabric has no types
@@ -63,7 +72,7 @@ class Program(Fab):  # type: ignore[misc]  # Fabric has no types
     def no_tasks_given(self) -> None:
         """Show the help; hosts without a task are a mistake."""
         if self.args.hosts.value or self.core.remainder:
-            raise Exit(f"error: which task? {NAME} -H np1,np2 check, for instance; {NAME} --list names all", code=1)
+            raise Exit(f"error: no task given, such as {NAME} -H np1,np2 check; {NAME} --list shows all", code=1)
         super().no_tasks_given()
 
     def print_version(self) -> None:
@@ -76,7 +85,21 @@ class Program(Fab):  # type: ignore[misc]  # Fabric has no types
         print(f"Usage: {NAME} [-H HOSTS] TASK [OPTIONS]\n\nBefore the task:\n")
         self.print_columns(ParserContext(args=known).help_tuples())
         self.list_tasks()
-        print(f"{NAME} TASK --help tells the options of a task.")
+        print(f"{NAME} TASK --help shows the options of a task.")
+
+    def print_task_help(self, name: str) -> None:
+        """Print what a task does, and its options."""
+        print(f"Usage: {NAME} [-H HOSTS] {name} [OPTIONS]\n\n{inspect.getdoc(self.collection[name])}\n\nOptions:\n")
+        self.print_columns(self.parser.contexts[name].help_tuples())
+
+    def print_columns(self, tuples: list[tuple[str, str | None]], *more: Any, **named: Any) -> None:  # noqa: ANN401  invoke's own
+        """Print options with what to give in place of STRING."""
+        super().print_columns([(_with_metavar(option), text) for option, text in tuples], *more, **named)
+
+
+def _with_metavar(option: str) -> str:
+    name = re.search(r"--([a-z-]+)", option)
+    return option.replace("STRING", METAVARS.get(name[1], "VALUE")) if name else option
 
 
 @contextmanager
@@ -86,7 +109,16 @@ def _sentences() -> Iterator[None]:
         yield
     except ParseError as error:
         task = f" {error.context.name}" if error.context and error.context.name else ""
-        raise Exit(f"error: {error} ({NAME}{task} --help tells what is allowed)", code=1) from None
+        message = VALUELESS.sub(r"--\g<name> needs a value", str(error))
+        message = UNKNOWN.sub(lambda found: _unknown(found[1]), message)
+        raise Exit(f"error: {message} ({NAME}{task} --help shows what is allowed)", code=1) from None
+
+
+def _unknown(word: str) -> str:
+    if word.startswith("-"):
+        return f"unknown option {word!r}"
+    near = difflib.get_close_matches(word, namespace.task_names, n=1)
+    return f"unknown task {word!r}{f'; did you mean {near[0]}?' if near else ''}"
 
 
 def make_program() -> Program:

@@ -1,4 +1,4 @@
-"""The tasks: what each is for, as its help says it; the work is done elsewhere and imported only then."""
+"""The tasks and their help; the work is done elsewhere and imported only then."""
 
 import sys
 from collections.abc import Callable
@@ -35,10 +35,10 @@ def fleet_task(options: type[Options]) -> Callable[[Callable[[CoreOptions, Optio
 
 @fleet_task(CheckOptions)
 def check(core: CoreOptions, options: CheckOptions) -> None:
-    """Look at servers: what is there, and what stands in the way of an upgrade. Changes nothing.
+    """Check servers: what is installed, and what blocks an upgrade. Changes nothing.
 
-    Every host is looked at once over one connection, and every problem of every host is shown, each
-    with what to do about it. With --version: against that release.
+    Each host is probed once over one connection. Every problem of every host is shown, with its
+    remedy. With --version, hosts are checked against that release.
 
     Examples:
         fab -H np1,np2 check
@@ -54,7 +54,7 @@ def check(core: CoreOptions, options: CheckOptions) -> None:
 def plan(core: CoreOptions, options: PlanOptions) -> None:
     """Show the path, the hops and the steps of each server's upgrade. Changes nothing.
 
-    With --show HOST: the very shell that would run there.
+    With --show HOST, the exact script that would run there is printed.
 
     Examples:
         fab -H np1,np2 plan --version 3.5.0
@@ -69,9 +69,9 @@ def plan(core: CoreOptions, options: PlanOptions) -> None:
 def upgrade(core: CoreOptions, options: UpgradeOptions) -> None:
     """Upgrade servers to a release, in parallel, by the official procedure.
 
-    All hosts are looked at first; a version path that is not allowed on any of them stops the whole
-    run before anything changes. On a terminal the plan is shown and the number of hosts asked for.
-    Once begun, a server carries its upgrade to the end, or back to the start, by itself.
+    All hosts are checked first. A version path that is not allowed on one host stops the whole run
+    before anything changes. On a terminal the plan is shown, and you confirm it with the number of
+    hosts. Once started, each server finishes its upgrade, or undoes it, without your connection.
 
     Examples:
         fab -H np1,np2 upgrade --version 3.5.0
@@ -85,10 +85,10 @@ def upgrade(core: CoreOptions, options: UpgradeOptions) -> None:
 
 @fleet_task(RollbackOptions)
 def rollback(core: CoreOptions, options: RollbackOptions) -> None:
-    """Take servers back to the release, and the database, that they had before.
+    """Roll servers back to their previous release and its database.
 
-    What would be lost, the changes made since, is said first, and is not lost without --accept-loss.
-    The database of now is dumped before it is replaced: a way back can itself be taken back.
+    The changes made since are counted and shown first, and are not discarded without --accept-loss.
+    The current database is dumped before it is replaced, so a rollback can itself be rolled back.
 
     Examples:
         fab -H np1,np2 rollback
@@ -102,10 +102,10 @@ def rollback(core: CoreOptions, options: RollbackOptions) -> None:
 
 @fleet_task(BackupOptions)
 def backup(core: CoreOptions, options: BackupOptions) -> None:
-    """Save database, configuration, media, scripts and reports on each server, while NetPoint serves.
+    """Back up database, configuration, media, scripts and reports on each server while it serves.
 
-    A backup counts only once it was read back; with --verify full its dump is restored into a scratch
-    database and the rows are counted there.
+    A backup is valid only after it has been read back. With --verify full its dump is also restored
+    into a scratch database, and the row counts are compared.
 
     Examples:
         fab -H np1,np2 backup
@@ -118,7 +118,7 @@ def backup(core: CoreOptions, options: BackupOptions) -> None:
 
 @fleet_task(BackupsOptions)
 def backups(core: CoreOptions, options: BackupsOptions) -> None:
-    """List the backups on each server, and what has changed since each. Changes nothing.
+    """List the backups on each server, and the changes since each. Changes nothing.
 
     Examples:
         fab -H np1,np2 backups
@@ -131,9 +131,9 @@ def backups(core: CoreOptions, options: BackupsOptions) -> None:
 
 @fleet_task(FetchBackupOptions)
 def fetch_backup(core: CoreOptions, options: FetchBackupOptions) -> None:
-    """Bring a backup of each server to this machine, its checksums verified.
+    """Download a backup of each server to this machine and verify its checksums.
 
-    A backup holds password hashes and tokens: what arrives is readable by you alone.
+    A backup contains password hashes and tokens: only you can read the downloaded files.
 
     Examples:
         fab -H np1,np2 fetch-backup --dir /srv/backups
@@ -146,9 +146,9 @@ def fetch_backup(core: CoreOptions, options: FetchBackupOptions) -> None:
 
 @fleet_task(PruneOptions)
 def prune(core: CoreOptions, options: PruneOptions) -> None:
-    """Remove old backups and releases from servers; what would go is shown first.
+    """Remove old backups and releases from servers, after showing what would be removed.
 
-    Never the current release, nor the backup and the release that the way back from it needs.
+    The current release, and the backup and release needed to roll it back, are always kept.
 
     Examples:
         fab -H np1,np2 prune --keep 3
@@ -161,10 +161,10 @@ def prune(core: CoreOptions, options: PruneOptions) -> None:
 
 @fleet_task(StatusOptions)
 def status(core: CoreOptions, options: StatusOptions) -> None:
-    """Say what runs on each server, since when, at which step and whose it is. Changes nothing.
+    """Show the run in progress on each server: its step, its time and its operator. Changes nothing.
 
-    Where nothing runs: how the last run ended. What was cut off, or could not be undone, is said as
-    such, with what to do next.
+    If there is none, it shows how the last run ended. A run that was interrupted, or could not be
+    undone, is shown with the next command.
 
     Examples:
         fab -H np1,np2 status
@@ -177,10 +177,10 @@ def status(core: CoreOptions, options: StatusOptions) -> None:
 
 @fleet_task(AttachOptions)
 def attach(core: CoreOptions, options: AttachOptions) -> None:
-    """Follow the runs on servers live, whoever started them and from wherever, and report their end.
+    """Follow the runs on servers live, from any workstation, and report how they end.
 
-    A run is told from its beginning. Where nothing runs, the last one's end is told at once. Ctrl-C
-    leaves; the servers go on by themselves.
+    A run is shown from its start. If none is in progress, the result of the last one is shown.
+    Ctrl-C detaches; the runs continue on the servers.
 
     Examples:
         fab -H np1,np2 attach
@@ -193,10 +193,10 @@ def attach(core: CoreOptions, options: AttachOptions) -> None:
 
 @fleet_task(StopOptions)
 def stop(core: CoreOptions, options: StopOptions) -> None:
-    """Ask the runs on servers to end at the next safe point, which takes back what they did.
+    """Stop the runs on servers at the next safe point, and undo what they did.
 
-    What will happen on each server is shown first, and the number of servers asked for. A step that
-    has begun is finished before; attach shows how it goes on.
+    What will happen on each server is shown first, and you confirm it with the number of servers.
+    The current step is finished first; attach shows the progress.
 
     Examples:
         fab -H np1,np2 stop
@@ -209,9 +209,9 @@ def stop(core: CoreOptions, options: StopOptions) -> None:
 
 @fleet_task(PracticeOptions)
 def practice(core: CoreOptions, options: PracticeOptions) -> None:
-    """Start NetPoint servers to practise on, on this machine, and stay until Ctrl-C.
+    """Start practice NetPoint servers on this machine, until Ctrl-C.
 
-    They need no root and nothing installed. DIR gets a hosts.yaml to use them with.
+    They need no root and no other software. Use them with the hosts.yaml in their folder.
 
     Examples:
         fab practice --dir practice --servers np1=3.4.9,np2=3.4.9:git,np3=2.10.10

@@ -130,7 +130,7 @@ class _Reader:
     def checked(self, node: yaml.ScalarNode, path: Path) -> str:
         text: str = node.value
         if not text.isprintable():
-            self.fault(path, "has a line break or another invisible character, which nothing here needs")
+            self.fault(path, "has a line break or another invisible character; remove it")
         return text
 
     def fault(self, path: Path, message: str, *, line: int | None = None) -> None:

@@ -78,7 +78,7 @@ DUMP_DATABASE = _step(
 )
 SEAL_BACKUP = _step("seal_backup", Phase.WINDOW, "Seal the backup: manifest and checksums", minutes=60, usual=1)
 RUN_UPGRADE = _step("run_upgrade", Phase.WINDOW, "Run the official upgrade.sh", minutes=24 * 60, usual=55)
-PROVE_BESIDE = _step("prove_beside", Phase.WINDOW, "Prove the new release beside the services", minutes=15, usual=6)
+PROVE_BESIDE = _step("prove_beside", Phase.WINDOW, "Prove the new release on a private socket", minutes=15, usual=6)
 FLIP_LINK = _step("flip_link", Phase.WINDOW, "Point the link to the release", minutes=5, usual=1)
 CHECKOUT_TAG = _step("checkout_tag", Phase.WINDOW, "Check the release out", minutes=30, usual=1)
 UPDATE_UNITS = _step("update_units", Phase.WINDOW, "Update units from before virtual environments", minutes=5, usual=1)
@@ -97,7 +97,7 @@ ARCHIVE_STEPS = (
     RECORD_BEFORE,
     PROVE_RUNNING,
     _step("fetch_release", Phase.STAGE, "Fetch the verified archive", minutes=60, tries=5, usual=3),
-    _step("unpack_release", Phase.STAGE, "Unpack it beside the running release", minutes=30, usual=1),
+    _step("unpack_release", Phase.STAGE, "Unpack it next to the running release", minutes=30, usual=1),
     _step("carry_over", Phase.STAGE, "Copy the configuration and other local files", minutes=30, usual=1),
     _step("copy_files", Phase.STAGE, "Copy media, scripts and reports", minutes=24 * 60),
     STAGE_PACKAGES,
@@ -142,7 +142,7 @@ REPAIR_STEPS = tuple(step for step in GIT_STEPS if step.name not in {"prove_runn
 
 
 CHECK_BACKUP = _step("check_backup", Phase.STAGE, "See that the backup is there and whole", minutes=60, usual=1)
-COUNT_LOSSES = _step("count_losses", Phase.WINDOW, "Count what going back would lose", minutes=15, usual=1)
+COUNT_LOSSES = _step("count_losses", Phase.WINDOW, "Count the changes that would be discarded", minutes=15, usual=1)
 PUT_DATABASE_BACK = _step(
     "put_database_back", Phase.WINDOW, "Put the database of the backup back", minutes=12 * 60, usual=5
 )

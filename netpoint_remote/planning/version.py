@@ -77,7 +77,7 @@ def path(installed: Version, target: Version, *, extra: Mapping[int, int] | None
     for major in range(installed.major, target.major):
         minor = last_minor(major, extra)
         if minor is None:
-            raise ValueError(f"nobody has said which minor release of {major} is its last")
+            raise ValueError(f"the last minor release of {major}.x is unknown; set `last_minors`")
         if (major, minor) != (installed.major, installed.minor):
             hops.append(Hop(minor=f"{major}.{minor}"))
     if installed < target:

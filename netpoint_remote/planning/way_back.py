@@ -75,7 +75,7 @@ def _was_rolled_back(facts: Facts, backup: Backup) -> Problem:
     return error(
         "way-back",
         f"{backup.version}, from which {facts.disk_version} was upgraded, was rolled back here before ({about})",
-        f"if it shall be gone back to all the same, name it: --to {backup.version}",
+        f"to roll back to it anyway: --to {backup.version}",
     )
 
 
@@ -107,16 +107,16 @@ def _release_is_there(case: Case, backup: Backup) -> Problems:
 def _losses(backup: Backup, *, accept_loss: bool) -> Problems:
     if backup.changes == 0:
         return
-    lost = f"going back to {backup.id} ({made(backup)}) loses what was written since: {_changes(backup)}"
+    lost = f"rolling back to {backup.id} ({made(backup)}) discards the changes made since: {_changes(backup)}"
     if accept_loss:
-        yield warning("loss", f"{lost}; accepted", "the database of now is dumped first, and kept")
+        yield warning("loss", f"{lost}; accepted", "the current database is dumped first and kept")
     else:
-        yield error("loss", lost, "say --accept-loss if that is meant; the database of now is dumped first, and kept")
+        yield error("loss", lost, "add --accept-loss to accept that; the current database is dumped first and kept")
 
 
 def _changes(backup: Backup) -> str:
     if backup.changes is None:
-        return "nobody can tell how much, for the change log cannot be read"
+        return "unknown, because the change log cannot be read"
     by = f" by {backup.changers}" if backup.changers else ""
     return f"{backup.changes} {'change' if backup.changes == 1 else 'changes'}{by}"
 

@@ -9,7 +9,7 @@ lock_host() {
     exec 9>>"$STATE_DIR/lock"
     if ! flock -w 10 9; then
         # shellcheck disable=SC2034 # main.sh reads it
-        why="another run works on this host: $(lock_owner)"
+        why="another run is in progress on this host: $(lock_owner)"
         return 1
     fi
     printf '%s %s %s\n' "$RUN_ID" "$OPERATOR" "$(date +%s)" >"$STATE_DIR/lock" || :

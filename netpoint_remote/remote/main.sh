@@ -200,7 +200,7 @@ go_back() {
     if wait_for_database && ! hold_database; then
         case $answer in
             held*)
-                leave_unsettled "$why. Nothing was undone, for another run works on this database: it is $answer"
+                leave_unsettled "$why. Nothing was undone, for another run is using this database: it is $answer"
                 return 0
                 ;;
             *) ;;
@@ -274,7 +274,7 @@ recover() {
     earlier=$STATE_DIR/runs/$(last_run)
     [ -d "$earlier/bundle" ] && [ "$earlier" != "$RUN" ] || return 0
     if ! [ -f "$earlier/result" ] || [ -e "$earlier/unsettled" ]; then
-        if is_carried_out_elsewhere "$earlier"; then refuse "another run works on this host: $(basename -- "$earlier"), whose lock was removed"; fi
+        if is_carried_out_elsewhere "$earlier"; then refuse "another run is in progress on this host: $(basename -- "$earlier"), whose lock was removed"; fi
         RUN=$earlier sh "$earlier/bundle/main.sh" undo 9>&-
         [ -f "$earlier/result" ] && ! [ -e "$earlier/unsettled" ]
     else
@@ -362,7 +362,7 @@ case ${1:-run} in
         [ "$prepared" -ne 124 ] || say "the configuration of NetPoint was not read within 300 seconds" >"$RUN/reason"
         log_output
         [ "$prepared" -eq 0 ] || refuse "$(mask <"$RUN/reason" 2>/dev/null || tail -n 1 "$RUN/log")"
-        lock_database || case $answer in held*) refuse "another run works on this database: $answer" ;; *) refuse "$answer" ;; esac
+        lock_database || case $answer in held*) refuse "another run is using this database: $answer" ;; *) refuse "$answer" ;; esac
         basename -- "$RUN" | write_file "$STATE_DIR/current"
         run_plan
         ;;

@@ -106,7 +106,7 @@ def _failed(host: HostReport) -> Advice:
     steps = {step.status for step in host.steps}
     if any(problem.code == "by-hand" for problem in host.problems):
         return Advice(
-            meaning="A step failed, and going back failed too: NetPoint is not proved to serve.",
+            meaning="A step failed, and undoing it failed too: NetPoint may not serve.",
             remedy="Fix the cause, then run the same command again, which first undoes what is left "
             "(the commands to finish by hand are below):",
         )
@@ -122,7 +122,7 @@ def _failed(host: HostReport) -> Advice:
         )
     if steps:
         return Advice(
-            meaning="The run was not followed to its end; it may still be in progress on the server.",
+            meaning="The connection was lost before the run ended; it may still be in progress on the server.",
             remedy="See where it is:",
             task="status",
         )
@@ -133,7 +133,7 @@ def _failed(host: HostReport) -> Advice:
             task="check",
         )
     return Advice(
-        meaning="The run did not begin, or it is unknown how it went on.",
+        meaning="The run did not begin, or its state is unknown.",
         remedy="See what is in progress there:",
         task="status",
     )

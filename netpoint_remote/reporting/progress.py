@@ -30,12 +30,12 @@ OF_SERVER = frozenset(
 
 SAYINGS: Mapping[Kind, str] = {
     Kind.CONNECTING: "connecting",
-    Kind.RETRY: "trying again",
-    Kind.PROBED: "looked at",
+    Kind.RETRY: "retrying",
+    Kind.PROBED: "probed",
     Kind.QUEUED: "queued",
-    Kind.STARTED: "the server carries on by itself",
-    Kind.LINE_LOST: "connection lost; the server goes on, we come back (Ctrl-C leaves it to itself)",
-    Kind.LINE_BACK: "connected again",
+    Kind.STARTED: "the run continues on the server",
+    Kind.LINE_LOST: "connection lost; the run continues on the server, reconnecting (Ctrl-C detaches)",
+    Kind.LINE_BACK: "reconnected",
 }
 
 # what a host waits for its turn after, and how such hosts are counted
@@ -215,7 +215,7 @@ def _doing(host: HostProgress, now: float) -> str:
     if host.finished:
         return host.status
     if host.lost_since is not None:
-        return f"no line for {clock(now - host.lost_since)}; Ctrl-C leaves it to itself"
+        return f"disconnected for {clock(now - host.lost_since)}; Ctrl-C detaches"
     return host.notice or " · ".join(filter(None, [host.doing, host.part])) or "waiting"
 
 

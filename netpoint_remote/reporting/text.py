@@ -36,7 +36,7 @@ from netpoint_remote.reporting.words import (
 MANY = 40  # rows; a longer table shows equal hosts as one
 WIDE_NOTES = 50  # columns that make it worth while to set a host's notes beside its row
 GAP = "  "
-DETACHED = "Runs in progress continue on the servers; `attach` follows them again, `status` says where they are."
+DETACHED = "Runs in progress continue on the servers; `attach` follows them again, `status` shows their state."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ def _backup(backup: BackupReport) -> str:
     if backup.damage:
         parts.append(f"damaged: {backup.damage}")
     else:
-        parts += [changes, "restored on trial"] if backup.verified == "full" else [changes]
+        parts += [changes, "test-restored"] if backup.verified == "full" else [changes]
     return " · ".join(parts)
 
 

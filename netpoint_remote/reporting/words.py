@@ -29,7 +29,7 @@ LOOKS: Mapping[Status, tuple[str, str]] = {
 SEVERITY_LOOKS: Mapping[Severity, tuple[str, str]] = {Severity.ERROR: ("✗", "bad"), Severity.WARNING: ("!", "warn")}
 
 EXIT_MEANINGS: Mapping[int, str] = {
-    0: "every host is as asked",
+    0: "every host is in the requested state",
     2: "a host failed or was reverted",
     3: "a host was refused or not started; nothing changed on it",
     4: "a host could not be reached or trusted; none failed",
@@ -41,9 +41,9 @@ LOOKING = frozenset({"status", "stop"})
 WITHOUT_FOLDER = LOOKING | {"backups", "fetch-backup", "prune"}
 LOOKING_MEANINGS: Mapping[int, str] = {
     **EXIT_MEANINGS,
-    0: "every host was reached, and none was left half-way",
-    2: "a host was left half-way, or could not be asked",
-    4: "a host could not be reached or trusted; none was left half-way",
+    0: "every host was reached, and no run was interrupted",
+    2: "a run was interrupted or could not be undone, or a host could not be asked",
+    4: "a host could not be reached or trusted; no run was interrupted",
 }
 
 BROKEN_STEP: Mapping[StepStatus, str] = {

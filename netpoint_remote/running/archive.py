@@ -176,7 +176,7 @@ class _Reading:
         if entry.kind is Kind.HARD_LINK and self._kinds.get("/".join(_parts(entry.target))) is not Kind.FILE:
             raise ReleaseError(f"{entry.name!r} is a hard link to {entry.target!r}, which it does not have")
         if entry.kind is Kind.FILE and entry.mode & (stat.S_ISUID | stat.S_ISGID):
-            raise ReleaseError(f"{entry.name!r} would run as somebody else (set-user-id)")
+            raise ReleaseError(f"{entry.name!r} would run as another user (set-user-id)")
 
     def _place(self, parts: tuple[str, ...], kind: Kind) -> None:
         """Give the path its one meaning: only a folder may be named again, or have something in it."""

@@ -116,7 +116,9 @@ class _Attending(FleetRun):
         with self._written_down(), self._connected() as connector:
             for host in self.request.hosts:
                 self.reports[host.name] = HostReport(
-                    name=host.name, status=Status.NOT_STARTED, reason="stopped by the operator before it was looked at"
+                    name=host.name,
+                    status=Status.NOT_STARTED,
+                    reason="stopped by the operator before the host was probed",
                 )
             emit = self.observer.on_event
             work = self._in_parallel(
@@ -168,11 +170,9 @@ class _Attending(FleetRun):
             ))  # fmt: skip
             if answer.endswith("asked"):
                 whose = f"the run of {stopping.operator}" if stopping.operator else "the run"
-                reason = f"{whose} ({stopping.about}) was asked to stop: {stopping.will}; `attach` shows how it goes on"
+                reason = f"{whose} ({stopping.about}) was asked to stop: {stopping.will}; `attach` follows it"
                 return HostReport(name=host.name, status=Status.DONE, reason=reason)
-            return HostReport(
-                name=host.name, status=Status.IDLE, reason=f"the run {stopping.run_id} has ended meanwhile"
-            )
+            return HostReport(name=host.name, status=Status.IDLE, reason=f"the run {stopping.run_id} has already ended")
 
         with Line(connector, host, self.observer.on_event) as line:
             return accounted(host, ask)
@@ -194,7 +194,7 @@ def look_at_run(line: Line, run_id: str = "") -> Standing:
         done = line.session().visit(script, silence=LOOK_SILENCE, seconds=LONGEST_LOOK, size=LARGEST_LOOK)
     standing = parse_standing(done.output)
     if not standing.complete:
-        raise RemoteFailed("the look at its runs did not come to its end", status=done.status, tail=tail(done.output))
+        raise RemoteFailed("the status script did not finish", status=done.status, tail=tail(done.output))
     line.tell(Kind.PROBED, standing.state.value if standing.state else "")
     return standing
 
@@ -210,10 +210,10 @@ def why_no_stop(standing: Standing) -> str:
     """Say why a run that is at work cannot be stopped any more."""
     run = standing.run
     if run and run.stop:
-        return f"{run.stop} has asked it to stop already"
+        return f"{run.stop} has already asked it to stop"
     if run and run.undoing:
-        return "it is on its way back already"
-    return "it is too late to stop it: what it has changed is in use, or about to be, and it goes on to its end"
+        return "it is already undoing its changes"
+    return "it is too late to stop it: users have the new release, or are about to, and the run finishes"
 
 
 def attach_host(host: Host, run_id: str, connector: Connector, emit: Emit, folder: Path) -> HostReport:
@@ -246,7 +246,7 @@ def _attached(host: Host, run_id: str, line: Line, record: Record, folder: Path)
 
 def _left(host: Host, standing: Standing, record: Record, line: Line, error: LineLost) -> HostReport:
     if line.connector.stopped:
-        reason = "it was left to itself; `attach` follows it again, `status` says where it is"
+        reason = "detached; `attach` follows it again, `status` shows its state"
         return _report(host, standing, record, Status.RUNNING, reason)
     return _report(host, standing, record, Status.FAILED, f"{error}; {LEFT}")
 

@@ -360,7 +360,7 @@ class FleetRun:
             return
         if held_back and not self.request.skip_refused:
             names = ", ".join(held_back[:5]) + (" ..." if len(held_back) > 5 else "")  # noqa: PLR2004  as many as shown
-            self._not_started(going, f"nothing was changed because of {names}; --skip-refused goes on with the rest")
+            self._not_started(going, f"nothing was changed because of {names}; --skip-refused continues with the rest")
             return
         if self.stop.is_set():
             self._not_started(going, STOPPED)

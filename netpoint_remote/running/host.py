@@ -29,7 +29,7 @@ FOLLOW_SILENCE = 45.0  # seconds; follow.sh says something every 6
 LONGEST_RUN = 7 * 86400.0  # seconds: the limits of all steps, their repetitions and ways back add up to less
 MOST_LINES = 200_000  # of a journal and its heartbeats, in all
 LONGEST_AWAY = 3600.0  # seconds that a lost host is looked for before the workstation gives up watching it
-LEFT = "the server carries on by itself: `attach` follows it again, `status` says where it is"
+LEFT = "the run continues on the server: `attach` follows it again, `status` shows its state"
 Emit = Callable[[Event], None]
 
 
@@ -105,7 +105,7 @@ def look(line: Line, version: str | None, *, backups: bool = False, scratch: boo
 
     Raises:
         ConnectError: as connecting does.
-        RemoteFailed: when the probe did not come to its end.
+        RemoteFailed: when the probe did not finish.
     """
     script = probe_script(line.host, version, backups=backups, scratch=scratch)
     try:
@@ -115,7 +115,7 @@ def look(line: Line, version: str | None, *, backups: bool = False, scratch: boo
         done = line.session().visit(script, silence=PROBE_SILENCE, seconds=LONGEST_LOOK, size=LARGEST_ANSWER)
     facts = parse_facts(done.output)
     if done.status != 0 or not facts.complete:
-        raise RemoteFailed("the probe did not come to its end", status=done.status, tail=tail(done.output))
+        raise RemoteFailed("the probe did not finish", status=done.status, tail=tail(done.output))
     line.tell(Kind.PROBED, facts.disk_version)
     return facts
 
@@ -159,7 +159,7 @@ def _carry_out(order: Order, line: Line, record: Record) -> HostReport:
             and order.goal.to in {None, here}
         ):
             order = replace(order, decision=replace(order.decision, problems=(), to_version=here))
-            return _report(order, record, settled, "the interrupted way back was carried to its end")
+            return _report(order, record, settled, "the interrupted rollback was finished")
         if order.decision.blocked:
             return _report(order, record, Status.REFUSED, order.decision.blocked[0].message)
         if order.decision.as_asked:
@@ -274,7 +274,7 @@ def _start(host: Host, run_id: str, bundle: bytes, line: Line) -> None:
         visit(line, "start.sh", (("STATE_DIR", str(host.state_dir)), ("RUN_ID", run_id)), payload=bundle)
     except (LineLost, ConnectError) as error:
         raise RemoteFailed(
-            f"{error}; the line was lost as the run was handed over, and whether it began is not known: `status` tells"
+            f"{error}; the connection was lost while starting the run; it may have started, see `status`"
         ) from error
 
 

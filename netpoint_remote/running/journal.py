@@ -122,9 +122,9 @@ class Record:
             Problem(
                 code="by-hand",
                 severity=Severity.ERROR,
-                message=f"going back failed at {step}; NetPoint is left as safe as could be until that is mended",
+                message=f"undoing {step} failed; NetPoint is left in the safest possible state until that is fixed",
                 remedy="\n".join(
-                    ["mend the cause and run the same command again, or finish by hand, as root:"]
+                    ["fix the cause and run the same command again, or finish by hand, as root:"]
                     + [f"    {command}" for command in commands]
                 ),
                 source="docs/reliability.md",

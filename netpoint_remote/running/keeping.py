@@ -163,7 +163,7 @@ class Keeping(FleetRun):
                 ("LEFTOVERS", "\n".join(path for path, _ in gone.leftovers)),
             ))  # fmt: skip
             if answer.endswith("locked"):
-                return replace(known, status=Status.REFUSED, reason="a run has begun meanwhile; nothing was removed")
+                return replace(known, status=Status.REFUSED, reason="a run has started since; nothing was removed")
             removed = [line for line in answer.split("\n") if line.startswith("removed ")]
             reason = f"{len(removed)} removed, about {human_mb(gone.size_mb)}: {'; '.join(pruning.lines())}"
             return replace(known, status=Status.DONE, reason=reason, backups=_without(known, removed))
@@ -271,7 +271,7 @@ def _bring(line: Line, backup: str, path: Path, size: int, digest: str) -> None:
         partial.unlink()
         if not was_left:
             raise RemoteFailed(f"what arrived as {path.name} is not what the manifest of {backup} says")
-        line.tell(Kind.NOTE, f"what was left here of {path.name} was of no use: it is fetched anew")
+        line.tell(Kind.NOTE, f"the partial file of {path.name} is unusable; downloading it again")
 
 
 def _partial(path: Path) -> Path:

@@ -19,7 +19,7 @@ RUN_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
 LAST_SECOND = 253_402_300_799  # of the year 9999
 MOST_STEPS = 10_000
 MOST_LINES = 10_000  # status.sh prints some three hundred
-AGAIN = "run the same command again: what was left half-way is settled first"
+AGAIN = "run the same command again: it settles the interrupted run first"
 
 
 class State(Word):
@@ -29,7 +29,7 @@ class State(Word):
     DONE = "done"
     INTERRUPTED = "interrupted"
     UNSETTLED = "unsettled"
-    WAITING = "waiting"  # it was handed over and has not begun
+    WAITING = "waiting"  # it was handed to the server and has not started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +179,7 @@ def _moment(seconds: float) -> datetime | None:
 def report_of(name: str, standing: Standing) -> HostReport:
     """Return what `status` says of a host."""
     if not standing.complete or standing.trouble:
-        reason = standing.trouble or "the look at its runs did not come to its end"
+        reason = standing.trouble or "the status script did not finish"
         return HostReport(name=name, status=Status.FAILED, reason=reason)
     return HostReport(
         name=name,
@@ -214,7 +214,7 @@ STATUSES: Mapping[State | None, Status] = {
 def _reason(standing: Standing) -> str:
     run = standing.run
     if run is None or standing.state is None:
-        return "nothing runs, and no run is known here"
+        return "no run in progress, none recorded"
     if standing.state is State.RUNNING:
         return _under_way(standing, run)
     if standing.state is State.INTERRUPTED:
@@ -223,8 +223,8 @@ def _reason(standing: Standing) -> str:
     if standing.state is State.UNSETTLED:
         return f"{_named(run)} failed {_ago(standing)}and could not be undone: {standing.reason}"
     if standing.state is State.WAITING:
-        return f"nothing runs; {_named(run)} was handed over and has not begun"
-    return f"nothing runs; {ending(standing)}"
+        return f"no run in progress; {_named(run)} was handed to the server and has not started"
+    return f"no run in progress; {ending(standing)}"
 
 
 def _under_way(standing: Standing, run: RunReport) -> str:
@@ -241,7 +241,8 @@ def ending(standing: Standing) -> str:
     run = standing.run
     assert run is not None  # noqa: S101  it has ended
     why = f": {standing.reason}" if standing.reason else ""
-    return f"{_named(run)} ended as {run.result or 'nobody knows what'} {_ago(standing)}".rstrip() + why
+    result = f"as {run.result}" if run.result else "with an unknown result"
+    return f"{_named(run)} ended {result} {_ago(standing)}".rstrip() + why
 
 
 def _named(run: RunReport) -> str:

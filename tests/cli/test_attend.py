@@ -273,7 +273,7 @@ def test_what_is_no_id_of_a_run_is_refused(bob: Workstation) -> None:
     done = bob.run("attach", "--run", "../../etc")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert "is no id of a run" in done.stderr
+    assert "is not the id of a run" in done.stderr
 
 
 def test_ctrl_c_leaves_at_once_and_the_run_goes_on(bob: Workstation, make_run: Callable[..., Run]) -> None:
@@ -284,7 +284,7 @@ def test_ctrl_c_leaves_at_once_and_the_run_goes_on(bob: Workstation, make_run: C
         out, err = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 130
-    assert "attach finds them again" in err
+    assert "Reconnect with `attach`" in err
     assert json.loads(out)["hosts"][0]["status"] == "running"
     assert not (run.folder / "stop").exists()
 

@@ -132,7 +132,7 @@ def test_an_upgrade_is_rolled_back(site: Site, operator: Operator) -> None:
     refused = operator.report("rollback", "--yes", code=3)["np1"]
 
     assert (refused["status"], refused["from"], refused["to"]) == ("refused", "3.5.0", "3.4.9")
-    assert "loses what was written since: 1 change by admin" in refused["reason"]
+    assert "discards the changes made since: 1 change by admin" in refused["reason"]
     assert (site.serves("3.5.0"), site.sites()) == (True, 41)
 
     restored = operator.report("rollback", "--accept-loss", "--yes")["np1"]
@@ -255,7 +255,7 @@ def test_a_prune_is_refused_while_a_run_is_at_work_or_the_link_is_broken(
     link.unlink()
     link.symlink_to(led)
 
-    assert (at_work["status"], "another run works on this host" in at_work["reason"]) == ("refused", True)
+    assert (at_work["status"], "another run is in progress on this host" in at_work["reason"]) == ("refused", True)
     assert (broken["status"], broken["problems"][0]["code"]) == ("refused", "install-method")
     assert operator.ends("prune", "--keep", "1", "--yes") == {"unchanged"}
 

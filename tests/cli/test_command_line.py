@@ -121,7 +121,7 @@ def test_version_alone_prints_our_own(cli: CommandLine) -> None:
         (["-R", "-H", "np1", "upgrade", "--version", "3.5.0"], "use upgrade --dry-run"),
         (["-H", "np1", "check", "-t", "5"], "ConnectTimeout"),
         (["-H", "np1", "check", "-T", "5"], "its own time limit"),
-        (["-H", "np1", "check", "--", "reboot"], "'-- reboot' has no place"),
+        (["-H", "np1", "check", "--", "reboot"], "'-- reboot' cannot be used"),
         (["-H", "", "check"], "-H names no host"),
         (["-H", " , ", "check"], "-H names no host"),
         (["-H=", "check"], "-H names no host"),
@@ -148,8 +148,8 @@ def test_version_alone_prints_our_own(cli: CommandLine) -> None:
         (["-H", "np1", "check", "--archive", "nowhere.tar.gz"], "nothing is there"),
         (["-H", "np1", "check", "--report-dir", "/proc/runs"], "reports cannot be written to /proc/runs"),
         (["-H", "np1", "check", "--report-dir", ""], "--report-dir is empty"),
-        (["-H", "np1", "attach", "--run", "../etc"], "is no id of a run"),
-        (["-H", "np1", "attach", "--run", ""], "is no id of a run"),
+        (["-H", "np1", "attach", "--run", "../etc"], "is not the id of a run"),
+        (["-H", "np1", "attach", "--run", ""], "is not the id of a run"),
         (["-H", "np1", "attach", "--report-dir", "/proc/runs"], "reports cannot be written to /proc/runs"),
         (["-H", "np1", "status", "--jobs", "0"], "--jobs '0' is not a number"),
         (["-H", "np1,np*", "stop"], "--limit 'np*'"),
@@ -161,9 +161,9 @@ def test_version_alone_prints_our_own(cli: CommandLine) -> None:
         (["-H", "np1", "fetch-backup", "--backup", "../etc"], "is no id of a backup"),
         (["-H", "np1", "fetch-backup", "--dir", ""], "--dir is empty"),
         (["-H", "np1", "fetch-backup", "--dir", "/proc/backups"], "cannot be made"),
-        (["-H", "np1", "prune"], "prune keeps how many backups?"),
-        (["-H", "np1", "prune", "--keep", "0"], "prune keeps how many backups?"),
-        (["-H", "np1", "prune", "--keep", "-1"], "prune keeps how many backups?"),
+        (["-H", "np1", "prune"], "prune needs --keep"),
+        (["-H", "np1", "prune", "--keep", "0"], "prune needs --keep"),
+        (["-H", "np1", "prune", "--keep", "-1"], "prune needs --keep"),
         (["backups"], "-H np1,np2 before the task, or list them in hosts.yaml"),
         (["status"], "-H np1,np2 before the task, or list them in hosts.yaml"),
         (["practice"], "--dir practice"),
@@ -188,11 +188,11 @@ def test_a_mistake_is_a_sentence_and_exit_1(cli: CommandLine, typed: list[str], 
 )
 def test_an_unknown_word_is_refused(cli: CommandLine, typed: list[str]) -> None:
     assert cli.fab(*typed).code == 1
-    assert refused(cli.own(*typed), "--help tells what is allowed")
+    assert refused(cli.own(*typed), "--help shows what is allowed")
 
 
 def test_hosts_without_a_task_are_a_mistake(cli: CommandLine) -> None:
-    assert refused(cli.own("-H", "np1"), "which task?")
+    assert refused(cli.own("-H", "np1"), "no task given")
 
 
 def test_hosts_may_follow_the_task(cli: CommandLine) -> None:

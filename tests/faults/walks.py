@@ -117,7 +117,7 @@ class Kills(Walk):
         return ()
 
     def end(self) -> Run | None:
-        # What has ended meanwhile is told by attach too.
+        # What has already ended is told by attach too.
         return self.fab.wait() if self.fab else self.ground.run("attach")
 
 

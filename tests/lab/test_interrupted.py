@@ -137,7 +137,7 @@ def test_another_machine_with_the_same_database_is_refused(interrupted: Interrup
     assert (other.exit_code, other.statuses) == (3, {"other-np1": "refused", "other-np2": "refused"}), other.reasons
     for name in ("np1", "np2"):
         said = str(other.host(f"other-{name}")["problems"])
-        assert re.search(rf"another run works on this database: netpoint-remote \S+ \S+ {name}", said), said
+        assert re.search(rf"another run is using this database: netpoint-remote \S+ \S+ {name}", said), said
 
 
 @pytest.mark.promise(4, method="both")

@@ -228,7 +228,7 @@ def _sites(server: Server) -> int:
 def test_a_rollback_that_would_lose_writes_is_refused(rolled_back: RolledBack) -> None:
     refused = rolled_back.refused
     assert (refused.exit_code, refused.statuses) == (3, {"np1": "refused", "np2": "refused"}), refused.reasons
-    assert all("loses what was written since" in str(refused.host(name)) for name in ("np1", "np2"))
+    assert all("discards the changes made since" in str(refused.host(name)) for name in ("np1", "np2"))
     assert rolled_back.refused_at == ["3.5.0", "3.5.0"]
 
 
@@ -250,6 +250,6 @@ def test_a_rollback_loses_as_much_as_it_had_said(rolled_back: RolledBack) -> Non
     for name, server, before in zip(
         ("np1", "np2"), rolled_back.upgraded.servers, rolled_back.sites_before, strict=True
     ):
-        said = re.search(r"loses what was written since: (\d+) change", str(rolled_back.refused.host(name)))
+        said = re.search(r"discards the changes made since: (\d+) change", str(rolled_back.refused.host(name)))
         assert said
         assert before - _sites(server) == int(said[1]) > 0

@@ -51,7 +51,7 @@ def test_a_way_back_and_forth(lab: Lab) -> None:
 
     refused = fab(lab, "rollback", "--yes")
     assert (refused.exit_code, refused.statuses) == (3, {"np1": "refused", "np2": "refused"}), refused.reasons
-    assert "loses what was written since: 1 change" in refused.reasons
+    assert "discards the changes made since: 1 change" in refused.reasons
     assert [served_version(memory.server) for memory in before] == ["3.5.0", "3.5.0"]
 
     accepted = fab(lab, "rollback", "--yes", "--accept-loss", "--to", "3.4.9")

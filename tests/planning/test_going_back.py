@@ -85,10 +85,10 @@ def test_a_backup_is_named_by_its_id() -> None:
         (upgraded(backups=(replace(UP_34, method="git"),)), None,
          f"{UP_34.id} is of an installation by git, this one is by archive"),
         (upgraded(backups=(replace(UP_34, changes=3, changers="alice"),)), None,
-         f"going back to {UP_34.id} (2030-03-17 17:46 UTC) loses what was written since: 3 changes by alice"),
+         f"rolling back to {UP_34.id} (2030-03-17 17:46 UTC) discards the changes made since: 3 changes by alice"),
         (upgraded(backups=(replace(UP_34, changes=None),)), None,
-         (f"going back to {UP_34.id} (2030-03-17 17:46 UTC) loses what was written since: nobody can tell how much, "
-         "for the change log cannot be read")),
+         (f"rolling back to {UP_34.id} (2030-03-17 17:46 UTC) discards the changes made since: unknown, "
+         "because the change log cannot be read")),
         (upgraded(disks=(disk("/var/backups/netpoint-remote", free_mb=1),)), None,
          "1.0 MB is free where /var/backups/netpoint-remote lies (/dev/sda1), and about 150.0 MB is needed"),
     ],
@@ -102,7 +102,7 @@ def test_a_release_that_was_rolled_back_is_refused_with_the_word_that_leads_to_i
 
     remedies = [problem.remedy for problem in decide(GoBack(), host(), seen, {}).blocked]
 
-    assert remedies == ["if it shall be gone back to all the same, name it: --to 3.4.9"]
+    assert remedies == ["to roll back to it anyway: --to 3.4.9"]
 
 
 def test_a_damaged_backup_is_refused_and_no_older_one_taken_in_its_place() -> None:

@@ -484,7 +484,9 @@ def test_a_second_run_is_refused_while_the_first_one_goes_on(planned: Server) ->
 
         result = run(second)
 
-    assert re.fullmatch(r"refused another run works on this host: run r1, started by t at 20.* UTC", result), result
+    assert re.fullmatch(r"refused another run is in progress on this host: run r1, started by t at 20.* UTC", result), (
+        result
+    )
     assert (order(planned), kinds(second, "step")) == (["one apply", "two apply"], [])
 
 
@@ -509,7 +511,7 @@ def test_a_lock_whose_file_was_removed_is_still_one(planned: Server) -> None:
         (planned.world / "go").touch()
         first.wait(PATIENCE)
 
-    assert result == "refused another run works on this host: r1, whose lock was removed"
+    assert result == "refused another run is in progress on this host: r1, whose lock was removed"
     assert (planned.state / "runs/r1/result").read_text() == "upgraded \n"
 
 
@@ -673,7 +675,7 @@ def test_the_journal_of_a_recovered_run_reads_on(planned: Server) -> None:
 def test_another_run_on_the_database_is_named(planned: Server) -> None:
     planned.tell(held="netpoint-remote r7 np2 from 10.0.0.2\n")
 
-    assert run(planned) == "refused another run works on this database: held by netpoint-remote r7 np2 from 10.0.0.2"
+    assert run(planned) == "refused another run is using this database: held by netpoint-remote r7 np2 from 10.0.0.2"
     assert order(planned) == []
 
 

@@ -205,7 +205,7 @@ STATUS = FleetReport(
         HostReport(
             name="np2",
             status=Status.IDLE,
-            reason="nothing runs; the last run (from 3.4.9 to 3.5.0, by alice@ws1) ended as upgraded at "
+            reason="no run in progress; the last run (from 3.4.9 to 3.5.0, by alice@ws1) ended as upgraded at "
             "2030-01-02 03:04 UTC, 3 h 05 min ago",
             run=replace(RUN, result="upgraded", ended=datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc), behind=16),
         ),
@@ -219,12 +219,12 @@ STATUS = FleetReport(
                     code="interrupted",
                     severity=Severity.ERROR,
                     message="the run 20300102T030215Z-5f00aa (from 3.4.9 to 3.5.0, by alice@ws1) was cut off",
-                    remedy="run the same command again: what was left half-way is settled first",
+                    remedy="run the same command again: it settles the interrupted run first",
                     source="docs/reliability.md",
                 ),
             ),
         ),
-        HostReport(name="np4", status=Status.IDLE, reason="no run is known here"),
+        HostReport(name="np4", status=Status.IDLE, reason="no run in progress, none recorded"),
     ),
 )
 

@@ -40,11 +40,11 @@ AGAIN = "netpoint-remote -H np1,admin@np2 upgrade --jobs 4 --version 3.5.0 --ski
         (host(Status.REVERTED, StepStatus.FAILED), "everything was undone, and 3.4.9 serves as before", AGAIN),
         (host(Status.REVERTED, StepStatus.UNDONE), "The run was stopped, everything was undone", AGAIN),
         (host(Status.REVERTED, problems=(replace(BY_HAND, code="stop_services"),)), "not every service runs", AGAIN),
-        (host(Status.FAILED, StepStatus.UNDO_FAILED, problems=(BY_HAND,)), "going back failed too", AGAIN),
+        (host(Status.FAILED, StepStatus.UNDO_FAILED, problems=(BY_HAND,)), "undoing it failed too", AGAIN),
         (host(Status.FAILED, StepStatus.UNDO_FAILED), "is not undone", "check --jobs 4 --limit np1"),
         (host(Status.FAILED, StepStatus.RUNNING), "may still be in progress", "status --jobs 4 --limit np1"),
         (host(Status.FAILED, from_version=None), "nothing was changed on it", "check --jobs 4 --limit np1"),
-        (host(Status.FAILED), "unknown how it went on", "status --jobs 4 --limit np1"),
+        (host(Status.FAILED), "its state is unknown", "status --jobs 4 --limit np1"),
         (
             host(Status.INTERRUPTED, run=replace(samples.RUN, task="rollback from 3.5.0 to 3.4.9")),
             "still to be settled",

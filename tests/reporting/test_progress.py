@@ -35,11 +35,11 @@ def test_a_step_shows_its_number_its_part_and_its_time() -> None:
     host = after(
         event(Kind.WINDOW_OPEN, 100),
         event(Kind.STEP, 110, step="run_upgrade", position=6, total=14),
-        event(Kind.PART, 120, detail="Applying database migrations", position=6, total=14),
+        event(Kind.PART, 120, detail="Applying database migrations of plugins", position=6, total=14),
     )
 
     assert shown([host], now=165) == [
-        "> np1   7/14  run_upgrade · Applying database migrat…   0:55  window 1:05",
+        "> np1   7/14  run_upgrade · Applying database migrations of…   0:55  window 1:05",
         "  1 host: 1 at work · 2:45",
     ]
 
@@ -55,7 +55,7 @@ def test_the_age_of_a_loss_counts_from_the_first_one_until_the_line_is_back() ->
     lost = after(begun, event(Kind.LINE_LOST, 2), event(Kind.CONNECTING, 3), event(Kind.LINE_LOST, 30))
     back = after(begun, event(Kind.LINE_LOST, 2), event(Kind.CONNECTING, 3), event(Kind.LINE_BACK, 30))
 
-    assert "no line for 1:00; Ctrl-C leaves it to itself" in shown([lost], now=62)[0]
+    assert "disconnected for 1:00; Ctrl-C detaches" in shown([lost], now=62)[0]
     assert "dump_database   " in shown([back], now=62)[0]
 
 
@@ -86,7 +86,7 @@ def test_a_lost_line_is_shown_until_the_server_is_heard_of_again() -> None:
     lost = after(begun, event(Kind.LINE_LOST, 2))
     back = after(begun, event(Kind.LINE_LOST, 2), event(Kind.PART, 3, detail="half"))
 
-    assert "no line for 0:40; Ctrl-C leaves it to itself" in shown([lost], now=42)[0]
+    assert "disconnected for 0:40; Ctrl-C detaches" in shown([lost], now=42)[0]
     assert "dump_database · half" in shown([back])[0]
 
 
@@ -159,7 +159,7 @@ def test_any_events_make_a_picture_that_fits(happened: list[Event], width: int, 
     assert all(isinstance(line, Line) for line in lines)
 
 
-LOST = "connection lost; the server goes on, we come back (Ctrl-C leaves it to itself)"
+LOST = "connection lost; the run continues on the server, reconnecting (Ctrl-C detaches)"
 
 
 def plain(*happened: Event) -> list[str]:
@@ -185,7 +185,7 @@ def test_plain_lines_say_which_host_when_which_step_and_how_long() -> None:
         event(Kind.FINISHED, at + 75, detail="reverted"),
     ) == [
         "np1  03:03:04  connecting",
-        "np1  03:03:05  the server carries on by itself",
+        "np1  03:03:05  the run continues on the server",
         "np1  03:03:06  window open: users are without NetPoint",
         "np1  03:03:06  dump_database  begun",
         "np1  03:03:07  run_upgrade  Applying database migrations...",
@@ -217,10 +217,10 @@ def test_a_host_that_stays_away_is_told_once_a_minute() -> None:
         event(Kind.LINE_LOST, at + 72, detail="hung up"),
     ) == [
         "np1  03:03:04  connecting",
-        "np1  03:03:04  trying again 1",
+        "np1  03:03:04  retrying 1",
         f"np1  03:03:05  {LOST} hung up",
         f"np1  03:04:05  {LOST} connection refused (away for 1 min 00 s)",
-        "np1  03:04:15  connected again",
+        "np1  03:04:15  reconnected",
         f"np1  03:04:16  {LOST} hung up",
     ]
 

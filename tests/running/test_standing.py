@@ -54,8 +54,8 @@ def test_the_end_of_a_run_is_told_with_when_and_why() -> None:
 
     assert (ended.status, ended.from_version, ended.to_version) == (Status.IDLE, "3.4.9", "3.4.9")
     assert ended.reason == (
-        "nothing runs; the last run (from 3.4.9 to 3.5.0, by alice@ws1) ended as reverted at 1970-01-01 03:19 UTC, "
-        "1 min 00 s ago: one: no luck"
+        "no run in progress; the last run (from 3.4.9 to 3.5.0, by alice@ws1) ended as reverted "
+        "at 1970-01-01 03:19 UTC, 1 min 00 s ago: one: no luck"
     )
 
 
@@ -73,7 +73,7 @@ def test_a_run_that_was_cut_off_says_where_and_what_to_do(journal: list[str], wh
     assert cut_off.status is Status.INTERRUPTED
     assert f"was cut off {where}: the server went down" in cut_off.reason
     assert [problem.remedy for problem in cut_off.problems] == [
-        "run the same command again: what was left half-way is settled first"
+        "run the same command again: it settles the interrupted run first"
     ]
 
 
@@ -87,8 +87,8 @@ def test_a_run_that_could_not_be_undone_says_so_and_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("output", "reason"),
     [
-        ("", "did not come to its end"),
-        ("time=5\nrun=r1\n", "did not come to its end"),
+        ("", "did not finish"),
+        ("time=5\nrun=r1\n", "did not finish"),
         (
             "trouble=netops may not look into /var/lib/netpoint-remote\nstatus.complete=yes\n",
             "netops may not look into",
@@ -128,8 +128,8 @@ def test_what_a_stop_does_names_the_step_that_is_finished_before() -> None:
     ("facts", "journal", "why"),
     [
         ({}, steps(*PLAN), "it is too late to stop it"),
-        ({}, [*steps("one"), "step-failed one no luck", "undo one "], "it is on its way back already"),
-        ({"run_stop": "bob@ws2"}, steps("one"), "bob@ws2 has asked it to stop already"),
+        ({}, [*steps("one"), "step-failed one no luck", "undo one "], "it is already undoing its changes"),
+        ({"run_stop": "bob@ws2"}, steps("one"), "bob@ws2 has already asked it to stop"),
     ],
 )
 def test_why_a_run_cannot_be_stopped_is_told(facts: dict[str, object], journal: list[str], why: str) -> None:

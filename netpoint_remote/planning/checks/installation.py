@@ -16,9 +16,7 @@ HOUSEKEEPING = (Version("3.0"), Version("4.4"))
 
 def probe_is_whole(case: Case) -> Problems:
     if not case.facts.complete:
-        yield error(
-            "probe", "the probe did not come to its end", "run check again; if it stays, look at the host's log"
-        )
+        yield error("probe", "the probe did not finish", "run check again; if it stays, look at the host's log")
 
 
 def places_are_writable(case: Case) -> Problems:
@@ -61,7 +59,7 @@ def places_are_safe(case: Case) -> Problems:
         yield error(
             "unsafe-place",
             f"what is kept as root could be changed or read by others: {weak}",
-            "give it to root and let nobody else write there, or set `state_dir` and `backup_dir` elsewhere",
+            "give it to root and remove write access for others, or set `state_dir` and `backup_dir` elsewhere",
         )
 
 
@@ -151,7 +149,7 @@ def path_is_allowed(case: Case) -> Problems:
         yield error(
             "downgrade",
             f"{case.facts.disk_version} is newer than {target.text}: this would be a downgrade",
-            "migrations cannot be reversed; to go back to the release before: `netpoint-remote rollback`",
+            "migrations cannot be reversed; to return to the previous release: `netpoint-remote rollback`",
             "netbox-community/netbox#17830",
         )
         return

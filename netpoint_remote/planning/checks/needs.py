@@ -44,7 +44,7 @@ def python_is_right(case: Case) -> Problems:
         yield warning(
             "python",
             f"Python {chosen.version} is newer than {case.target.text} was made for ({needs.python_max})",
-            "packages may have to be built, or fail to; set `python` to an older one if there is one",
+            "packages may need to be built, or may fail; set `python` to an older version if there is one",
             source,
         )
     if not chosen.makes_venv:
@@ -119,7 +119,7 @@ def database_can_be_migrated(case: Case) -> Problems:
         yield error(
             "database",
             f"the database is newer than the installed code: {database.ahead}",
-            "a newer dump was restored, or an upgrade taken back without its database: restore the fitting dump",
+            "a newer dump was restored, or an upgrade was reverted without its database: restore the matching dump",
             "netbox-community/netbox#14928",
         )
 
@@ -138,7 +138,7 @@ def database_can_be_dumped(case: Case) -> Problems:
         yield warning(
             "database",
             f"{', '.join(database.built_on)} of another role is built on NetPoint's tables: "
-            "it would be lost if the database had to be put back",
+            "it would be lost if the database is restored",
             "keep its definition, or ALTER VIEW ... OWNER TO NetPoint's role",
         )
     if database.views and case.target is not None:
@@ -268,7 +268,7 @@ def configuration_is_right(case: Case) -> Problems:
         return
     if facts.configuration_error:
         yield error(
-            "configuration", f"configuration.py cannot be read: {facts.configuration_error}", "mend it on the server"
+            "configuration", f"configuration.py cannot be read: {facts.configuration_error}", "fix it on the server"
         )
         return
     if facts.missing_keys:
@@ -279,7 +279,7 @@ def configuration_is_right(case: Case) -> Problems:
         yield error(
             "configuration",
             f"SECRET_KEY has {facts.secret_key_length} characters, and releases since 3.5 want {SHORTEST_SECRET_KEY}",
-            "set a new one (everybody has to log in again)",
+            "set a new one (all users must log in again)",
             "netbox-community/netbox#12449",
         )
 
@@ -296,7 +296,7 @@ def local_packages_are_listed(case: Case) -> Problems:
         yield make(
             "packages",
             "ldap_config.py is there, and django-auth-ldap is not in local_requirements.txt",
-            "list it, or nobody can log in by LDAP after the upgrade",
+            "add it, or LDAP logins fail after the upgrade",
             f"{DOCUMENT}, step 4 (netbox-community/netbox#4328)",
         )
     plugins = configuration.get("PLUGINS")

@@ -80,7 +80,7 @@ def _command_is_right(case: Case, service: str, unit: Unit) -> Problems:
     if case.method is Method.ARCHIVE and real != root and f"{real}/" in unit.command:
         yield error(
             "service",
-            f"{service} runs {real} itself, not {root}: it would go on running the old release",
+            f"{service} runs {real} itself, not {root}: it would continue to run the old release",
             f"let {unit.file or 'its unit file'} name {root} only, then systemctl daemon-reload",
             "netbox-community/netbox#508",
         )
@@ -148,7 +148,7 @@ def checkout_is_clean(case: Case) -> Problems:
         yield error(
             "checkout",
             f"git cannot look at the checkout: {case.facts.git_trouble}",
-            "where others may write to a checkout, git looks at it as its owner, who has to be able to read all of it: "
+            "others may write to the checkout, so git runs as its owner, who must be able to read all of it: "
             f"chown -R --reference={case.facts.real} {case.facts.real}/.git",
         )
     untracked = tuple(line[3:] for line in case.facts.dirty if line.startswith(UNTRACKED))
@@ -252,7 +252,7 @@ def _sizes_are_known(case: Case, names: Iterable[str]) -> Problems:
         yield warning(
             "disk",
             f"{', '.join(unknown)} could not be measured in time: whether there is room enough is not known",
-            "compare `du -sh` of the folder with `df -h` before you go on",
+            "compare `du -sh` of the folder with `df -h` before you continue",
         )
 
 
@@ -307,22 +307,23 @@ def _backups_have_room(case: Case, needed: int) -> Problems:
 def nobody_else_is_at_it(case: Case) -> Problems:
     facts = case.facts
     if facts.lock_held:
+        whose = _signed(facts.lock_owner) or facts.run_about or "owner unknown"
         yield error(
             "lock",
-            f"another run works on this host: {_signed(facts.lock_owner) or facts.run_about or 'it is not signed'}",
-            "wait for its end (`attach` shows it), or ask it to `stop`; it goes on whether or not somebody watches",
+            f"another run is in progress on this host: {whose}",
+            "wait until it ends (`attach` shows it), or ask it to `stop`; it continues when you detach",
         )
     elif facts.database.locked_by:
         yield error(
             "lock",
-            f"another run works on this database: {facts.database.locked_by}",
+            f"another run is using this database: {facts.database.locked_by}",
             "it runs on another server; wait for its end",
         )
     elif facts.unsettled:
         yield warning(
             "unsettled",
-            f"the last run here could not go back: {facts.run_about or facts.run_id}",
-            "mend its cause; the next run undoes first what is left of it",
+            f"the last run here could not be undone: {facts.run_about or facts.run_id}",
+            "fix the cause; the next run undoes its leftovers first",
         )
     elif facts.interrupted:
         yield warning(
@@ -365,7 +366,7 @@ def release_was_not_rolled_back(case: Case) -> Problems:
             yield warning(
                 "rolled-back",
                 f"{version} was rolled back on this host before ({about})",
-                "go on only if what was wrong with it is mended",
+                "continue only if the cause is fixed",
             )
 
 

@@ -32,7 +32,7 @@ def tree_users_are_known(case: Case) -> Problems:
         yield error(
             "probe",
             f"what runs out of the release could not be listed: {case.facts.tree_users_error}",
-            "fix what it names, and run check again: nothing may go on in the window unseen",
+            "fix the cause, and run check again: everything that uses the release must be known before the window",
         )
 
 
@@ -45,7 +45,7 @@ def nothing_goes_on(case: Case) -> Problems:
         yield error(
             "not-in-services",
             f"{_listed(_with_what_they_start(case, unlisted))} {_run(unlisted)} out of {case.facts.real}, "
-            "and would go on in the window",
+            "and would continue in the window",
             f"add {_them(unlisted)} to the hosts file: {_services_line(case, unlisted)}",
             f"{DOCUMENT}, step 5",
         )
@@ -99,7 +99,8 @@ def _no_loose_processes(case: Case) -> Problems:
     elif loose:
         yield error(
             "process",
-            f"{_commands(loose)} runs out of {case.facts.real} and belongs to no service: it would go on in the window",
+            f"{_commands(loose)} runs out of {case.facts.real} and belongs to no service: "
+            "it would continue in the window",
             f"wait for its end or end it: {'; '.join(_way_to_end(process) for process in loose[:MOST])}",
         )
 
@@ -163,7 +164,7 @@ def nothing_names_the_old_release(case: Case) -> Problems:
     if stale:
         yield error(
             "old-folder",
-            f"{_places(stale)}: the service would go on using the old release",
+            f"{_places(stale)}: the service would continue to use the old release",
             f"write {case.host.root} instead, then systemctl daemon-reload",
             "netbox-community/netbox#508",
         )
@@ -227,7 +228,7 @@ def link_is_direct(case: Case) -> Problems:
         yield warning(
             "link",
             f"{way}: an upgrade lets {case.host.root} point to the new release itself",
-            f"{_listed(case.facts.middle_links)} goes on leading to the old release: remove it, or set `root` to it",
+            f"{_listed(case.facts.middle_links)} would still lead to the old release: remove it, or set `root` to it",
         )
 
 
