@@ -24,6 +24,7 @@ from netpoint_remote.practice.systemd import Systemd
 PORTS = range(20000, 32000)  # below those that the kernel gives to clients, which could take one while it is not in use
 PATIENCE = 20.0  # seconds until every server must answer
 SERVICES = ("netpoint", "netpoint-rq")
+ENDING = (signal.SIGINT, signal.SIGTERM)
 WHERE = re.compile(r"[A-Za-z0-9/._+-]+")
 
 
@@ -82,7 +83,11 @@ def run(directory: Path, specs: tuple[ServerSpec, ...], *, ready: Callable[[str]
         raise UsageError(
             "practice servers need asyncssh, which is not installed: run `make install` in the project's folder"
         ) from None
-    asyncio.run(_run(Shared(new_folder(directory)), specs, ready))
+    try:
+        asyncio.run(_run(Shared(new_folder(directory)), specs, ready))
+    finally:
+        for number in ENDING:  # one more, while the program ends, changes nothing about how
+            signal.signal(number, signal.SIG_IGN)
 
 
 def new_folder(directory: Path) -> Path:
@@ -104,8 +109,13 @@ def new_folder(directory: Path) -> Path:
 async def _run(shared: Shared, specs: tuple[ServerSpec, ...], ready: Callable[[str], None]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+
+    def end(*_: object) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(stop.set)
+
+    for number in ENDING:
+        signal.signal(number, end)  # and not the loop's own, which goes with the loop
     servers: list[Server] = []
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(orphans.adopted())

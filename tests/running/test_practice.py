@@ -427,6 +427,22 @@ def test_a_client_that_stays_does_not_hold_up_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.ssh
+def test_signals_at_any_moment_of_the_end_do_not_change_it(tmp_path: Path) -> None:
+    """The last ones come when there is no loop any more, and no interpreter."""
+    program = [*STOPS_WITH_US, sys.executable, "-m", "netpoint_remote.practice"]
+    command = [*program, "--dir", str(tmp_path / "dir"), "--servers", "np1=3.5.0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("ready ")
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.001)
+
+        assert (process.returncode, process.stdout.read()) == (0, "")
+
+
+@pytest.mark.ssh
 def test_the_demo_keeps_its_word_and_only_its_report(tmp_path: Path) -> None:
     environment = {
         **os.environ,
