@@ -399,7 +399,7 @@ ask() {
 
 # Run a program of ours that needs nothing of an installation.
 own_python() {
-    find_our_python || { say "error: there is no python3 to work with: name a Python as python in the hosts file" >&2; return 127; }
+    find_our_python || { say "error: no usable python3 was found: set python in the hosts file" >&2; return 127; }
     "$our_python" -I -S "$@"
 }
 

@@ -119,7 +119,7 @@ run_step() {
         journal step-done "done"
         return 0
     fi
-    [ -s "$RUN/reason" ] || say "it ended well, but what it should have brought about is not there" >"$RUN/reason"
+    [ -s "$RUN/reason" ] || say "the step succeeded, but its check still fails" >"$RUN/reason"
     journal step-failed "$(because)"
     return 1
 }
@@ -214,7 +214,7 @@ go_back() {
             carry_on_after "$(tail -n 1 "$RUN/changed")"
             finish failed "$why"
             ;;
-        *) leave_unsettled "$why. Going back failed at $STEP: $(because). What was done before $STEP is left as it is; the log is $RUN/log" ;;
+        *) leave_unsettled "$why. Undoing $STEP failed: $(because). What was done before $STEP is left as it is; the log is $RUN/log" ;;
     esac
 }
 
@@ -256,7 +256,7 @@ run_plan() {
         if ! hold_database; then
             STEP=$name
             case $answer in
-                held*) leave_unsettled "before $name the lock of the database was lost: it is $answer. Nothing was undone, for another run is at work there" ;;
+                held*) leave_unsettled "before $name the lock of the database was lost: it is $answer. Nothing was undone, because another run is in progress there" ;;
                 *) go_back "before $name $answer" ;;
             esac
             return 0
@@ -288,7 +288,7 @@ recover() {
 settle() {
     place=$(place_of_interruption "$RUN")
     if [ -e "$RUN/unsettled" ]; then
-        interrupted="it failed, and going back failed at first $place"
+        interrupted="it failed, and could not be undone at first $place"
     else
         interrupted="it was interrupted $place: $(cause_of_interruption "$RUN")"
     fi

@@ -15,7 +15,7 @@ umask 077
 mkdir -p -- "$RUN/before"
 find_python | write_file "$RUN/python"
 find_runtime | write_file "$RUN/runtime"
-[ -s "$RUN/python" ] || fail "there is no python3 to work with: name a Python as python in the hosts file"
+[ -s "$RUN/python" ] || fail "no usable python3 was found: set python in the hosts file"
 user=$(unit_property "${SERVICES%% *}" User)
 # A user that systemd makes is there only while its service runs.
 if [ -n "$user" ] && ! id -u "$user" >/dev/null 2>&1 || { [ "$(unit_property "${SERVICES%% *}" DynamicUser)" = yes ] && ! grep -q "^$user:" /etc/passwd; }; then user=nobody; fi

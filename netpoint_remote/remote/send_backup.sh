@@ -5,5 +5,5 @@ case $FROM in .* | *[!A-Za-z0-9-]*) exit 64 ;; *) ;; esac
 case $FILE in manifest | database.dump | files.tar) ;; *) exit 64 ;; esac
 file=$BACKUP_DIR/$FROM/$FILE
 weak=$(weak_spot "$file")
-[ -z "$weak" ] || { say "error: $file is not to be trusted: $weak"; exit 1; }
+[ -z "$weak" ] || { say "error: $file cannot be trusted: $weak"; exit 1; }
 if [ -f "$file" ]; then tail -c "+$((OFFSET + 1))" -- "$file" | base64 -w 57344; fi

@@ -83,7 +83,7 @@ tell() {
     weak=$(weak_spot "$STATE_DIR")
     if [ -n "$weak" ]; then
         # What somebody else may have put there is not read.
-        fact trouble "$STATE_DIR is not to be trusted: $weak"
+        fact trouble "$STATE_DIR cannot be trusted: $weak"
         fact status.complete yes
         return 0
     fi

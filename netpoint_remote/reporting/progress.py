@@ -57,7 +57,7 @@ BAD = frozenset(
 class HostProgress:
     """Where one host stands.
 
-    Times are kept as they came, by whoever's clock; `behind`, our clock minus the server's as the
+    Times are kept as they came, by whoever's clock; `clock_offset`, our clock minus the server's as the
     freshest event showed it, makes them ours when they are shown.
     """
 
@@ -77,7 +77,7 @@ class HostProgress:
     since_of_server: bool = False
     window_since: float | None = None  # by the server's clock
     window_seconds: float | None = None
-    behind: float | None = None
+    clock_offset: float | None = None
 
     @property
     def finished(self) -> bool:
@@ -104,7 +104,9 @@ def advance(host: HostProgress, event: Event, received: float) -> HostProgress:
     detail = clean(event.detail)
     host = replace(host, waiting=WAITING.get(event.kind, ""))
     if event.kind is Kind.FINISHED:
-        return replace(_settle_window(host, at - (host.behind or 0.0)), status=detail or "finished", part="", notice="")
+        return replace(
+            _settle_window(host, at - (host.clock_offset or 0.0)), status=detail or "finished", part="", notice=""
+        )
     if event.kind is Kind.WINDOW_OPEN:
         return replace(host, window_since=at, window_seconds=None)
     if event.kind is Kind.WINDOW_CLOSED:
@@ -130,8 +132,8 @@ def frame(hosts: Sequence[HostProgress], *, now: float, since: float, width: int
 def _meet(host: HostProgress, event: Event, lag: float) -> HostProgress:
     """Count the event in: how far the plan is, and how far the server's clock is off."""
     if event.kind in OF_SERVER:
-        freshest = lag if host.behind is None else min(lag, host.behind)
-        host = replace(host, behind=freshest, notice="", alarmed=False, lost_since=None)
+        freshest = lag if host.clock_offset is None else min(lag, host.clock_offset)
+        host = replace(host, clock_offset=freshest, notice="", alarmed=False, lost_since=None)
     return replace(
         host,
         seen=True,
@@ -222,13 +224,13 @@ def _doing(host: HostProgress, now: float) -> str:
 def _elapsed(host: HostProgress, now: float) -> str:
     if host.since is None or not host.active:
         return ""
-    return clock(now - host.since - ((host.behind or 0.0) if host.since_of_server else 0.0))
+    return clock(now - host.since - ((host.clock_offset or 0.0) if host.since_of_server else 0.0))
 
 
 def _window(host: HostProgress, now: float) -> str:
     if host.window_since is None:
         return ""
-    open_for = now - host.window_since - (host.behind or 0.0)
+    open_for = now - host.window_since - (host.clock_offset or 0.0)
     return f"window {clock(open_for if host.window_seconds is None else host.window_seconds)}"
 
 

@@ -90,7 +90,7 @@ class RunReport:
     """A run as the server knows it: the one at work there, or the last one.
 
     `began` and `ended` are by the server's clock, `seconds` is how long it took or has taken by that
-    same clock. `step` is the one that it is at or was cut off in, `behind` how many of `total` it has
+    same clock. `step` is the one that it is at or was cut off in, `steps_done` how many of `total` it has
     done. `result` is empty while it runs and where it was interrupted; `stop` is who asked it to stop.
     """
 
@@ -102,7 +102,7 @@ class RunReport:
     seconds: float | None = None
     step: str = ""
     undoing: bool = False
-    behind: int = 0
+    steps_done: int = 0
     total: int = 0
     result: str = ""
     stop: str = ""

@@ -173,7 +173,7 @@ def _row(group: Sequence[HostReport], headers: tuple[str, ...], folder: Folder |
 
 def _where(run: RunReport) -> str:
     """Return `10/16 run_upgrade`: the step that is at work and how many there are."""
-    number = f"{min(run.behind + 1, run.total)}/{run.total}" if run.total and run.step and not run.undoing else ""
+    number = f"{min(run.steps_done + 1, run.total)}/{run.total}" if run.total and run.step and not run.undoing else ""
     return " ".join(filter(None, [number, "undoing" if run.undoing else "", run.step]))
 
 

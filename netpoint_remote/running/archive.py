@@ -215,7 +215,7 @@ def _refusing(name: str) -> Iterator[None]:
         # a damaged zip sends us to before its beginning: that is no fault of the disk
         if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
             raise
-        raise ReleaseError(f"{name} cannot be read to its end ({error or type(error).__name__})") from error
+        raise ReleaseError(f"{name} cannot be read completely ({error or type(error).__name__})") from error
 
 
 @contextmanager

@@ -129,7 +129,7 @@ def _run(run_id: str, facts: Mapping[str, str], record: Record, state: State | N
         seconds=round(until - began, 3) if began and until >= began else None,
         step=step if state is not State.DONE else "",
         undoing=undoing and state is not State.DONE,
-        behind=sum(1 for entry in record.entries if entry.kind is Kind.STEP_DONE),
+        steps_done=sum(1 for entry in record.entries if entry.kind is Kind.STEP_DONE),
         total=min(int(_number(facts.get("run.steps", ""))), MOST_STEPS),
         result=facts.get("run.result", "").partition(" ")[0] if state in {State.DONE, State.UNSETTLED} else "",
         stop=facts.get("run.stop", "").strip() or ("somebody" if "run.stop" in facts else ""),

@@ -182,7 +182,7 @@ def test_status_for_programs(bob: Workstation, make_run: Callable[..., Run]) -> 
     told = bob.report("status")["np1"]
 
     assert (told["status"], told["run"]["id"], told["run"]["step"]) == ("running", run.run_id, "two")
-    assert (told["run"]["behind"], told["run"]["total"], told["run"]["operator"]) == (1, 4, "alice@ws1")
+    assert (told["run"]["steps_done"], told["run"]["total"], told["run"]["operator"]) == (1, 4, "alice@ws1")
 
 
 def test_a_run_that_was_cut_off_is_exit_2_and_says_what_to_do(bob: Workstation, make_run: Callable[..., Run]) -> None:

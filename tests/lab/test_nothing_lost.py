@@ -51,7 +51,7 @@ def _stuck(lab: Lab, installation: Installation) -> tuple[Memory, dict[str, obje
     _break_restoring(server)
     run = upgrade(lab, "3.5.0")
     assert (run.exit_code, run.statuses) == (2, {"np1": "failed"}), run.reasons
-    assert "Going back failed at run_upgrade" in run.reasons
+    assert "Undoing run_upgrade failed" in run.reasons
     return memory, run.host("np1")
 
 

@@ -102,7 +102,7 @@ def test_a_dump_that_is_not_sealed_has_no_name_yet(stopped: Server) -> None:
     [
         ("exit 1", "pg_dump failed:"),
         ("echo garbage", "the dump cannot be read back"),
-        ("echo PGDMP", "the dump cannot be read back to its end"),
+        ("echo PGDMP", "the dump cannot be read back completely"),
     ],
 )
 def test_a_dump_that_cannot_be_read_back_is_none(stopped: Server, pg_dump: str, reason: str) -> None:

@@ -278,7 +278,7 @@ def test_the_first_undo_that_fails_ends_the_way_back(planned: Server) -> None:
 
     result = run(planned)
 
-    assert (result.startswith("failed three: no luck. Going back failed at two: stuck."), made(planned)) == (
+    assert (result.startswith("failed three: no luck. Undoing two failed: stuck."), made(planned)) == (
         True,
         ["one", "two"],
     )
@@ -288,7 +288,7 @@ def test_the_first_undo_that_fails_ends_the_way_back(planned: Server) -> None:
 def test_an_undo_that_fails_without_a_word_is_told_by_its_status(planned: Server) -> None:
     tell(planned, three_apply="fail 'no luck'", two_undo="exit 7")
 
-    assert "Going back failed at two: it ended with status 7" in run(planned)
+    assert "Undoing two failed: it ended with status 7" in run(planned)
 
 
 def test_what_would_lose_rows_is_not_taken_back(planned: Server) -> None:
@@ -316,7 +316,7 @@ def test_what_users_keep_is_finished_as_far_as_it_can_be(planned: Server) -> Non
 def test_a_step_that_brings_about_nothing_has_failed(planned: Server) -> None:
     tell(planned, two_apply="exit 0")
 
-    assert run(planned) == "reverted two: it ended well, but what it should have brought about is not there"
+    assert run(planned) == "reverted two: the step succeeded, but its check still fails"
 
 
 def test_a_step_can_tell_what_it_printed_last(planned: Server) -> None:
@@ -341,7 +341,7 @@ def test_a_full_disk_does_not_hide_what_has_to_be_undone(planned: Server) -> Non
     tell(planned, three_undo="", two_undo="")
 
     assert (run(planned, "recover"), made(planned)) == (
-        "reverted it failed, and going back failed at first while undoing two",
+        "reverted it failed, and could not be undone at first while undoing two",
         [],
     )
 
@@ -420,7 +420,7 @@ def test_an_undo_that_hangs_is_said_to_have_met_its_limit(planned: Server) -> No
     give_plan(planned, ("one", "stage"), limit=1)
     tell(planned, one_apply="fail 'no luck'", one_undo="tail -f /dev/null")
 
-    assert "Going back failed at one: it took longer than its limit of 1 seconds" in run(planned)
+    assert "Undoing one failed: it took longer than its limit of 1 seconds" in run(planned)
 
 
 def test_a_configuration_that_hangs_is_not_waited_for(planned: Server) -> None:
@@ -599,7 +599,7 @@ def test_nothing_is_begun_on_what_could_not_be_undone(planned: Server) -> None:
 
     assert run(second).startswith(
         "failed what the run r1 left behind could not be undone: it was interrupted in two: "
-        f"{KILLED}. Going back failed at one: stuck."
+        f"{KILLED}. Undoing one failed: stuck."
     )
     assert order(second)[2:] == ["two undo", "one undo"]
 

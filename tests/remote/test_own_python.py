@@ -51,14 +51,14 @@ def test_a_run_without_any_python_ends_before_it_begins(server: Server, without_
     done = server.sh([str(server.run / "bundle/prepare.sh")], PATH=without_python)
 
     assert (done.returncode, server.reason) == (
-        1, "there is no python3 to work with: name a Python as python in the hosts file",
+        1, "no usable python3 was found: set python in the hosts file",
     )  # fmt: skip
 
 
 def test_a_program_without_a_python_says_so(server: Server, without_python: str) -> None:
     done = server.in_run(f"{SET_ASIDE}own_python -c ''", PATH=without_python)
 
-    assert (done.returncode, "there is no python3 to work with" in done.stdout) == (127, True)
+    assert (done.returncode, "no usable python3 was found" in done.stdout) == (127, True)
 
 
 @pytest.mark.promise(8)

@@ -181,7 +181,7 @@ def test_nothing_is_read_or_stopped_where_somebody_else_has_been(base: Path) -> 
     looked = lib((REMOTE / "status.sh").read_text(), **{**known, "RUN_ID": ""})
     stopped = lib((REMOTE / "stop.sh").read_text(), **known)
 
-    assert "is not to be trusted" in looked.stdout
+    assert "cannot be trusted" in looked.stdout
     assert "\nrun=" not in looked.stdout
     assert stopped.stdout == "absent\n"
     assert not (base / "victim").exists()

@@ -634,7 +634,7 @@ def test_rows_that_users_wrote_are_not_thrown_away(stopped: Server, rows: str, l
 
     assert (done.returncode, stopped.active) == (3, ["netpoint", "netpoint-rq"])
     assert [line.split()[0] for line in stopped.journal] == ["window-open", "window-closed"] * 2
-    assert stopped.reason == f"going back would lose {lost} written since the new release was started"
+    assert stopped.reason == f"undoing would discard {lost} written since the new release was started"
 
 
 def test_a_start_that_was_cut_off_before_users_could_write_is_undone(stopped: Server) -> None:

@@ -93,7 +93,7 @@ def test_a_run_at_work_is_told_with_its_owner_its_step_and_the_open_window(quiet
         "alice@ws1",
         "upgrade from 3.4.9 to 3.5.0",
     )
-    assert (seen.run.step, seen.run.behind, seen.run.total) == ("stop_services", 1, 4)
+    assert (seen.run.step, seen.run.steps_done, seen.run.total) == ("stop_services", 1, 4)
     assert (seen.window_since, seen.run.began and seen.run.began.timestamp()) == (1003.5, 1000.0)
     assert (seen.from_version, seen.to_version, seen.method) == ("3.4.9", "3.5.0", "archive")
 

@@ -162,7 +162,7 @@ def test_a_run_that_could_not_go_back_is_settled_again_and_followed_to_its_new_e
 
     assert follow(shut)[-2:] == [
         "state done",
-        "result reverted it failed, and going back failed at first before its first step",
+        "result reverted it failed, and could not be undone at first before its first step",
     ]
     assert ((shut.world / "one").exists(), (shut.run / "unsettled").exists()) == (False, False)
 

@@ -115,7 +115,7 @@ def test_what_was_written_since_is_not_lost_without_a_word(upgraded: Server) -> 
 
     result = go_back(upgraded, "r2")
 
-    assert result.startswith("reverted count_losses: going back would lose 2 changes made since the backup")
+    assert result.startswith("reverted count_losses: a rollback would discard 2 changes made since the backup")
     assert differences(before, upgraded.look()) == []
     assert go_back(upgraded, "r2", accept_loss=True) == "rolled-back"
 

@@ -186,7 +186,7 @@ RUN = RunReport(
     began=datetime(2030, 1, 2, 3, 2, 15, tzinfo=timezone.utc),
     seconds=110.4,
     step="run_upgrade",
-    behind=9,
+    steps_done=9,
     total=16,
 )
 STATUS = FleetReport(
@@ -207,13 +207,15 @@ STATUS = FleetReport(
             status=Status.IDLE,
             reason="no run in progress; the last run (from 3.4.9 to 3.5.0, by alice@ws1) ended as upgraded at "
             "2030-01-02 03:04 UTC, 3 h 05 min ago",
-            run=replace(RUN, result="upgraded", ended=datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc), behind=16),
+            run=replace(
+                RUN, result="upgraded", ended=datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc), steps_done=16
+            ),
         ),
         HostReport(
             name="np3",
             status=Status.INTERRUPTED,
             reason="the run was cut off in dump_database: the server went down, or the run was killed there",
-            run=replace(RUN, step="dump_database", behind=8, seconds=None),
+            run=replace(RUN, step="dump_database", steps_done=8, seconds=None),
             problems=(
                 Problem(
                     code="interrupted",

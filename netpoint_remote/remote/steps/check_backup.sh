@@ -11,8 +11,8 @@ check() {
 }
 
 apply() {
-    backup_is_whole "$BACKUP_DIR/$FROM" || give_up "the backup $BACKUP_DIR/$FROM is not what its manifest says: it cannot be gone back to"
-    read_dump "$BACKUP_DIR/$FROM/database.dump" -f /dev/null || give_up "the dump in $BACKUP_DIR/$FROM cannot be read to its end"
+    backup_is_whole "$BACKUP_DIR/$FROM" || give_up "the backup $BACKUP_DIR/$FROM does not match its manifest and cannot be used for a rollback"
+    read_dump "$BACKUP_DIR/$FROM/database.dump" -f /dev/null || give_up "the dump in $BACKUP_DIR/$FROM cannot be read completely"
     if [ "$METHOD" = git ]; then
         checkout cat-file -e "$COMMIT^{tree}" || give_up "the checkout has no commit $COMMIT any more"
         [ "$(checkout rev-parse HEAD)" = "$COMMIT" ] || { is_of_the_commit && runs "$ASIDE_BACK"; }

@@ -18,7 +18,7 @@ check() {
 }
 
 apply() {
-    clean || give_up "the checkout has local changes that it had not when it was looked at"
+    clean || give_up "the checkout has local changes that were not there when it was checked"
     if ! [ -f "$owners" ]; then
         remember_owners >"$owners.partial"
         mv -- "$owners.partial" "$owners"

@@ -11,9 +11,9 @@ check() {
 apply() {
     lost=$(changes_since "$FROM")
     if [ "$ACCEPT_LOSS" != yes ] && [ "$lost" != 0 ]; then
-        give_up "going back would lose ${lost:-an unknown number of} changes made since the backup; --accept-loss says that this is meant"
+        give_up "a rollback would discard ${lost:-an unknown number of} changes made since the backup; add --accept-loss to accept that"
     fi
-    journal note "changes since the backup, which are lost: ${lost:-unknown}"
+    journal note "changes since the backup, which are discarded: ${lost:-unknown}"
     say "${lost:-unknown}" >"$RUN/losses"
 }
 

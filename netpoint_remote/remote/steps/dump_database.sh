@@ -23,7 +23,7 @@ apply() {
     list=$(read_dump "$making/database.dump" -l) || fail "the dump cannot be read back"
     # All of the list is read, for `say` would fail where its reader ends before.
     say "$list" | awk '/TABLE DATA.*django_migrations/ { found = 1 } END { exit !found }' || fail "the dump holds no django_migrations: it is not NetPoint's database"
-    read_dump "$making/database.dump" -f /dev/null || fail "the dump cannot be read back to its end"
+    read_dump "$making/database.dump" -f /dev/null || fail "the dump cannot be read back completely"
     sed -n 's/^object=//p' "$RUN/counted" >"$making/objects" || fail "what the dump holds could not be written down"
     journal note "dumped: $(($(stat -c %s -- "$making/database.dump") / 1024)) KiB"
     : >"$RUN/dumped"

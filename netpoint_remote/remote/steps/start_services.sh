@@ -40,7 +40,7 @@ undo() {
             if [ -f "$RUN/serving" ]; then journal window-closed ''; fi
             # PostgreSQL counts anew after a crash, and may not answer.
             if [ "$written" -gt 0 ]; then written="$written rows"; else written="rows, nobody knows how many,"; fi
-            say "going back would lose $written written since the new release was started" >"$RUN/reason"
+            say "undoing would discard $written written since the new release was started" >"$RUN/reason"
             exit 3
         fi
     fi

@@ -14,7 +14,7 @@ check() {
 
 apply() {
     set_rolled_back_aside
-    [ ! -e "$NEW" ] || is_unpacked_here "$NEW" || fail "$NEW is in the way and was not made by this program; move it aside"
+    [ ! -e "$NEW" ] || is_unpacked_here "$NEW" || fail "$NEW already exists and was not made by this program; move it away"
     [ "$(readlink -f -- "$ROOT")" != "$NEW" ] || fail "$NEW is the running release"
     remove_tree "$partial" "$NEW"
     mkdir -- "$partial"
