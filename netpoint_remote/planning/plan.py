@@ -141,7 +141,7 @@ GIT_STEPS = (
 REPAIR_STEPS = tuple(step for step in GIT_STEPS if step.name not in {"prove_running", "fetch_tag", "checkout_tag"})
 
 
-CHECK_BACKUP = _step("check_backup", Phase.STAGE, "See that the backup is there and whole", minutes=60, usual=1)
+CHECK_BACKUP = _step("check_backup", Phase.STAGE, "Verify that the backup is complete", minutes=60, usual=1)
 COUNT_LOSSES = _step("count_losses", Phase.WINDOW, "Count the changes that would be discarded", minutes=15, usual=1)
 PUT_DATABASE_BACK = _step(
     "put_database_back", Phase.WINDOW, "Put the database of the backup back", minutes=12 * 60, usual=5

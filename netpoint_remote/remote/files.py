@@ -135,7 +135,7 @@ class Folder:
         folder = self.inner(PARTIAL)
         if os.listdir(folder.number) or folder.is_open_to_others():
             folder.__exit__()
-            raise OSError(errno.EAGAIN, "somebody else has put another folder there", PARTIAL)
+            raise OSError(errno.EAGAIN, "another user has put a folder there", PARTIAL)
         return folder
 
     def rename(self, name):
@@ -232,7 +232,7 @@ def open_folder(path, *, make=False):
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
                 target, link = here.link(part)
                 if not is_ours_to_follow(here, link):
-                    raise StrangersLinkError("%s: %s is a link that somebody else may have made" % (path, part))
+                    raise StrangersLinkError("%s: %s is a link that another user may have made" % (path, part))
                 parts = target.split("/") + parts
                 here = Folder(os.open("/" if target.startswith("/") else ".", FOLDER, dir_fd=here.number))
             else:

@@ -375,5 +375,5 @@ class _Xz:
             if piece := self._decompressor.decompress(data, size):
                 return piece
         if size and (self._decompressor.unused_data + self._file.read(_PIECE)).strip(b"\0"):
-            raise ReleaseError("it goes on behind its end")
+            raise ReleaseError("there is more data after its end")
         return b""

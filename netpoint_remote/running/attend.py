@@ -203,7 +203,7 @@ def what_a_stop_does(standing: Standing) -> str:
     """Say when a run would end, and what becomes of what it did."""
     run = standing.run
     after = f"after the step {run.step}" if run and run.step else "before its first step"
-    return f"{after} it takes back what it did, and the server is as it was before"
+    return f"{after} it undoes its changes, and the server is as before"
 
 
 def why_no_stop(standing: Standing) -> str:

@@ -316,8 +316,8 @@ def refusal(name: HostName, key: bytes, verdict: Verdict, *, way: str) -> str:
     if line and verdict.standing is Standing.CHANGED:
         return (
             f"the host key of {name.written} has changed: the server shows {shown}, {line.place} has "
-            f"{_short(line.kind)} {fingerprint(line.key)}. Either somebody intercepts the line, or the server was "
-            f"reinstalled; if you know it was, forget the old key: ssh-keygen -R '{name.written}' -f '{line.file}'"
+            f"{_short(line.kind)} {fingerprint(line.key)}. Either the connection is intercepted, or the server "
+            f"was reinstalled. If you know it was, remove the old key: ssh-keygen -R '{name.written}' -f '{line.file}'"
         )
     return (
         f"the host key of {name.written} is not known: the server shows {shown}. Compare that with what "

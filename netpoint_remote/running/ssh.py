@@ -439,7 +439,7 @@ class Session:
     def _said(self, output: Output) -> str:
         """Quote the last line that was printed; the password may be in it, for it came from us."""
         last = self._masked(output.text).strip().split("\n")[-1].strip()[-200:]
-        return f"; the last it said: {last}" if last else ""
+        return f"; its last output: {last}" if last else ""
 
     def _masked(self, text: str) -> str:
         return mask(text, filter(None, [self._connector.sudo_password]))
@@ -559,7 +559,7 @@ class _Link:
     def complaint(self) -> str:
         """Return what the ProxyCommand said when it failed."""
         said = self._command.complaint() if self._command else ""
-        return f"; the ProxyCommand said: {said}" if said else ""
+        return f"; the ProxyCommand printed: {said}" if said else ""
 
     def close(self) -> None:
         with self._lock:
@@ -896,4 +896,4 @@ def _sudo_refusal(route: Route, word: str, said: str) -> str:
         who=f"{route.user}@{_where(route)}", user=route.user
     )
     last = [line.strip() for line in said.split("\n") if line.strip()][-1:]
-    return f"{sentence} (sudo said: {last[0][-200:]})" if last else sentence
+    return f"{sentence} (sudo: {last[0][-200:]})" if last else sentence

@@ -132,7 +132,7 @@ def _run(run_id: str, facts: Mapping[str, str], record: Record, state: State | N
         steps_done=sum(1 for entry in record.entries if entry.kind is Kind.STEP_DONE),
         total=min(int(_number(facts.get("run.steps", ""))), MOST_STEPS),
         result=facts.get("run.result", "").partition(" ")[0] if state in {State.DONE, State.UNSETTLED} else "",
-        stop=facts.get("run.stop", "").strip() or ("somebody" if "run.stop" in facts else ""),
+        stop=facts.get("run.stop", "").strip() or ("an unknown operator" if "run.stop" in facts else ""),
     )
 
 

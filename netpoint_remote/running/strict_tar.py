@@ -92,10 +92,10 @@ def members(stream: Stream) -> Iterator[Member]:
     if extension.is_there:
         raise ReleaseError("it ends in the middle of an entry")
     if any(_exactly(stream, BLOCK)):
-        raise ReleaseError("it goes on behind its end")
+        raise ReleaseError("there is more data after its end")
     while rest := stream.read(BLOCK * BLOCK):
         if any(rest):
-            raise ReleaseError("it goes on behind its end")
+            raise ReleaseError("there is more data after its end")
 
 
 class _Header:
@@ -209,7 +209,7 @@ def _pax(data: bytes) -> dict[str, bytes]:
 def _text(field: bytes) -> bytes:
     text, _, rest = field.partition(b"\0")
     if any(rest):
-        raise ReleaseError(f"the name {text!r} goes on behind its end")
+        raise ReleaseError(f"the name {text!r} has more data after its end")
     return text
 
 

@@ -219,7 +219,7 @@ class Conversation:
             return self._talk()
         except TimeoutError:
             self._check()
-            return f"said nothing for {self._bounds.silence:.0f} s"
+            return f"sent nothing for {self._bounds.silence:.0f} s"
 
     def _talk(self) -> str:
         while self._output.status is None:

@@ -312,7 +312,7 @@ def test_a_stop_is_asked_for_and_everybody_is_accounted_for(bob: Workstation, ma
 
     assert {name: host["status"] for name, host in told.items()} == {"np1": "done", "np2": "idle"}
     assert "the run of alice@ws1" in told["np1"]["reason"]
-    assert "after the step two it takes back what it did" in told["np1"]["reason"]
+    assert "after the step two it undoes its changes" in told["np1"]["reason"]
     assert "@" in (run.folder / "stop").read_text()
     assert "asked it to stop" in bob.report("status")["np1"]["reason"]
 

@@ -66,7 +66,7 @@ def test_a_run_is_stopped_while_it_stages_and_in_its_window(lab: Lab, elsewhere:
 def _stop(lab: Lab, elsewhere: Path, step: str) -> None:
     stopped = fab(lab, "stop", "--yes", workstation=elsewhere)
     assert (stopped.exit_code, stopped.statuses) == (0, {"np1": "done"}), stopped.reasons
-    assert f"after the step {step} it takes back what it did" in stopped.reasons
+    assert f"after the step {step} it undoes its changes" in stopped.reasons
     assert "asked it to stop" in _status(lab, elsewhere)["reason"]
 
 

@@ -109,7 +109,7 @@ def test_a_sudo_that_shows_its_password_does_not_show_it_to_others(tmp_path: Pat
     server = account(tmp_path, folder, f"exec {OURS}")
     add_sudo(server, 'echo "not $given"\nexit 1\n')
 
-    with pytest.raises(SudoRefused, match=r"sudo said: not \*\*\*"):
+    with pytest.raises(SudoRefused, match=r"sudo: not \*\*\*"):
         visit(server, shell=60.0)
 
 
@@ -117,7 +117,7 @@ def test_what_was_said_last_on_a_lost_line_has_no_password(tmp_path: Path, folde
     server = account(tmp_path, folder, f"exec {OURS}")
     add_sudo(server, 'case $* in *true) ;; *) echo "not $given" ;; esac\n')
 
-    with pytest.raises(LineLost, match=r"the last it said: not \*\*\*"):
+    with pytest.raises(LineLost, match=r"its last output: not \*\*\*"):
         visit(server, shell=60.0)
 
 

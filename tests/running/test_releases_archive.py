@@ -205,7 +205,7 @@ def test_entries_behind_the_end_are_refused(tmp_path: Path) -> None:
     path = write_release(tmp_path / "two.tar.gz")
     path.write_bytes(path.read_bytes() + write_release(tmp_path / "b.tar.gz").read_bytes())
 
-    with pytest.raises(ReleaseError, match="behind its end"):
+    with pytest.raises(ReleaseError, match="after its end"):
         read(path)
 
 

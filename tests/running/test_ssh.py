@@ -200,7 +200,7 @@ def test_a_process_left_behind_does_not_hold_the_visit(session: Session) -> None
 
 @pytest.mark.ssh
 def test_silence_is_a_lost_line(session: Session) -> None:
-    with pytest.raises(LineLost, match=f"said nothing for {SILENCE} s; the last it said: begun"):
+    with pytest.raises(LineLost, match=f"sent nothing for {SILENCE} s; its last output: begun"):
         session.visit("echo begun; exec tail -f /dev/null", silence=SILENCE)
 
 
@@ -498,7 +498,7 @@ def test_a_port_out_of_range_or_a_name_for_a_shell_is_refused() -> None:
 @pytest.mark.ssh
 def test_a_cut_in_the_middle_of_a_visit_is_a_lost_line(server: Sshd) -> None:
     with Flaky(server.port) as relay, connector() as shared, shared.open(host(server, relay.port)) as session:
-        with pytest.raises(LineLost, match="hung up; the last it said: begun"):
+        with pytest.raises(LineLost, match="hung up; its last output: begun"):
             session.visit("echo begun; sleep 9", on_line=lambda _: relay.cut_all())
         with pytest.raises(LineLost, match=r"hung up \(SSH session not active\) before the script began"):
             session.visit("echo again")
@@ -526,7 +526,7 @@ def test_a_line_that_falls_silent_is_lost_even_while_writing(server: Sshd) -> No
         Flaky(server.port) as relay,
         connector() as shared,
         shared.open(host(server, relay.port)) as session,
-        pytest.raises(LineLost, match=f"said nothing for {SILENCE} s"),
+        pytest.raises(LineLost, match=f"sent nothing for {SILENCE} s"),
     ):
         session.visit(
             "echo begun; cat >/dev/null", payload=Endless(), silence=SILENCE, on_line=lambda _: relay.fall_silent()
@@ -826,7 +826,7 @@ def test_a_proxy_command_that_fails_says_why_and_costs_nothing(chain: Chain) -> 
     config = chain.config("Host other\n ProxyCommand echo no such bastion >&2")
     spent = time.process_time()
 
-    with connector(config) as shared, pytest.raises(Unreachable, match="the ProxyCommand said: no such bastion"):
+    with connector(config) as shared, pytest.raises(Unreachable, match="the ProxyCommand printed: no such bastion"):
         shared.open(Host(name="other", address="other"))
 
     assert time.process_time() - spent < 5  # of PATIENCE, if it kept asking a pipe that has ended

@@ -120,7 +120,7 @@ def test_a_run_without_an_afterwards_can_be_stopped_to_its_end() -> None:
 
 def test_what_a_stop_does_names_the_step_that_is_finished_before() -> None:
     assert what_a_stop_does(standing("running", *steps("one", "two"))) == (
-        "after the step two it takes back what it did, and the server is as it was before"
+        "after the step two it undoes its changes, and the server is as before"
     )
 
 

@@ -66,7 +66,7 @@ def nothing_goes_on(case: Case) -> Problems:
         yield warning(
             "cron",
             f"something out of the release is started at some hours: {_listed(seldom)}",
-            "choose another hour for the upgrade, for the job would start in the window too",
+            "choose another hour for the upgrade: the job would also start in the window",
         )
     others = tuple(strangers(case.facts))
     if others:
