@@ -65,7 +65,7 @@ def run_prune(core: CoreOptions, options: PruneOptions) -> None:
 
 
 def render_pruning(going: tuple[Pruning, ...], *, width: int) -> str:
-    """Return what would go, a paragraph for each host."""
+    """Return what would be removed, a paragraph for each host."""
     lines = []
     for each in going:
         lines.append(f"{clean(each.host)}: about {human_mb(each.removal.size_mb)}")

@@ -420,7 +420,7 @@ def _report(order: Order, record: Record, status: Status, reason: str, log: str 
     return HostReport(
         name=case.host.name,
         status=status,
-        reason=reason_of(status, reason, record),
+        reason=reason_of(status, reason or _backup_of(order, status), record),
         from_version=case.facts.disk_version or None,
         to_version=_version_after(order, status),
         method=case.method.value,
@@ -437,6 +437,11 @@ def reason_of(status: Status, reason: str, record: Record) -> str:
     """Return the reason of a status, with what a run that ended well has left."""
     unfinished = record.unfinished if status in SETTLED - {Status.REVERTED} else ""
     return "; ".join(filter(None, [reason, unfinished]))
+
+
+def _backup_of(order: Order, status: Status) -> str:
+    backup = order.decision.backup
+    return f"from the backup {backup.id}" if status is Status.ROLLED_BACK and backup else ""
 
 
 def _version_after(order: Order, status: Status) -> str | None:

@@ -60,7 +60,7 @@ class Pruning:
                 if gone.archives_mb
                 else []
             ),
-            *(f"what was cut off has left {path} ({human_mb(size)})" for path, size in gone.leftovers),
+            *(f"what an interrupted run has left in {path} ({human_mb(size)})" for path, size in gone.leftovers),
         )
 
 
@@ -127,7 +127,7 @@ class Keeping(FleetRun):
     ) -> None:
         for host, each in going.items():
             self.reports[host.name] = replace(
-                self.reports[host.name], status=Status.READY, reason="would go: " + "; ".join(each.lines())
+                self.reports[host.name], status=Status.READY, reason="would be removed: " + "; ".join(each.lines())
             )
         if not going or self.request.dry_run or self.stop.is_set():
             return

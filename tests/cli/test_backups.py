@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -138,6 +139,7 @@ def test_an_upgrade_is_rolled_back(site: Site, operator: Operator) -> None:
     restored = operator.report("rollback", "--accept-loss", "--yes")["np1"]
 
     assert (restored["status"], restored["from"], restored["to"]) == ("rolled-back", "3.5.0", "3.4.9")
+    assert re.fullmatch(r"from the backup \d{8}T\d{6}Z-\w+", restored["reason"])
     assert eventually(lambda: site.serves("3.4.9"))
     assert differences(before, site.look()) == []
 

@@ -329,7 +329,7 @@ def nobody_else_is_at_it(case: Case) -> Problems:
         yield warning(
             "interrupted",
             f"the last run here was interrupted: {facts.run_about or facts.run_id}",
-            "an upgrade undoes first what it left behind",
+            "the next upgrade undoes its leftovers first",
         )
 
 
