@@ -20,6 +20,7 @@ MODULES = sorted(
 )
 SCRIPTS = sorted((PACKAGE / "remote").rglob("*.sh"))
 SHOWN = re.compile(r"\b(fail|give_up|refuse|journal (?:note|warning)|leave_unsettled|say) \"([^\"]*)\"")
+EXPANDED = re.compile(r"\$\([^)]*\)|\$\S+")
 CODE = re.compile(r"`[^`]*`")
 GENERATED = re.compile(r"tests/\S+::")
 HELP = {"tasks.py", "options.py"}  # their docstrings are what `--help` prints
