@@ -170,7 +170,7 @@ def _words(name: str, value: object) -> tuple[str, ...]:
 
 def _require_version(command: str, options: FleetOptions) -> None:
     if options.version is None:
-        raise UsageError(f"{command} to which release? say it after the task: {command} --version 3.5.0")
+        raise UsageError(f"{command} needs a release, for example: {command} --version 3.5.0")
 
 
 def _request(command: str, core: CoreOptions, options: FleetOptions, *, jobs: int) -> Request:

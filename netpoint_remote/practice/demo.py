@@ -56,7 +56,7 @@ def show(folder: Path) -> Path:
         stage = Stage(directory, folder / "reports", folder / "cache")
         say("What is there? Looking changes nothing.")
         stage.run("check", status=0)
-        say(f"All four to {NEW}? np4 is on {OLD['np4']}, and 3.x is entered from 2.11 only. So nobody is touched.")
+        say(f"All four to {NEW}? np4 is on {OLD['np4']}, and 3.x is entered from 2.11 only. So no server is changed.")
         before = stage.snapshot()
         stage.run("upgrade", "--version", NEW, "--yes", status=REFUSED)
         stage.expect_untouched(before)

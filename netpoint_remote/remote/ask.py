@@ -232,7 +232,7 @@ def database_facts(root, product, configuration, sql):
     rows = done.stdout.decode("utf-8", "replace").split("\0")
     answered = [row.split("=", 1) for row in rows if row.startswith("db.") and "=" in row]
     if not answered:
-        yield "db.error", done.stderr.decode("utf-8", "replace").strip() or "psql said nothing"
+        yield "db.error", done.stderr.decode("utf-8", "replace").strip() or "psql printed nothing"
         return
     applied = [value for name, value in answered if name == "db.applied"]
     for name, value in answered:

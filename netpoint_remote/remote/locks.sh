@@ -21,7 +21,7 @@ lock_owner() {
         case $since in '' | *[!0-9]* | ???????????*) since='an unknown time' ;; *) since=$(date -u -d "@$since" '+%Y-%m-%d %H:%M:%S UTC') ;; esac
         one_line "run $id, started by $owner at $since" 300
     else
-        printf 'nobody signed it'
+        printf 'owner unknown'
     fi
 }
 

@@ -182,8 +182,8 @@ newest_first() {
 leave_unsettled() {
     ( : >"$RUN/unsettled") || :
     stuck=$STEP
-    journal by-hand "RUN=$(quoted "$RUN") sh $(quoted "$BUNDLE/main.sh") recover   # once the cause is mended; or, in this order:"
-    if grep -q -s -x guard_boot "$RUN/changed"; then journal by-hand "systemctl stop netpoint-remote-recover.service   # it would try the same beside you"; fi
+    journal by-hand "RUN=$(quoted "$RUN") sh $(quoted "$BUNDLE/main.sh") recover   # once the cause is fixed; or, in this order:"
+    if grep -q -s -x guard_boot "$RUN/changed"; then journal by-hand "systemctl stop netpoint-remote-recover.service   # it would try the same at the same time"; fi
     for STEP in $(newest_first); do
         timeout -k 20 60 sh "$BUNDLE/step.sh" "$STEP" by_hand 2>/dev/null | while IFS= read -r line; do journal by-hand "$line"; done || :
     done

@@ -128,7 +128,7 @@ probe_services() {
 # Everything that uses a release, with what schedules housekeeping: processes, units, cron, mounts, files that name one.
 probe_tree_users() {
     [ -n "$python" ] || return 0
-    own_python -c "$(bundled tree_users.py)" facts "$ROOT" "$PRODUCT" "$SERVICES" "$CRON_DIR" 2>/dev/null || fact tree_users.error 'it did not come to its end'
+    own_python -c "$(bundled tree_users.py)" facts "$ROOT" "$PRODUCT" "$SERVICES" "$CRON_DIR" 2>/dev/null || fact tree_users.error 'it did not finish'
 }
 
 # Print what is there of a path.

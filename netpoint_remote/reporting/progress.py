@@ -241,7 +241,7 @@ def _counts(hosts: Sequence[HostProgress], seconds: float) -> str:
     waiting = sum(not host.seen for host in hosts)
     numbers = [
         *(f"{number} {status}" for status, number in sorted(finished.items())),
-        *([f"{at_work} at work"] if at_work else []),
+        *([f"{at_work} in progress"] if at_work else []),
         *(f"{number} {stage}" for stage, number in sorted(for_turn.items())),
         *([f"{waiting} waiting"] if waiting else []),
     ]

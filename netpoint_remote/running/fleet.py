@@ -502,7 +502,7 @@ def _release_problem(error: ReleaseError) -> Problem:
     return Problem(
         code="release",
         severity=Severity.ERROR,
-        message=f"the release cannot be had for this host: {error}",
+        message=f"no usable release for this host: {error}",
         remedy="name a source in the hosts file: `release` with `url`, `archive` or `git`",
         source="the upgrade document, step 3",
     )

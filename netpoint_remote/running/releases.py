@@ -192,7 +192,7 @@ class _Fetching:
 
     def _ways_out(self) -> str:
         return (
-            f"say in release.url where {self._product.name} {self._version} is served, or give a local archive, or a "
+            f"set release.url to where {self._product.name} {self._version} is served, or give a local archive, or a "
             "folder of them, by release.archive or --archive; servers installed from git fetch from release.git"
         )
 

@@ -40,7 +40,7 @@ def test_a_step_shows_its_number_its_part_and_its_time() -> None:
 
     assert shown([host], now=165) == [
         "> np1   7/14  run_upgrade · Applying database migrations of…   0:55  window 1:05",
-        "  1 host: 1 at work · 2:45",
+        "  1 host: 1 in progress · 2:45",
     ]
 
 
@@ -121,7 +121,7 @@ def test_more_hosts_than_lines_are_counted_and_those_that_matter_most_are_shown(
     lines = shown([*waiting, *done, failed, *working, in_window], height=8)
 
     assert [line.split()[1] for line in lines[:-1]] == ["bad", "a0", "a1", "a2", "window"]
-    assert lines[-1] == "  105 hosts: 1 failed, 50 upgraded, 4 at work, 50 waiting · 0:00"
+    assert lines[-1] == "  105 hosts: 1 failed, 50 upgraded, 4 in progress, 50 waiting · 0:00"
     assert [line.split()[1] for line in shown([failed, *working, in_window], height=4)[:-1]] == ["a0", "window"]
 
 
@@ -139,7 +139,7 @@ def test_hosts_are_counted_by_where_they_stand() -> None:
 
     counts = shown(hosts, width=120)[-1]
 
-    assert counts == "  7 hosts: 1 refused, 1 unchanged, 2 at work, 1 probed, 1 queued, 1 waiting · 0:00"
+    assert counts == "  7 hosts: 1 refused, 1 unchanged, 2 in progress, 1 probed, 1 queued, 1 waiting · 0:00"
 
 
 def test_a_queued_host_has_no_plain_line_of_its_own() -> None:

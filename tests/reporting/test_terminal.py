@@ -79,7 +79,7 @@ def test_a_terminal_gets_a_live_view(monkeypatch: pytest.MonkeyPatch) -> None:
         seen = read_until(master, b"2/9")
 
     assert b"dump_database" in seen
-    assert b"1 at work, 1 waiting" in seen
+    assert b"1 in progress, 1 waiting" in seen
     assert b"\x1b[36m" in seen
 
 

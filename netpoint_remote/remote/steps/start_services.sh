@@ -39,7 +39,7 @@ undo() {
             with_services_in_order systemctl start || :
             if [ -f "$RUN/serving" ]; then journal window-closed ''; fi
             # PostgreSQL counts anew after a crash, and may not answer.
-            if [ "$written" -gt 0 ]; then written="$written rows"; else written="rows, nobody knows how many,"; fi
+            if [ "$written" -gt 0 ]; then written="$written rows"; else written="an unknown number of rows"; fi
             say "undoing would discard $written written since the new release was started" >"$RUN/reason"
             exit 3
         fi
