@@ -166,11 +166,11 @@ def _settle(root: Path) -> None:
         mask.symlink_to("/dev/null")
     (root / "etc/resolv.conf").unlink(missing_ok=True)
     (root / "etc/nginx/sites-enabled/default").unlink(missing_ok=True)
-    (root / "etc/systemd/system/multi-user.target.wants/pgbouncer.service").unlink()
     for settings in (root / "etc/postgresql").glob("*/main/conf.d"):
         (settings / "lab.conf").write_text("ssl = off\nshared_buffers = 32MB\n")
     _make_venv_cheap(root)
     _chroot(root, "useradd", "--create-home", "--shell", "/bin/bash", "admin")
+    _chroot(root, "systemctl", "disable", "--quiet", "pgbouncer")
     _chroot(root, "chpasswd", text=f"admin:{SUDO_PASSWORD}\n")
 
 

@@ -172,7 +172,7 @@ def test_nothing_is_set_aside_through_a_link_of_a_stranger(checkout: Server, can
     done = checkout.step("set_aside", "apply")
 
     assert (done.returncode != 0, kept(canaries), (checkout.old / "venv").is_dir()) == (True, before, True)
-    assert "somebody else may have made" in done.stdout
+    assert "another user may have made" in done.stdout
 
 
 def test_what_is_noted_of_a_set_aside_environment_goes_through_no_link(checkout: Server, canaries: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_prune_removes_nothing_through_a_link_of_a_stranger(checkout: Server, 
     done = pruning(checkout, **{"LEFTOVERS" if left else "TREES": f"{asides}/{name}"})
 
     assert (done.returncode, kept(canaries)) == (1, before), done.stdout
-    assert "somebody else may have made" in done.stdout
+    assert "another user may have made" in done.stdout
 
 
 @needs_root
@@ -216,7 +216,7 @@ def test_what_is_carried_over_comes_through_no_link_of_a_stranger(server: Server
 
     done = server.step("carry_over", "apply")
 
-    assert (done.returncode != 0, "somebody else may have made" in done.stdout) == (True, True), done.stdout
+    assert (done.returncode != 0, "another user may have made" in done.stdout) == (True, True), done.stdout
     assert not any(path.is_file() and path.read_text() == "secret" for path in server.new.rglob("*"))
 
 
@@ -446,7 +446,7 @@ def test_a_backup_does_not_come_back_through_a_link_of_a_stranger(media: Path, c
 
     done = files("put_back", archive, saved, absent)
 
-    assert (done.returncode, b"somebody else may have made" in done.stderr) == (1, True)
+    assert (done.returncode, b"another user may have made" in done.stderr) == (1, True)
     assert (kept(canaries), absent.exists()) == (before, False)
 
 
