@@ -116,7 +116,8 @@ class Database:
     `scratch` is who may make another database (role, superuser, nobody), where that was asked for, and
     `scratch_refused` why the role may not log in to it.
     `unreadable` is what the role may not read and pg_dump would stop at; `built_on` what other roles have built on
-    its tables, `views` the views on them, whoever owns them (the first few of each).
+    its tables, `views` the views on them, whoever owns them (the first few of each). `lock_table` has the number of
+    its objects, each of which a restore locks, how many locks there is room for, and max_locks_per_transaction.
     """
 
     host: str = ""
@@ -133,6 +134,7 @@ class Database:
     scratch_refused: str = ""
     foreign_owned: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    lock_table: tuple[int, ...] = ()
     built_on: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
     in_recovery: bool = False
@@ -218,6 +220,8 @@ class Facts:
     local_mb: tuple[tuple[str, int], ...] = ()
     unmeasured: tuple[str, ...] = ()
     linked: tuple[str, ...] = ()
+    inside: tuple[tuple[str, str], ...] = ()
+    """Folders of uploads that really lie in the release, by whatever name: name, and path in the release."""
     lock_held: bool = False
     run_id: str = ""
     run_root: str = ""
@@ -349,6 +353,7 @@ def parse_facts(text: str) -> Facts:
         local_mb=tuple(_sizes(lines.texts("local"))),
         unmeasured=lines.texts("unmeasured"),
         linked=lines.texts("linked"),
+        inside=tuple((name, path) for name, _, path in (text.partition(" ") for text in lines.texts("inside"))),
         lock_held=lines.yes("lock.held"),
         run_id=lines.text("run.id"),
         run_root=lines.text("run.root"),
@@ -529,6 +534,7 @@ def _database(lines: _Lines) -> Database:
         scratch_refused=lines.text("db.scratch_refused"),
         foreign_owned=lines.texts("db.foreign"),
         unreadable=lines.texts("db.unreadable"),
+        lock_table=tuple(map(_number, lines.text("db.lock_table").split())),
         built_on=lines.texts("db.built_on"),
         views=lines.texts("db.view"),
         in_recovery=lines.yes("db.in_recovery"),

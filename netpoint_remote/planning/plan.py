@@ -336,7 +336,7 @@ def folders_to_copy(case: Case) -> tuple[str, ...]:
     """
     product = case.host.product.name
     found = (
-        _inside(case, str(case.facts.configuration.get(key) or f"{case.host.root}/{product}/{name}"))
+        _inside(case, name, str(case.facts.configuration.get(key) or f"{case.host.root}/{product}/{name}"))
         for key, name in UPLOAD_SETTINGS
     )
     return tuple(folder for folder in found if folder)
@@ -349,13 +349,14 @@ def uploads_to_copy(case: Case) -> tuple[str, ...]:
         name
         for key, name in UPLOAD_SETTINGS
         if name not in case.facts.linked
-        and _inside(case, str(case.facts.configuration.get(key) or f"{case.host.root}/{product}/{name}"))
+        and _inside(case, name, str(case.facts.configuration.get(key) or f"{case.host.root}/{product}/{name}"))
     )
 
 
-def _inside(case: Case, configured: str) -> str | None:
+def _inside(case: Case, name: str, configured: str) -> str | None:
+    """Return where a folder lies in the release, by the root's names or by another link to it."""
     path = PurePosixPath(posixpath.normpath(case.host.root / configured))
     for tree in (case.host.root, PurePosixPath(case.facts.real)):
         if tree in path.parents:
             return str(path.relative_to(tree))
-    return None
+    return dict(case.facts.inside).get(name)

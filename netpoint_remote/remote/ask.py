@@ -165,6 +165,9 @@ def size_facts(root, product, configuration, seconds=MEASURING):
             yield "unmeasured", name
         if os.path.islink(os.path.normpath(folder)):
             yield "linked", name
+        inside = os.path.relpath(os.path.realpath(folder), os.path.realpath(root))
+        if name != "venv" and not inside.startswith(os.pardir):
+            yield "inside", "{} {}".format(name, inside)
 
 
 def local_places(root, product):

@@ -42,6 +42,7 @@ quoted_word() {
 
 condition() {
     say '[Unit]'
+    say "RequiresMountsFor=$(quoted_value "$RUN")"
     say "ConditionPathExists=!$(unit_escaped "$RUN")/window"
 }
 
@@ -49,6 +50,7 @@ service() {
     cat <<EOF
 [Unit]
 Description=Settle the upgrade of NetPoint that was cut off when this server went down
+RequiresMountsFor=$(quoted_value "$RUN")
 ConditionPathExists=$(unit_escaped "$RUN")/window
 After=network-online.target postgresql.service redis-server.service redis.service
 Wants=network-online.target

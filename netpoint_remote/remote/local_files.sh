@@ -18,7 +18,7 @@ documented() {
 
 others() (
     cd -- "$OLD" || exit 1
-    for name in * .[!.]* "$PRODUCT"/* "$PRODUCT/$PRODUCT"/*; do
+    for name in * .[!.]* "$PRODUCT"/* "$PRODUCT"/.[!.]* "$PRODUCT/$PRODUCT"/* "$PRODUCT/$PRODUCT"/.[!.]*; do
         case $name in
             # It would be two lines of a list.
             *"$line_feed"*) continue ;;

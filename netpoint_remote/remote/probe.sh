@@ -5,7 +5,6 @@ export PYTHONDONTWRITEBYTECODE=1
 
 probe_server() {
     fact host.time "$(date +%s)"
-    fact host.uptime "$(awk '{ print int($1) }' /proc/uptime 2>/dev/null || :)"
     fact host.user "$(id -un)"
     fact host.uid "$(id -u)"
     fact host.boot_id "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null || :)"
@@ -16,7 +15,6 @@ probe_server() {
     for tool in git wget curl tar gzip flock setsid timeout pg_dump pg_restore psql runuser setpriv systemctl; do
         if have "$tool"; then fact tool "$tool"; fi
     done
-    if have pg_dump; then fact pg_dump.version "$(pg_dump --version 2>&1 | head -n 1)"; fi
 }
 
 probe_install() {
@@ -234,10 +232,12 @@ damage_of() {
     } | head -n 1
 }
 
-# What the database is asked about each backup: the changes that the change log has since.
+# What the database is asked about each backup, the newest so many: the changes that the change log has since. All
+# questions together are one argument, which may have 128 KiB.
+most_backups=200
 backup_questions() {
     if [ -z "$BACKUPS" ]; then return 0; fi
-    own_backups | while IFS= read -r id; do
+    own_backups | tail -n "$most_backups" | while IFS= read -r id; do
         told=$(sed -n 's/^changes\.[a-z_]*=\([0-9]* [0-9T:.+-]*\)$/\1/p' "$BACKUP_DIR/$id/manifest" | tail -n 1)
         if [ -n "$told" ]; then
             for table in extras_objectchange core_objectchange; do
@@ -274,6 +274,16 @@ probe_configuration() {
     say "$answers" | own_python -c "$(bundled ask.py)" outside "$ROOT" "$PRODUCT" "$HEALTH_URL" || :
 }
 
+# The version that dumps this database: where there are several, Debian's wrapper chooses by host and port.
+probe_pg_dump() {
+    have pg_dump || return 0
+    set -- pg_dump --version
+    host=$(say "$answers" | sed -n 's/^database\.host=//p') port=$(say "$answers" | sed -n 's/^database\.port=//p')
+    case $host in '' | *[!A-Za-z0-9._:/-]*) ;; *) set -- "PGHOST=$host" "$@" ;; esac
+    case $port in '' | *[!0-9]*) ;; *) set -- "PGPORT=$port" "$@" ;; esac
+    fact pg_dump.version "$(env "$@" 2>&1 | head -n 1)"
+}
+
 ask_as_root() (
     eval "$ENVIRONMENT"
     bundled ask.py | own_python -c "$program" root "${SERVICES%% *}" "$ROOT" "$python" reach "$ROOT" "$PRODUCT"
@@ -283,6 +293,7 @@ ask_as_root() (
 {
     # Found once: each of the two is started to see whether it works.
     python=$(tree_python "$ROOT") || python=''
+    answers=''
     find_our_python || :
     fact probe 1
     probe_server
@@ -297,5 +308,6 @@ ask_as_root() (
     probe_runs
     probe_backups
     probe_configuration
+    probe_pg_dump
     fact probe.complete yes
 } | awk 1

@@ -221,6 +221,14 @@ def copied(**roots: object) -> tuple[str, ...]:
     return folders_to_copy(case(facts(configuration=roots)))
 
 
+def test_uploads_behind_another_name_of_the_release_are_copied() -> None:
+    """Such as a link from the old name of the product, which leads to the new release after the flip."""
+    elsewhere = {"MEDIA_ROOT": "/opt/netbox/netpoint/media", "SCRIPTS_ROOT": "/srv/scripts"}
+    seen = case(facts(configuration=elsewhere, inside=(("media", "netpoint/media"),)))
+
+    assert folders_to_copy(seen) == ("netpoint/media", "netpoint/reports")
+
+
 def test_uploads_lie_in_the_tree_unless_configured_elsewhere() -> None:
     assert copied() == ("netpoint/media", "netpoint/scripts", "netpoint/reports")
 

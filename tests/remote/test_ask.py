@@ -25,7 +25,7 @@ from tests.remote.server import REAL_PATH, REMOTE, release, write_files
 ASK = REMOTE / "ask.py"
 ENVIRONMENT = REMOTE / "environment.py"
 KEY = "k" * 60
-passwords = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=30) | st.sampled_from(
+passwords = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30) | st.sampled_from(
     ["'", '"', "\\", "$1", "$(id)", "`id`", " ", "a b", "\n", "--", "ä€", "%", "!", "\\'", "'\"'\"'", "#"]
 )
 PSQL = r"""#!/bin/sh
@@ -247,6 +247,15 @@ def test_folders_are_measured_where_they_are_configured_to_be(tree: Path, tmp_pa
     assert told == [("size", "1 scripts"), ("linked", "scripts"), ("size", "6 media")]
 
 
+def test_uploads_that_lie_in_the_release_by_another_name_are_known(tree: Path) -> None:
+    write_files(tree, {"netpoint/media/a": "x"})
+    (tree.parent / "alias").symlink_to(tree)
+
+    told = sizes_of(tree, MEDIA_ROOT=str(tree.parent / "alias/netpoint/media"), SCRIPTS_ROOT=str(tree.parent))
+
+    assert [value for name, value in told if name == "inside"] == ["reports netpoint/reports", "media netpoint/media"]
+
+
 def test_what_may_be_local_and_is_large_is_measured(tree: Path) -> None:
     """A dump that somebody left in the release is copied to the next one, and saved."""
     large = "x" * module.LARGE
@@ -284,7 +293,7 @@ def test_any_password_reaches_libpq_through_a_shell(shell: list[str], password: 
 
     done = subprocess.run([*shell, "-c", script], capture_output=True, env={"PATH": REAL_PATH}, check=True)
 
-    assert done.stdout == f"np|{password}|".encode(errors="surrogatepass")
+    assert done.stdout == f"np|{password}|".encode()
 
 
 def test_a_password_that_is_no_text_is_an_error_like_any_other(tree: Path, psql: Path, python: str) -> None:

@@ -54,6 +54,16 @@ def test_what_the_document_names_is_carried_over_if_it_is_there(unpacked: Server
     assert look(unpacked.old, *named) == look(unpacked.new, *named)
 
 
+def test_hidden_files_beside_the_configuration_come_along(unpacked: Server) -> None:
+    """Secrets for python-dotenv, or for EnvironmentFile=, are kept there."""
+    hidden = [".env", "netpoint/.env", "netpoint/netpoint/.env.d/secret"]
+    write_files(unpacked.old, dict.fromkeys(hidden, "SECRET_KEY=x\n"))
+
+    unpacked.apply("carry_over", "sync_files")
+
+    assert look(unpacked.old, *hidden) == look(unpacked.new, *hidden)
+
+
 def test_a_file_that_is_not_there_is_not_missed(unpacked: Server) -> None:
     unpacked.apply("carry_over")
 

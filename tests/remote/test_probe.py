@@ -6,6 +6,7 @@ import shlex
 import shutil
 import stat
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -400,6 +401,39 @@ def test_housekeeping_is_found_wherever_cron_has_it(server: Server, arranged: st
         (daily / "netpoint-housekeeping").symlink_to("/nowhere")
 
     assert seen(server).housekeeping == told
+
+
+def test_the_pg_dump_that_counts_is_the_one_for_this_database(server: Server) -> None:
+    """Debian's wrapper answers for the default cluster, which may be an older one on another port."""
+    write_files(server.world, {"bin/pg_dump": '#!/bin/sh\necho "pg_dump (PostgreSQL) 1${PGPORT#543}.1"\n'})
+    with (server.root / "netpoint/netpoint/configuration.py").open("a") as configuration:
+        configuration.write('DATABASE["PORT"] = "5435"\n')
+
+    assert seen(server).pg_dump_version == "pg_dump (PostgreSQL) 15.1"
+
+
+def test_how_long_a_service_runs_is_told_by_systemds_clock(server: Server) -> None:
+    """/proc/uptime of a container is the container's own, which lxcfs makes."""
+    write_files(
+        server.world, {"bin/awk": '#!/bin/sh\ncase $* in *uptime*) exit 1 ;; esac\nPATH=$REAL_PATH exec awk "$@"\n'}
+    )
+    since = int(time.monotonic() - 100) * 1_000_000
+    with (server.world / "units/netpoint.service").open("a") as unit:
+        unit.write(f"ActiveEnterTimestampMonotonic={since}\n")
+
+    (unit,) = (unit for unit in seen(server).units if unit.name == "netpoint.service")
+    assert 95 <= unit.seconds_up <= 700
+
+
+def test_a_great_many_backups_leave_the_other_facts(server: Server) -> None:
+    """What is asked about all of them is one argument, which has its limit."""
+    for number in range(400):
+        manifest = f"root={server.root}\nchanges.core_objectchange={number} 2030-01-01T00:00:00+00\nversion=3.4.9\n"
+        write_files(server.folder / "var/backups", {f"20300101T000000Z-{number:06}/manifest": manifest})
+
+    told = seen(server, backups=True)
+
+    assert (len(told.backups), told.configuration_error, told.missing_keys != ()) == (400, "", True)
 
 
 def test_space_is_told_of_the_three_places_and_of_what_will_be_copied(server: Server) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from netpoint_remote.planning.facts import parse_facts
 from tests.remote.conftest import Make
 from tests.remote.postgres import Cluster, find_programs, running_cluster
 from tests.remote.server import REMOTE, Server, eventually
@@ -275,6 +276,28 @@ def test_what_others_have_built_on_it_is_told_where_it_is_lost(cluster: Cluster,
     (told,) = [line for line in served.journal if line.startswith("warning")]
     assert [part for part in BUILT if f"{part} is missing" not in told] == []
     assert [part for part in BUILT if f"db.built_on=the {part}" not in warned] == []
+
+
+def test_a_foreign_key_of_another_role_is_told(cluster: Cluster) -> None:
+    """DROP ... CASCADE takes it, and no dump of NetPoint's role has it."""
+    cluster.sql("CREATE TABLE keyed (id integer PRIMARY KEY)", role="netpoint")
+    cluster.sql(
+        "CREATE SCHEMA reports", "CREATE TABLE reports.notes (site integer CONSTRAINT of_site REFERENCES keyed)"
+    )
+    (asked,) = [line for line in (REMOTE / "facts.sql").read_text().splitlines() if "foreign key" in line]
+
+    assert cluster.sql(asked, role="netpoint") == "db.built_on=the foreign key of_site of reports.notes"
+
+
+def test_the_room_of_the_lock_table_is_told(cluster: Cluster) -> None:
+    (asked,) = [line for line in (REMOTE / "facts.sql").read_text().splitlines() if "lock_table" in line]
+    before = parse_facts(cluster.sql(asked, role="netpoint")).database.lock_table
+    cluster.sql("CREATE TABLE one_more (id serial PRIMARY KEY)", role="netpoint")
+
+    objects, room, each = parse_facts(cluster.sql(asked, role="netpoint")).database.lock_table
+
+    # A table, its index, its sequence, the key, a default, and the types of all that have one.
+    assert (objects - before[0] >= 6, each, room % each) == (True, 64, 0)
 
 
 def test_casts_of_others_stay(cluster: Cluster, served: Server) -> None:

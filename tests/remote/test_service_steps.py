@@ -637,9 +637,34 @@ def test_rows_that_users_wrote_are_not_thrown_away(stopped: Server, rows: str, l
     assert stopped.reason == f"undoing would discard {lost} written since the new release was started"
 
 
+def test_a_change_that_the_statistics_do_not_have_yet_is_not_thrown_away(stopped: Server) -> None:
+    """A session that a pooler keeps open tells the statistics of its rows up to 10 s later, or at its next use."""
+    stopped.tell(changelog="core_objectchange 5 2030-01-01T00:00:00+00\n", changes="x 5\n")
+    stopped.apply("start_services")
+    stopped.tell(changes="x 5\nx 6\n")
+
+    done = stopped.step("start_services", "undo")
+
+    assert (done.returncode, stopped.active) == (3, ["netpoint", "netpoint-rq"])
+    assert stopped.reason == "undoing would discard 1 row written since the new release was started"
+
+
+def test_a_timer_that_the_new_release_has_no_more_undoes_nothing(server: Server) -> None:
+    """NetBox 4.4 took its timer out; the admin's link in /etc/systemd/system leads nowhere after the flip."""
+    (server.world / "units/netpoint-housekeeping.timer").touch()
+    (server.world / "units/netpoint-housekeeping.timer.active").touch()
+    server.prepare()
+    server.apply("record_before", "stop_services")
+    (server.world / "units/netpoint-housekeeping.timer.dies").touch()
+
+    assert server.step("start_services", "apply").returncode == 0
+    told = "netpoint-housekeeping.timer could not be started: see systemctl status netpoint-housekeeping.timer"
+    assert f"warning start_services {told}" in server.journal
+
+
 def test_a_start_that_was_cut_off_before_users_could_write_is_undone(stopped: Server) -> None:
     """PostgreSQL counts anew after a crash; nobody has written a row for all that."""
-    write_files(stopped.run, {"rows": "7\n", "window": ""})
+    write_files(stopped.run, {"rows": "7 0\n", "window": ""})
     stopped.tell(rows="1\n")
 
     assert stopped.step("start_services", "undo").returncode == 0
@@ -745,6 +770,18 @@ def test_a_job_at_a_nonstandard_path_has_its_paths_updated(server: Server) -> No
         True,
         True,
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another owner can be given by root only")
+def test_a_root_whose_link_belongs_to_the_service_user_gets_its_job(server: Server) -> None:
+    server.record()
+    os.chown(server.root.parent, 65534, 65534)
+    os.chown(server.root, 65534, 65534, follow_symlinks=False)
+
+    server.apply("schedule_housekeeping")
+
+    job = server.folder / "etc/cron.daily/netpoint-housekeeping"
+    assert f"{server.root}/netpoint/manage.py housekeeping" in job.read_text()
 
 
 def test_a_job_at_the_documented_path_is_the_documented_link(server: Server) -> None:

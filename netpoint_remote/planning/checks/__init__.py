@@ -76,6 +76,7 @@ CHECKS: tuple[Callable[[Case], Problems], ...] = (
     needs.root_reaches_database,
     needs.database_can_be_migrated,
     needs.database_can_be_dumped,
+    needs.dump_can_be_restored,
     needs.rows_fit_the_migrations,
     needs.pg_dump_is_right,
     needs.redis_is_right,
@@ -114,6 +115,7 @@ CHECKS_OF_OTHERS: Mapping[str, tuple[Callable[[Case], Problems], ...]] = {
         server.units_are_right,
         server.services_may_be_down,
         server.checkout_is_clean,
+        needs.dump_can_be_restored,
         *GOES_ON,
     ),
 }

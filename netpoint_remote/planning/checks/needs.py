@@ -151,6 +151,24 @@ def database_can_be_dumped(case: Case) -> Problems:
         )
 
 
+CROWDED = 1.25  # objects for each lock that there is room for: at 1.18 a restore went well, at 1.31 it did not
+
+
+def dump_can_be_restored(case: Case) -> Problems:
+    """Compare the objects of the database with the lock table: a restore is one transaction, which locks each."""
+    match case.facts.database.lock_table:
+        case (objects, room, per_transaction) if room and objects > CROWDED * room:
+            enough = per_transaction * -(-objects // room)
+            yield error(
+                "database",
+                f"its {objects} tables, indexes and other objects are too many for the lock table of PostgreSQL "
+                f"({room} locks): a dump could not be restored if the upgrade fails",
+                f"set max_locks_per_transaction to {enough} or more in postgresql.conf, and restart PostgreSQL",
+            )
+        case _:
+            pass
+
+
 def scratch_can_be_made(case: Case) -> Problems:
     if case.facts.database.scratch == "nobody":
         yield error(

@@ -49,12 +49,12 @@ warn_of() {
 
 # "If NetPoint has been installed in a nonstandard path, be sure to update the system paths within this script first."
 fixed_script() {
-    with_root "$script"
+    with_root "$PRODUCT-housekeeping.sh"
 }
 
-# Everybody may read what comes of it: it is read through no link of somebody else.
+# Everybody may read what comes of it: it is read through no link of somebody else, but for the one that the root is.
 with_root() {
-    by_descriptor read "$1" >"$RUN/contributed" || return 1
+    by_descriptor read "$(readlink -f -- "$ROOT")/contrib/$1" >"$RUN/contributed" || return 1
     sed "s|/opt/$PRODUCT|$ROOT|g" "$RUN/contributed"
 }
 
@@ -86,7 +86,7 @@ use_timer() {
             return 0
         }
         keep "/etc/systemd/system/$unit"
-        with_root "$ROOT/contrib/$unit" >"$RUN/job"
+        with_root "$unit" >"$RUN/job"
         write_file "/etc/systemd/system/$unit" <"$RUN/job"
     done
     systemctl daemon-reload
