@@ -317,7 +317,26 @@ END
 # works in is not for the checkout to say, and of ours its user gets no environment, input or lock.
 git_there() {
     set -- -c "safe.directory=${ROOT:?}" -C "$ROOT" --work-tree="$ROOT" "$@"
-    with_rights_of "$looker" git "$@"
+    if [ -z "$looker" ] && [ -n "${RUN-}" ] && [ "$(stat -L -c %u -- "$ROOT")" != "$(id -u)" ]; then
+        trust_checkout
+        XDG_CONFIG_HOME=$RUN/xdg git "$@"
+    else
+        with_rights_of "$looker" git "$@"
+    fi
+}
+
+# Before 2.38 git reads that only from a file (Ubuntu 20.04 and 22.04, Debian 11): make one for this run, with all that the
+# user's own folder for git has.
+trust_checkout() {
+    ! [ -f "$RUN/xdg/git/config" ] || return 0
+    own=${XDG_CONFIG_HOME:-${HOME:-/root}/.config}/git
+    mkdir -p -- "$RUN/xdg/git"
+    for each in "$own"/*; do
+        case $each in */config) ;; *) [ ! -e "$each" ] || ln -sfn -- "$each" "$RUN/xdg/git/" ;; esac
+    done
+    git config --file "$RUN/xdg/git/config.partial" include.path "$own/config"
+    for each in "$ROOT" "$(readlink -f -- "$ROOT")"; do git config --file "$RUN/xdg/git/config.partial" --add safe.directory "$each"; done
+    mv -f -- "$RUN/xdg/git/config.partial" "$RUN/xdg/git/config"
 }
 
 # Print the rights of who may write what git obeys; nothing where that is root alone, or where we are not root.

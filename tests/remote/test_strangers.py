@@ -578,6 +578,23 @@ def test_a_look_at_a_checkout_of_somebody_else_runs_nothing_as_root(reachable: P
 
 
 @needs_root
+def test_an_old_git_changes_a_checkout_of_another_owner(reachable: Path) -> None:
+    """Before 2.38 it takes safe.directory from files only; its other settings stay as they are."""
+    for path in (reachable, *reachable.rglob("*")):
+        os.chown(path, STRANGER, STRANGER)
+    write_files(reachable.parent, {"config/git/config": "[user]\n\tname = Ann\n", "config/git/ignore": "ignored\n"})
+    write_files(reachable, {"ignored": "", "seen": ""})
+    old_git = 'git() { case $2 in safe.directory=*) shift 2 ;; esac; command git "$@"; }'
+    variables = (
+        f"RUN={reachable.parent}/run XDG_CONFIG_HOME={reachable.parent}/config; export XDG_CONFIG_HOME; {old_git}"
+    )
+
+    told = at_checkout(reachable, variables, "change_checkout config user.name", "change_checkout status --porcelain")
+
+    assert (told.stdout.splitlines(), told.stderr) == (["Ann", " M x.py", "?? seen"], "")
+
+
+@needs_root
 def test_a_look_at_a_checkout_that_a_group_may_write_is_nobodys(reachable: Path) -> None:
     os.chown(reachable / ".git/config", 0, STRANGER)
     (reachable / ".git/config").chmod(0o664)

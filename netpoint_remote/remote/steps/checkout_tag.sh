@@ -95,7 +95,7 @@ by_hand() {
     if [ -f "$begun" ] || [ "$(checkout rev-parse HEAD)" = "$COMMIT" ]; then
         say "rm -f -- $(quoted "$(git_folder)/index.lock")"
         if [ -f "$added" ]; then say "$(by_descriptor_by_hand remove "$ROOT") <$(quoted "$added")"; fi
-        say "git -c safe.directory=$(quoted "$ROOT") -C $(quoted "$ROOT") checkout -f $(quoted "$(cat "$RUN/before/ref")") --"
+        say "XDG_CONFIG_HOME=$(quoted "$RUN/xdg") git -c safe.directory=$(quoted "$ROOT") -C $(quoted "$ROOT") checkout -f $(quoted "$(cat "$RUN/before/ref")") --"
     fi
     if [ -f "$owners" ]; then say "$(by_descriptor_by_hand give_back "$ROOT") <$(quoted "$owners")"; fi
     say "rm -f -- $(quoted "$begun") $(quoted "$owners") $(quoted "$added")"
