@@ -34,7 +34,9 @@ pooler() { # let NetPoint reach its database through pgbouncer, which has these 
     printf '%s\\n' '[databases]' 'netpoint = host=127.0.0.1 port=5432' '[pgbouncer]' 'listen_addr = 127.0.0.1' \\
         'listen_port = 6432' 'auth_type = scram-sha-256' 'auth_file = /etc/pgbouncer/userlist.txt' "$@" \\
         >/etc/pgbouncer/pgbouncer.ini
-    systemctl start pgbouncer
+    # Debian 11 has no unit for it.
+    systemctl start pgbouncer 2>/dev/null ||
+        systemd-run -q --unit=pgbouncer --uid=postgres /usr/sbin/pgbouncer /etc/pgbouncer/pgbouncer.ini
     until ss -ltn | grep -q :6432; do sleep 0.2; done
     echo 'DATABASE.update(HOST="127.0.0.1", PORT="6432", PASSWORD="secret")' | configure
     restart
@@ -48,7 +50,7 @@ def _parameter(shape: Shape) -> object:
     return pytest.param(shape, id=f"{shape.file}-{shape.method}", marks=marks)
 
 
-@pytest.mark.parametrize("shape", map(_parameter, all_shapes()))
+@pytest.mark.parametrize("shape", [_parameter(shape) for shape in all_shapes()])
 def test_a_shape_comes_out_as_its_file_says(lab: Lab, shape: Shape) -> None:
     server = lab.server("np1", Installation("3.4.9", method=shape.method))
     lab.boot()
