@@ -334,23 +334,22 @@ def folders_to_copy(case: Case) -> tuple[str, ...]:
     "If these are stored outside the project root, you will not need to copy them" (the upgrade
     document, step 3): MEDIA_ROOT, SCRIPTS_ROOT and REPORTS_ROOT say where they are.
     """
-    product = case.host.product.name
-    found = (
-        _inside(case, name, str(case.facts.configuration.get(key) or f"{case.host.root}/{product}/{name}"))
-        for key, name in UPLOAD_SETTINGS
-    )
-    return tuple(folder for folder in found if folder)
+    return tuple(_uploads_inside(case).values())
 
 
 def uploads_to_copy(case: Case) -> tuple[str, ...]:
     """Return the names of the folders of uploaded files that an upgrade copies: inside the old tree, behind no link."""
-    product = case.host.product.name
-    return tuple(
-        name
+    return tuple(name for name in _uploads_inside(case) if name not in case.facts.linked)
+
+
+def _uploads_inside(case: Case) -> dict[str, str]:
+    """Return where the folders of uploaded files lie in the old tree, by their names."""
+    usual = case.host.root / case.host.product.name
+    found = {
+        name: _inside(case, name, str(case.facts.configuration.get(key) or usual / name))
         for key, name in UPLOAD_SETTINGS
-        if name not in case.facts.linked
-        and _inside(case, name, str(case.facts.configuration.get(key) or f"{case.host.root}/{product}/{name}"))
-    )
+    }
+    return {name: folder for name, folder in found.items() if folder}
 
 
 def _inside(case: Case, name: str, configured: str) -> str | None:

@@ -55,11 +55,7 @@ class Pruning:
             *(f"backup {backup.id} of {backup.version} ({made(backup)})" for backup in gone.backups),
             *(f"release {tree.version or '?'} in {tree.path} ({human_mb(tree.size_mb)})" for tree in gone.trees),
             *([f"logs of {len(gone.runs)} older {'run' if len(gone.runs) == 1 else 'runs'}"] if gone.runs else []),
-            *(
-                [f"release archives that can be fetched again ({human_mb(gone.archives_mb)})"]
-                if gone.archives_mb
-                else []
-            ),
+            *(f"release archives that can be fetched again ({human_mb(size)})" for size in [gone.archives_mb] if size),
             *(f"what an interrupted run has left in {path} ({human_mb(size)})" for path, size in gone.leftovers),
         )
 
