@@ -15,30 +15,20 @@ from netpoint_remote.planning.version import NotAVersion, parse_version
 
 MOST_JOBS = 1000
 
+# of several tasks
+REPORT_DIR = ("FOLDER", "Folder for reports [default: runs]. Example: --report-dir /srv/reports")
+YES = "Do not ask for confirmation."
+DRY_RUN = "Show the plan, change nothing."
 
-def text(metavar: str, sentence: str) -> Any:  # noqa: ANN401  as dataclasses.field
+
+def text(metavar: str, sentence: str) -> Any:  # noqa: ANN401  a field stands for a value of any type, as dataclasses.field has it
     """Declare an option that takes a value; help shows `metavar` in its place."""
     return field(default=None, metadata={"help": sentence, "metavar": metavar})
 
 
-def switch(sentence: str) -> Any:  # noqa: ANN401  as dataclasses.field
+def switch(sentence: str) -> Any:  # noqa: ANN401  a field stands for a value of any type, as dataclasses.field has it
     """Declare an option that is there or not."""
     return field(default=False, metadata={"help": sentence})
-
-
-def report_dir() -> Any:  # noqa: ANN401  as dataclasses.field
-    """Declare where reports go."""
-    return text("FOLDER", "Folder for reports [default: runs]. Example: --report-dir /srv/reports")
-
-
-def yes() -> Any:  # noqa: ANN401  as dataclasses.field
-    """Declare the switch that answers the question."""
-    return switch("Do not ask for confirmation.")
-
-
-def dry_run() -> Any:  # noqa: ANN401  as dataclasses.field
-    """Declare the switch that shows the plan only."""
-    return switch("Show the plan, change nothing.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +56,7 @@ class FleetOptions(HostsOptions):
     archive: str | None = text(
         "FILE", "Release archive on this machine, or a folder of archives. Example: --archive releases/"
     )
-    report_dir: str | None = report_dir()
+    report_dir: str | None = text(*REPORT_DIR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +71,14 @@ class AttachOptions(HostsOptions):
     run: str | None = text(
         "ID", "Id of a run, from status --json [default: the run in progress, else the last one on each host]."
     )
-    report_dir: str | None = report_dir()
+    report_dir: str | None = text(*REPORT_DIR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopOptions(HostsOptions):
     """The options of `stop`."""
 
-    yes: bool = yes()
+    yes: bool = switch(YES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +88,7 @@ class BackupOptions(HostsOptions):
     verify: str | None = text("full", "Restore the dump into a scratch database and compare its row counts.")
     yes: bool = switch("Do not ask for confirmation, not even before an interrupted upgrade is settled.")
     skip_refused: bool = switch("Back up the other hosts if some are refused, instead of stopping all.")
-    report_dir: str | None = report_dir()
+    report_dir: str | None = text(*REPORT_DIR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +97,10 @@ class RollbackOptions(HostsOptions):
 
     to: str | None = text("VERSION", "A release, or the id of a backup [default: the release before the last upgrade].")
     accept_loss: bool = switch("Discard changes made since; the current database is dumped first.")
-    dry_run: bool = dry_run()
-    yes: bool = yes()
+    dry_run: bool = switch(DRY_RUN)
+    yes: bool = switch(YES)
     skip_refused: bool = switch("Roll back the other hosts if some are refused, instead of stopping all.")
-    report_dir: str | None = report_dir()
+    report_dir: str | None = text(*REPORT_DIR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +122,7 @@ class PruneOptions(HostsOptions):
 
     keep: str | None = text("N", "Number of backups to keep, with the releases they lead back to. Example: --keep 3")
     dry_run: bool = switch("Show what would be removed, remove nothing.")
-    yes: bool = yes()
+    yes: bool = switch(YES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +150,8 @@ class PlanOptions(ReleaseOptions):
 class UpgradeOptions(ReleaseOptions):
     """The options of `upgrade`."""
 
-    dry_run: bool = dry_run()
-    yes: bool = yes()
+    dry_run: bool = switch(DRY_RUN)
+    yes: bool = switch(YES)
     skip_refused: bool = switch("Upgrade the other hosts if some are refused, instead of stopping all.")
 
 
@@ -173,16 +163,6 @@ class PracticeOptions:
     servers: str | None = text(
         "SERVERS", "Name, release and method of each server. Example: --servers np1=3.4.9,np2=3.4.9:git"
     )
-
-
-def metavars() -> dict[str, str]:
-    """Return what help shows in place of each option's value, by the option's name."""
-    tasks = [
-        UpgradeOptions, PlanOptions, RollbackOptions, AttachOptions, BackupOptions, FetchBackupOptions, PruneOptions,
-        PracticeOptions,
-    ]  # fmt: skip
-    declared = (each for options in tasks for each in fields(options) if "metavar" in each.metadata)
-    return {each.name.replace("_", "-"): each.metadata["metavar"] for each in declared}
 
 
 def arguments(options: type) -> list[Argument]:

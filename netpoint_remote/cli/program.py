@@ -4,8 +4,9 @@ import difflib
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import fabric
@@ -17,7 +18,6 @@ from invoke.parser.context import ParserContext
 from netpoint_remote import __version__
 from netpoint_remote.cli.executor import REFUSED, FleetExecutor
 from netpoint_remote.cli.exits import STOPPED
-from netpoint_remote.cli.options import metavars
 from netpoint_remote.cli.streams import unwritten
 from netpoint_remote.cli.tasks import namespace
 
@@ -27,7 +27,12 @@ NAME = "netpoint-remote"
 SHOWN = ("hosts", "identity", "help", "list", "list-format", "version", "debug")
 SHOWN_COMPLETION = ("print-completion-script",)
 
-METAVARS = {"help": "TASK", "list": "NAME", "list-format": "FORMAT", "print-completion-script": "SHELL"} | metavars()
+METAVARS = {"help": "TASK", "list": "NAME", "list-format": "FORMAT", "print-completion-script": "SHELL"} | {
+    option.name.replace("_", "-"): option.metadata["metavar"]
+    for task in namespace.tasks.values()
+    for option in fields(task.options)
+    if "metavar" in option.metadata
+}
 # of invoke's parser
 UNKNOWN = re.compile(r"No idea what '(.*)' is!")
 VALUELESS = re.compile(r"Flag <Argument: (?P<name>[a-z-]+).*> needed value and was not given one!")
@@ -92,9 +97,9 @@ class Program(Fab):  # type: ignore[misc]  # Fabric has no types
         print(f"Usage: {NAME} [-H HOSTS] {name} [OPTIONS]\n\n{inspect.getdoc(self.collection[name])}\n\nOptions:\n")
         self.print_columns(self.parser.contexts[name].help_tuples())
 
-    def print_columns(self, tuples: list[tuple[str, str | None]], *more: Any, **named: Any) -> None:  # noqa: ANN401  invoke's own
+    def print_columns(self, tuples: Sequence[tuple[str, str | None]]) -> None:
         """Print options with what to give in place of STRING."""
-        super().print_columns([(_with_metavar(option), text) for option, text in tuples], *more, **named)
+        super().print_columns([(_with_metavar(option), text) for option, text in tuples])
 
 
 def _with_metavar(option: str) -> str:
