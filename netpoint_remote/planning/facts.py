@@ -116,7 +116,7 @@ class Database:
     `scratch` is who may make another database (role, superuser, nobody), where that was asked for, and
     `scratch_refused` why the role may not log in to it.
     `unreadable` is what the role may not read and pg_dump would stop at; `built_on` what other roles have built on
-    its tables, `views` the views on them, whoever owns them (the first few of each). `lock_table` has the number of
+    its tables, `views` the views on them, of any owner (the first few of each). `lock_table` has the number of
     its objects, each of which a restore locks, how many locks there is room for, and max_locks_per_transaction.
     """
 

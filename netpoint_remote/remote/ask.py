@@ -143,8 +143,8 @@ def configuration_facts(configuration):
 def size_facts(root, product, configuration, seconds=MEASURING):
     """Tell how large the environment, what may be local and the folders of uploads are, in MB.
 
-    The one that is mostly largest comes last; what was not measured to its end is told too. A folder behind a link
-    stays where it is in an upgrade.
+    The one that is mostly largest comes last; what could not be measured completely is named too. A folder behind a
+    link stays where it is in an upgrade.
     """
     deadline = time.monotonic() + seconds
     places = [(name, configuration.get(key) or os.path.join(product, name)) for name, key in UPLOADS]

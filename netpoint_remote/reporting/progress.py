@@ -57,7 +57,7 @@ BAD = frozenset(
 class HostProgress:
     """Where one host stands.
 
-    Times are kept as they came, by whoever's clock; `clock_offset`, our clock minus the server's as the
+    Times are kept as they came, by the server's clock or ours; `clock_offset`, our clock minus the server's as the
     freshest event showed it, makes them ours when they are shown.
     """
 

@@ -179,10 +179,10 @@ def test_what_runs_is_told_by_both_programs_and_nothing_is_left_behind(
 def test_status_for_programs(bob: Workstation, make_run: Callable[..., Run]) -> None:
     run = make_run().begin(*BEGIN)
 
-    told = bob.report("status")["np1"]
+    reported = bob.report("status")["np1"]
 
-    assert (told["status"], told["run"]["id"], told["run"]["step"]) == ("running", run.run_id, "two")
-    assert (told["run"]["steps_done"], told["run"]["total"], told["run"]["operator"]) == (1, 4, "alice@ws1")
+    assert (reported["status"], reported["run"]["id"], reported["run"]["step"]) == ("running", run.run_id, "two")
+    assert (reported["run"]["steps_done"], reported["run"]["total"], reported["run"]["operator"]) == (1, 4, "alice@ws1")
 
 
 def test_a_run_that_was_cut_off_is_exit_2_and_says_what_to_do(bob: Workstation, make_run: Callable[..., Run]) -> None:
@@ -221,12 +221,17 @@ def test_a_run_is_followed_from_its_beginning_by_somebody_else(bob: Workstation,
 
     assert process.returncode == 0
     assert "one  done" in said
-    (told,) = json.loads(out)["hosts"]
-    assert (told["status"], told["from"], told["to"], told["method"]) == ("upgraded", "3.4.9", "3.5.0", "archive")
-    assert [step["name"] for step in told["steps"]] == ["one", "two", "four"]
-    assert told["window_seconds"] is not None
+    (reported,) = json.loads(out)["hosts"]
+    assert (reported["status"], reported["from"], reported["to"], reported["method"]) == (
+        "upgraded",
+        "3.4.9",
+        "3.5.0",
+        "archive",
+    )
+    assert [step["name"] for step in reported["steps"]] == ["one", "two", "four"]
+    assert reported["window_seconds"] is not None
     (folder,) = (bob.home / "runs").iterdir()
-    assert (folder / told["log"]).read_text() == "all that was said"
+    assert (folder / reported["log"]).read_text() == "all that was said"
 
 
 def test_a_run_is_followed_over_lines_that_break(
@@ -245,18 +250,18 @@ def test_a_run_is_followed_over_lines_that_break(
             run.end("upgraded ")
             out, _ = process.communicate(timeout=PATIENCE)
 
-    (told,) = json.loads(out)["hosts"]
-    assert (process.returncode, [step["name"] for step in told["steps"]]) == (0, ["one", "two", "four"])
+    (reported,) = json.loads(out)["hosts"]
+    assert (process.returncode, [step["name"] for step in reported["steps"]]) == (0, ["one", "two", "four"])
 
 
 def test_where_nothing_runs_the_last_end_is_told_at_once(bob: Workstation, make_run: Callable[..., Run]) -> None:
     make_run().begin(*BEGIN, "step-failed two no luck", "undo-done two ").end("reverted two: no luck")
 
-    told = bob.report("attach", "--limit", "np1", code=2)["np1"]
+    reported = bob.report("attach", "--limit", "np1", code=2)["np1"]
 
-    assert told["status"] == "reverted"
-    assert "ended as reverted at" in told["reason"]
-    assert "two: no luck" in told["reason"]
+    assert reported["status"] == "reverted"
+    assert "ended as reverted at" in reported["reason"]
+    assert "two: no luck" in reported["reason"]
 
 
 def test_a_run_can_be_named(bob: Workstation, make_run: Callable[..., Run]) -> None:
@@ -264,9 +269,9 @@ def test_a_run_can_be_named(bob: Workstation, make_run: Callable[..., Run]) -> N
     first.end("upgraded ")
     make_run().begin(*BEGIN)
 
-    told = bob.report("attach", "--run", first.run_id, code=3)
+    reported = bob.report("attach", "--run", first.run_id, code=3)
 
-    assert {name: host["status"] for name, host in told.items()} == {"np1": "upgraded", "np2": "not-started"}
+    assert {name: host["status"] for name, host in reported.items()} == {"np1": "upgraded", "np2": "not-started"}
 
 
 def test_what_is_no_id_of_a_run_is_refused(bob: Workstation) -> None:
@@ -297,8 +302,12 @@ def test_ctrl_c_leaves_a_host_that_never_answers(bob: Workstation, practice: Pra
             process.send_signal(signal.SIGINT)
             out, _ = process.communicate(timeout=PATIENCE)
 
-    (told,) = json.loads(out)["hosts"]
-    assert (process.returncode, told["status"], told["reason"]) == (130, "unreachable", "stopped by the operator")
+    (reported,) = json.loads(out)["hosts"]
+    assert (process.returncode, reported["status"], reported["reason"]) == (
+        130,
+        "unreachable",
+        "stopped by the operator",
+    )
 
 
 # ---- stop
@@ -308,11 +317,11 @@ def test_ctrl_c_leaves_a_host_that_never_answers(bob: Workstation, practice: Pra
 def test_a_stop_is_asked_for_and_everybody_is_accounted_for(bob: Workstation, make_run: Callable[..., Run]) -> None:
     run = make_run().begin(*BEGIN)
 
-    told = bob.report("stop", "--yes")
+    reported = bob.report("stop", "--yes")
 
-    assert {name: host["status"] for name, host in told.items()} == {"np1": "done", "np2": "idle"}
-    assert "the run of alice@ws1" in told["np1"]["reason"]
-    assert "after the step two it undoes its changes" in told["np1"]["reason"]
+    assert {name: host["status"] for name, host in reported.items()} == {"np1": "done", "np2": "idle"}
+    assert "the run of alice@ws1" in reported["np1"]["reason"]
+    assert "after the step two it undoes its changes" in reported["np1"]["reason"]
     assert "@" in (run.folder / "stop").read_text()
     assert "asked it to stop" in bob.report("status")["np1"]["reason"]
 
@@ -320,9 +329,9 @@ def test_a_stop_is_asked_for_and_everybody_is_accounted_for(bob: Workstation, ma
 def test_what_is_in_use_already_is_not_stopped(bob: Workstation, make_run: Callable[..., Run]) -> None:
     run = make_run().begin(*BEGIN, *END[:3])
 
-    told = bob.report("stop", "--yes")["np1"]
+    reported = bob.report("stop", "--yes")["np1"]
 
-    assert (told["status"], told["reason"].startswith("it is too late to stop it")) == ("running", True)
+    assert (reported["status"], reported["reason"].startswith("it is too late to stop it")) == ("running", True)
     assert not (run.folder / "stop").exists()
 
 

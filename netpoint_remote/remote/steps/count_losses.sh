@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Count the changes that would be discarded, now that nobody writes any more; without --accept-loss none is (the design, promise 2).
+# Count the changes that would be discarded, now that no one can write any more; without --accept-loss none is (the design, promise 2).
 : "${FROM:?}" "${ACCEPT_LOSS?}" "${RUN:?}" "${BUNDLE:?}"
 # shellcheck source=../losses.sh
 . "$BUNDLE/losses.sh"

@@ -52,7 +52,7 @@ fixed_script() {
     with_root "$PRODUCT-housekeeping.sh"
 }
 
-# Everybody may read what comes of it: it is read through no link of somebody else, but for the one that the root is.
+# Everybody may read what comes of it: it is read through no link of another user, except the link of the root itself.
 with_root() {
     by_descriptor read "$(readlink -f -- "$ROOT")/contrib/$1" >"$RUN/contributed" || return 1
     sed "s|/opt/$PRODUCT|$ROOT|g" "$RUN/contributed"
